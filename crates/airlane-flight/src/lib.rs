@@ -1,0 +1,1 @@
+//! Arrow Flight: tickets, descriptors, actions and the low-copy DoGet and DoPut bodies

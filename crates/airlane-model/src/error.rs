@@ -1,0 +1,217 @@
+//! Errors: few kinds that tell the caller what to do, a code for each cause, a place and a hint.
+//!
+//! `spec/errors.toml` lists the codes with cause and cure; [`ErrorKind`] is the one table that maps what a caller
+//! can do to gRPC codes, HTTP statuses and exit codes.
+
+use std::fmt;
+
+pub mod codes;
+
+/// A result whose error can be shown to a user.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the caller can do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request is wrong: change it.
+    InvalidArgument,
+    /// What was asked for is not there (or not visible to the caller).
+    NotFound,
+    /// What was to be made is there already.
+    AlreadyExists,
+    /// The request is right, but not in the present state: change the state first.
+    FailedPrecondition,
+    /// A limit or a store is full: ask for less, or later.
+    ResourceExhausted,
+    /// The server cannot answer now: repeat later.
+    Unavailable,
+    /// The caller went away or gave up.
+    Cancelled,
+    /// The time the caller gave is over.
+    DeadlineExceeded,
+    /// Stored bytes are damaged.
+    DataLoss,
+    /// This version of the server does not do this.
+    NotImplemented,
+    /// A fault of the server.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Every kind: (kind, gRPC code, HTTP status, exit code, retryable without a change).
+    ///
+    /// gRPC codes are those of `google.rpc.Code`; exit codes start at 10 so that they never meet a shell's own.
+    pub const TABLE: [(ErrorKind, i32, u16, u8, bool); 11] = [
+        (ErrorKind::InvalidArgument, 3, 400, 10, false),
+        (ErrorKind::NotFound, 5, 404, 11, false),
+        (ErrorKind::AlreadyExists, 6, 409, 12, false),
+        (ErrorKind::FailedPrecondition, 9, 412, 13, false),
+        (ErrorKind::ResourceExhausted, 8, 429, 14, true),
+        (ErrorKind::Unavailable, 14, 503, 15, true),
+        (ErrorKind::Cancelled, 1, 499, 16, false),
+        (ErrorKind::DeadlineExceeded, 4, 504, 17, true),
+        (ErrorKind::DataLoss, 15, 500, 18, false),
+        (ErrorKind::NotImplemented, 12, 501, 19, false),
+        (ErrorKind::Internal, 13, 500, 20, false),
+    ];
+
+    fn row(self) -> (ErrorKind, i32, u16, u8, bool) {
+        let found = Self::TABLE.iter().find(|row| row.0 == self);
+        *found.unwrap_or(&(ErrorKind::Internal, 13, 500, 20, false))
+    }
+
+    /// The number of the gRPC status code.
+    pub fn grpc_code(self) -> i32 {
+        self.row().1
+    }
+
+    /// The kind that answers to a gRPC status code; `Internal` for codes that Airlane never sends.
+    pub fn from_grpc_code(code: i32) -> Self {
+        let found = Self::TABLE.iter().find(|row| row.1 == code);
+        found.map_or(ErrorKind::Internal, |row| row.0)
+    }
+
+    /// The HTTP status.
+    pub fn http_status(self) -> u16 {
+        self.row().2
+    }
+
+    /// The exit code of the command line.
+    pub fn exit_code(self) -> u8 {
+        self.row().3
+    }
+
+    /// Whether the same request may succeed later without a change.
+    pub fn is_retryable(self) -> bool {
+        self.row().4
+    }
+}
+
+/// One cause of an error, as `spec/errors.toml` lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Code {
+    name: &'static str,
+    kind: ErrorKind,
+}
+
+impl Code {
+    pub(crate) const fn new(name: &'static str, kind: ErrorKind) -> Self {
+        Self { name, kind }
+    }
+
+    /// The name, as it stands in `spec/errors.toml`, on the wire and in the reference.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// What the caller can do.
+    pub fn kind(self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The code with this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        codes::ALL.iter().copied().find(|code| code.name == name)
+    }
+}
+
+/// An error for a user: what happened, where, and what to do about it.
+///
+/// `Display` prints `message`, then `at: …` and `hint: …` on lines of their own where there are any.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    code: Code,
+    message: String,
+    place: Option<String>,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of a code with a message: one sentence in lower case, no full stop, the offending value quoted.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { code, message: message.into(), place: None, hint: None, source: None }))
+    }
+
+    /// Adds where it happened: table, message, row, column, file or setting.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.0.place = Some(place.into());
+        self
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the inner error, for logs.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// What the caller can do.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.code.kind
+    }
+
+    /// What happened.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Where it happened.
+    pub fn place(&self) -> Option<&str> {
+        self.0.place.as_deref()
+    }
+
+    /// What to do about it.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        if let Some(place) = &self.0.place {
+            write!(f, "\nat: {place}")?;
+        }
+        if let Some(hint) = &self.0.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("code", &self.0.code.name)
+            .field("message", &self.0.message)
+            .field("place", &self.0.place)
+            .field("hint", &self.0.hint)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! What a table is, seen from outside: versions, durability, receipts.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result, codes};
+use crate::id::TableId;
+use crate::name::TableName;
+
+/// The number of a committed content of a table, from 1 per table id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(u64);
+
+impl Version {
+    /// The first version of a table.
+    pub const FIRST: Self = Self(1);
+
+    /// From its number; zero is no version.
+    pub fn new(number: u64) -> Option<Self> {
+        (number > 0).then_some(Self(number))
+    }
+
+    /// Its number.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The version after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Whether a put gives a table a new content or adds to the one it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PutMode {
+    /// The new version holds the rows of this put only.
+    #[default]
+    Replace,
+    /// The new version holds the rows of the old one and then those of this put.
+    Append,
+}
+
+impl FromStr for PutMode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "replace" => Ok(Self::Replace),
+            "append" => Ok(Self::Append),
+            _ => Err(Error::new(codes::OPTION_INVALID, format!("`{}` is no put mode", text.escape_debug()))
+                .hint("valid modes: replace, append")),
+        }
+    }
+}
+
+impl fmt::Display for PutMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Replace => "replace",
+            Self::Append => "append",
+        })
+    }
+}
+
+/// What a table survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Kept in memory: gone with the server.
+    Ephemeral,
+    /// On the local disk, fsynced, before the put is acknowledged: survives `kill -9` and power loss.
+    Durable,
+}
+
+impl FromStr for Durability {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "ephemeral" => Ok(Self::Ephemeral),
+            "durable" => Ok(Self::Durable),
+            "replicated" => Err(Error::new(codes::NOT_IMPLEMENTED, "durability `replicated` is not implemented")
+                .hint("valid durabilities: ephemeral, durable")),
+            _ => Err(Error::new(codes::OPTION_INVALID, format!("`{}` is no durability", text.escape_debug()))
+                .hint("valid durabilities: ephemeral, durable")),
+        }
+    }
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ephemeral => "ephemeral",
+            Self::Durable => "durable",
+        })
+    }
+}
+
+/// A half-open range of row positions, from 0. Written `0-1000`: the first thousand rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RowRange {
+    /// The first row.
+    pub start: u64,
+    /// The row after the last one.
+    pub end: u64,
+}
+
+impl RowRange {
+    /// A range from `start` up to, not including, `end`.
+    ///
+    /// # Errors
+    /// `rows_out_of_range` when it begins after its end.
+    pub fn new(start: u64, end: u64) -> Result<Self> {
+        if start > end {
+            return Err(Error::new(codes::ROWS_OUT_OF_RANGE, format!("row range {start}-{end} begins after its end")));
+        }
+        Ok(Self { start, end })
+    }
+
+    /// The number of rows.
+    pub fn rows(self) -> u64 {
+        self.end - self.start
+    }
+}
+
+impl From<RowRange> for Range<u64> {
+    fn from(range: RowRange) -> Self {
+        range.start..range.end
+    }
+}
+
+impl fmt::Display for RowRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.start, self.end)
+    }
+}
+
+impl FromStr for RowRange {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+        let ends = text.split_once('-').and_then(|(start, end)| Some((number(start)?, number(end)?)));
+        let (start, end) = ends.ok_or_else(|| {
+            Error::new(codes::TICKET_INVALID, format!("`{}` is no row range", text.escape_debug()))
+                .hint("write the first row and the row after the last: 0-1000")
+        })?;
+        Self::new(start, end)
+    }
+}
+
+/// What a put is answered with when it is committed; the last `PutResult` carries it as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The table's name.
+    pub table: TableName,
+    /// The table's identity.
+    pub table_id: TableId,
+    /// The version that the put committed.
+    pub version: Version,
+    /// The rows of that version.
+    pub rows: u64,
+    /// The bytes of that version: the bodies of its record batches and dictionaries, which is what a reader receives.
+    pub bytes: u64,
+    /// The rows that this put brought.
+    pub rows_put: u64,
+    /// The durability reached.
+    pub durability: Durability,
+    /// The ticket that reads this version.
+    pub ticket: String,
+}
+
+/// A table, as listing and describing show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableInfo {
+    /// The table's name.
+    pub table: TableName,
+    /// The table's identity.
+    pub table_id: TableId,
+    /// The current version.
+    pub version: Version,
+    /// The rows of the current version.
+    pub rows: u64,
+    /// The bytes of the current version: the bodies of its record batches and dictionaries.
+    pub bytes: u64,
+    /// The segments of the current version.
+    pub segments: u64,
+    /// The table's durability.
+    pub durability: Durability,
+    /// When the name was created.
+    pub created: Timestamp,
+    /// When the current version was committed.
+    pub committed: Timestamp,
+    /// The ticket that reads the current version.
+    pub ticket: String,
+}

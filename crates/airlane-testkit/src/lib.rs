@@ -1,0 +1,1 @@
+//! Test server, sample tables and the case reader
