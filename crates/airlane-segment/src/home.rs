@@ -36,6 +36,11 @@ impl Home {
         todo!()
     }
 
+    /// The label that a file was mapped with; `None` for homes in memory.
+    pub fn label(&self) -> Option<u128> {
+        todo!()
+    }
+
     /// Its kind.
     pub fn kind(&self) -> HomeKind {
         todo!()

@@ -74,6 +74,11 @@ impl Segment {
         todo!()
     }
 
+    /// The label of its home, by which the store knows which of its files a finished segment lies in.
+    pub fn label(&self) -> Option<u128> {
+        todo!()
+    }
+
     /// Where the bytes live.
     pub fn home_kind(&self) -> HomeKind {
         todo!()

@@ -13,8 +13,15 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use airlane_model::{Chance, Clock, Durability, PutMode, Receipt, Result, TableId, TableInfo, TableName, Version};
+use airlane_model::{
+    Chance, Clock, Durability, PutMode, Receipt, Result, SystemChance, SystemClock, TableId, TableInfo, TableName,
+    Version,
+};
 use airlane_segment::{DecodeLimits, Intake, Segment, TableSchema, WriterOptions};
+
+pub mod disk;
+
+pub use disk::{Disk, SystemDisk};
 
 /// What a store is opened with.
 #[derive(Clone, Debug)]
@@ -25,10 +32,26 @@ pub struct StoreOptions {
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
     pub chance: Arc<dyn Chance>,
+    /// Keeps the files.
+    pub disk: Arc<dyn Disk>,
     /// The sizes of the layout.
     pub writer: WriterOptions,
     /// What a put from outside may ask for.
     pub limits: DecodeLimits,
+}
+
+impl StoreOptions {
+    /// The machine's clock, chance and disk, and the sizes of the design.
+    pub fn new(folder: Option<PathBuf>) -> Self {
+        Self {
+            folder,
+            clock: Arc::new(SystemClock),
+            chance: Arc::new(SystemChance),
+            disk: Arc::new(SystemDisk),
+            writer: WriterOptions::default(),
+            limits: DecodeLimits::default(),
+        }
+    }
 }
 
 /// What opening a data folder found and did.
@@ -115,6 +138,12 @@ impl Store {
     /// Stops the committer and the merge after what was begun; later puts answer `shutting_down`.
     pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
         async { todo!() }
+    }
+
+    /// Where a SIGBUS handler writes the labels of segments that could not be read, one of 32 hexadecimal digits per
+    /// line; the next start looks at them first. `None` without a data folder.
+    pub fn damage_report_file(&self) -> Option<PathBuf> {
+        todo!()
     }
 
     /// Why the store can take no more puts (a commit failed), if that is so. The server ends then.
