@@ -1,14 +1,30 @@
 //! A table's schema, as Arrow knows it and as the message that is stored and sent first.
+//!
+//! 1. [`message`] verifies the flatbuffer, and writes our own.
+//! 2. [`policy`] judges the schema in the flatbuffer, before anything is converted.
+//! 3. [`canonical`] numbers the dictionaries.
+//! 4. [`accept`] compares two schemas for an append.
 
 use airlane_model::Result;
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use bytes::Bytes;
+use std::sync::Arc;
 
-/// A schema that the type policy allows, with dictionary ids numbered from 0 in depth-first order.
+mod accept;
+mod canonical;
+pub(crate) mod message;
+pub(crate) mod policy;
+
+/// A schema that the type policy allows, with dictionary ids numbered from 0 in depth-first order: the dictionaries
+/// inside a field come before the field's own.
+///
+/// The policy takes every type of the Arrow columnar format 1.5 in little-endian order, within the bounds of
+/// [`policy`]. Extension types are fields with metadata, which is carried and never interpreted.
 #[derive(Clone, Debug)]
 pub struct TableSchema {
     arrow: SchemaRef,
     message: Bytes,
+    dictionaries: Arc<[DataType]>,
 }
 
 impl TableSchema {
@@ -17,8 +33,11 @@ impl TableSchema {
     /// # Errors
     /// `schema_invalid` for what the policy refuses.
     pub fn from_arrow(schema: &Schema) -> Result<Self> {
-        let _ = schema;
-        todo!()
+        canonical::judge(schema)?;
+        let (canonical, _) = canonical::number(schema);
+        let table = Self::assemble(canonical);
+        policy::judge(&message::verify_schema(&table.message)?)?;
+        Ok(table)
     }
 
     /// From the schema message of a stranger: the flatbuffer of an IPC `Message`, without continuation and length.
@@ -27,8 +46,22 @@ impl TableSchema {
     /// # Errors
     /// `message_invalid`, `schema_invalid`.
     pub fn from_message(header: &[u8]) -> Result<Self> {
-        let _ = header;
-        todo!()
+        Self::from_message_with_ids(header).map(|(schema, _)| schema)
+    }
+
+    /// As [`from_message`](Self::from_message), and the stranger's dictionary ids: at position `id` the one that
+    /// became `id` here. Several may be equal, since fields may share a dictionary.
+    pub(crate) fn from_message_with_ids(header: &[u8]) -> Result<(Self, Vec<i64>)> {
+        let judged = message::verify_schema(header)?;
+        policy::judge(&judged)?;
+        let (canonical, ids) = canonical::number(&message::convert(judged)?);
+        Ok((Self::assemble(canonical), ids))
+    }
+
+    fn assemble(canonical: Schema) -> Self {
+        let message = message::encode(&canonical);
+        let dictionaries = canonical::dictionaries(&canonical).into();
+        Self { arrow: Arc::new(canonical), message, dictionaries }
     }
 
     /// The Arrow schema.
@@ -42,13 +75,21 @@ impl TableSchema {
         &self.message
     }
 
+    /// The value types of the dictionaries, in the order of their ids.
+    pub fn dictionaries(&self) -> &[DataType] {
+        &self.dictionaries
+    }
+
     /// Whether batches of `other` can be appended to a table of this schema: same names, order and types; a column
-    /// that may hold nulls here need not in `other`; metadata is not compared.
+    /// that may hold nulls here need not in `other`; metadata is not compared, and neither are the names inside lists,
+    /// maps and run-end encoded columns, which differ between writers and mean nothing.
     ///
     /// # Errors
     /// `schema_mismatch`, naming the first column that differs with expected and got.
     pub fn accept(&self, other: &TableSchema) -> Result<()> {
-        let _ = other;
-        todo!()
+        accept::compare(&self.arrow, &other.arrow)
     }
 }
+
+#[cfg(test)]
+mod tests;
