@@ -1,0 +1,1 @@
+//! The server: one listener for every door, from start to graceful end.
