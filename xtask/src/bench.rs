@@ -1,0 +1,23 @@
+//! `cargo xtask bench <name>`: builds server and benchmark as users get them, then measures.
+
+use crate::python;
+use crate::workspace::{Result, Workspace};
+
+const NAMES: &[&str] = &["flight"];
+
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
+    let name = arguments.first().ok_or_else(|| format!("name a benchmark: {}", NAMES.join(", ")))?;
+    if !NAMES.contains(&name.as_str()) {
+        return Err(format!("`{name}` is no benchmark; there are: {}", NAMES.join(", ")).into());
+    }
+    let python = python::environment(workspace)?;
+    // A smoke run shows that the benchmark works, so the build that tests use is enough.
+    let profile: &[&str] = if arguments.iter().any(|argument| argument == "--smoke") { &[] } else { &["--release"] };
+    let packages = ["--package", "airlane", "--package", "airlane-bench"];
+    if !workspace.cargo().arg("build").args(profile).args(packages).status()?.success() {
+        return Ok(false);
+    }
+    let mut command = workspace.cargo();
+    command.args(["run", "--quiet"]).args(profile).args(["--package", "airlane-bench", "--bin", "airlane-bench", "--"]);
+    Ok(command.args(arguments).env("AIRLANE_PYTHON", python.path()).status()?.success())
+}

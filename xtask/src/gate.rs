@@ -1,0 +1,109 @@
+//! `cargo xtask test`: every check there is, cheap ones first. It ends with `N passed, N failed, N skipped`.
+
+use std::process::Command;
+
+use crate::step::{Count, Steps};
+use crate::workspace::{Result, Workspace};
+use crate::{check, fuzz, generate, python};
+
+/// Set by machines that must not skip anything.
+const DENY_SKIPS: &str = "AIRLANE_DENY_SKIPS";
+/// Where tests find the Python that has pyarrow.
+const PYTHON: &str = "AIRLANE_PYTHON";
+/// Where the conformance tests find the server.
+const SERVER: &str = "AIRLANE_BIN";
+/// What the gate gives each fuzz target; `cargo xtask fuzz` gives more.
+const FUZZ_SECONDS: u64 = 10;
+
+/// How the gate is run.
+#[derive(Debug)]
+pub(crate) struct Options {
+    skips_denied: bool,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
+        let mut skips_denied = std::env::var_os(DENY_SKIPS).is_some_and(|value| value == "1");
+        for argument in arguments {
+            match argument.as_str() {
+                "--deny-skips" => skips_denied = true,
+                unknown => return Err(format!("`{unknown}` is no option of `test`").into()),
+            }
+        }
+        Ok(Self { skips_denied })
+    }
+}
+
+pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<bool> {
+    let mut steps = Steps::default();
+    steps.check("architecture", || check::architecture::problems(workspace));
+    steps.check("dependencies: versions and licences", || check::dependencies::problems(workspace));
+    steps.command("format", Count::Command, workspace.cargo().args(["fmt", "--all", "--check"]));
+    lint(workspace, &mut steps);
+    let python = environment(workspace, &mut steps);
+    let built =
+        steps.command("build", Count::Command, workspace.cargo().args(["build", "--workspace", "--all-targets"]));
+    if built {
+        steps.check("generated files", || generate::stale(workspace));
+        steps.command("tests", Count::CargoTest, with_python(&mut test_command(workspace), python.as_ref()));
+        conformance(workspace, python.as_ref(), &mut steps);
+        fuzz::short(workspace, FUZZ_SECONDS, &mut steps);
+        bench(workspace, python.as_ref(), &mut steps);
+    }
+    if check::dependencies::cargo_deny_is_installed() {
+        steps.command("cargo deny", Count::Command, workspace.cargo().args(["deny", "check"]));
+    }
+    Ok(steps.finish(options.skips_denied))
+}
+
+fn lint(workspace: &Workspace, steps: &mut Steps) {
+    let arguments = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    match workspace.cargo().args(["clippy", "--version"]).output() {
+        Ok(output) if output.status.success() => {
+            steps.command("clippy", Count::Command, workspace.cargo().args(arguments));
+        }
+        _ => steps.skip("clippy", "the toolchain has no clippy"),
+    }
+}
+
+fn environment(workspace: &Workspace, steps: &mut Steps) -> Option<python::Python> {
+    match python::environment(workspace) {
+        Ok(python) => Some(python),
+        Err(error) => {
+            steps.skip("python environment", &error.to_string());
+            None
+        }
+    }
+}
+
+fn test_command(workspace: &Workspace) -> Command {
+    let mut command = workspace.cargo();
+    command.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    command
+}
+
+fn conformance(workspace: &Workspace, python: Option<&python::Python>, steps: &mut Steps) {
+    let Some(python) = python else {
+        return steps.skip("conformance: python", "there is no Python environment");
+    };
+    let mut command = python.command();
+    command.args(["-m", "pytest", "-q", "-rs", "--no-header", "-p", "no:cacheprovider", "conformance/python"]);
+    command.current_dir(&workspace.root).env(SERVER, workspace.binary("airlane"));
+    steps.command("conformance: python", Count::Pytest, &mut command);
+}
+
+fn bench(workspace: &Workspace, python: Option<&python::Python>, steps: &mut Steps) {
+    if python.is_none() {
+        return steps.skip("bench: smoke", "there is no Python environment");
+    }
+    let mut command = Command::new(workspace.binary("airlane-bench"));
+    command.args(["flight", "--smoke"]).current_dir(&workspace.root).env(SERVER, workspace.binary("airlane"));
+    steps.command("bench: smoke", Count::Command, with_python(&mut command, python));
+}
+
+fn with_python<'a>(command: &'a mut Command, python: Option<&python::Python>) -> &'a mut Command {
+    if let Some(python) = python {
+        command.env(PYTHON, python.path());
+    }
+    command
+}
