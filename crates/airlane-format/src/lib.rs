@@ -1,41 +1,127 @@
 //! Bytes to record batches and back: CSV, NDJSON, Parquet, Arrow IPC stream and file.
+//!
+//! ```text
+//! file or pipe → source (first bytes looked at) → detect (which format) → csv | ndjson | parquet | arrow → batches
+//! batches → writer of a format → file or pipe
+//! ```
+//!
+//! Readers hand out one batch at a time, in bounded memory, and answer every malformed input with an error that names
+//! the place: what the libraries below answer with a panic becomes `file_invalid` too (see [`guard`]).
 
+mod arrow_file;
+mod arrow_stream;
+mod csv;
+mod detect;
+mod dictionary;
+mod error;
+pub mod guard;
+mod ndjson;
+mod parquet;
+mod source;
+
+use std::fmt;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::str::FromStr;
 
-use airlane_model::Result;
+use airlane_model::{ByteSize, Error, Result, codes};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+
+use crate::source::Source;
+
+/// The most rows of a batch that a reader hands out.
+pub const BATCH_ROWS_MAX: usize = 65_536;
+/// The bytes of input after which a reader ends a batch, even when it has few rows.
+pub const BATCH_BYTES_TARGET: ByteSize = ByteSize::mib(8);
+/// The part of a CSV or NDJSON file that decides the types of its columns, unless [`ReadOptions`] says otherwise.
+pub const SAMPLE_BYTES_DEFAULT: ByteSize = ByteSize::mib(1);
 
 /// A format of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Comma-separated values with a header line.
+    /// Comma-separated values with a header line (RFC 4180); an empty field is a null.
     Csv,
     /// One JSON object per line.
     Ndjson,
     /// Apache Parquet.
     Parquet,
-    /// The Arrow IPC file format.
+    /// The Arrow IPC file format, with a footer; also known as Feather.
     ArrowFile,
     /// The Arrow IPC stream format.
     ArrowStream,
 }
 
 impl Format {
-    /// By the extension of a file's name: `csv`, `ndjson`, `jsonl`, `parquet`, `arrow`, `feather`, `arrows`.
+    /// Every format with its name, the extensions of its files, and what it is.
+    pub const TABLE: [(Format, &'static str, &'static [&'static str]); 5] = [
+        (Format::Csv, "csv", &["csv"]),
+        (Format::Ndjson, "ndjson", &["ndjson", "jsonl"]),
+        (Format::Parquet, "parquet", &["parquet", "pq"]),
+        (Format::ArrowFile, "arrow", &["arrow", "feather", "ipc"]),
+        (Format::ArrowStream, "arrows", &["arrows"]),
+    ];
+
+    /// By the extension of a file's name: `csv`, `ndjson`, `jsonl`, `parquet`, `pq`, `arrow`, `feather`, `ipc`,
+    /// `arrows`, in any case.
     pub fn of_path(path: &Path) -> Option<Self> {
-        let _ = path;
-        todo!()
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        let row = Self::TABLE.iter().find(|row| row.2.contains(&extension.as_str()))?;
+        Some(row.0)
     }
 
-    /// By its name, as `--format` takes it.
+    /// By its name, as `--format` takes it: `csv`, `ndjson`, `parquet`, `arrow` (a file) or `arrows` (a stream).
     ///
     /// # Errors
     /// `option_invalid`, with the valid names.
     pub fn parse(name: &str) -> Result<Self> {
-        let _ = name;
-        todo!()
+        let row = Self::TABLE.iter().find(|row| row.1 == name || row.2.contains(&name));
+        row.map(|row| row.0).ok_or_else(|| {
+            let names = Self::TABLE.map(|row| row.1).join(", ");
+            Error::new(codes::OPTION_INVALID, format!("`{}` is no format", name.escape_debug()))
+                .hint(format!("valid formats: {names}"))
+        })
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+            Self::Parquet => "parquet",
+            Self::ArrowFile => "arrow",
+            Self::ArrowStream => "arrows",
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::parse(name)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How to read a file.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOptions {
+    /// The format; absent: by the extension of the file's name, else by its first bytes.
+    pub format: Option<Format>,
+    /// How much of a CSV or NDJSON input decides the types of its columns. A value further on that does not fit is an
+    /// error, never a silent change of type.
+    pub sample: ByteSize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { format: None, sample: SAMPLE_BYTES_DEFAULT }
     }
 }
 
@@ -43,32 +129,48 @@ impl Format {
 pub trait BatchReader: Iterator<Item = Result<RecordBatch>> + Send {
     /// The schema.
     fn schema(&self) -> SchemaRef;
+
+    /// The rows of the whole input, where its header or footer tells.
+    fn rows_total(&self) -> Option<u64> {
+        None
+    }
 }
 
-/// Reads a file. `None` as the format: by extension, else by the first bytes.
+/// Reads a file.
 ///
 /// # Errors
-/// `file_failed`, `file_invalid`.
-pub fn read_path(path: &Path, format: Option<Format>) -> Result<Box<dyn BatchReader>> {
-    let _ = (path, format);
-    todo!()
+/// `file_failed` when the file cannot be opened or read; `file_invalid` when its bytes are not of the format, with the
+/// place; the iterator answers the same.
+pub fn read_path(path: &Path, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
+    open(Source::from_path(path)?, options, Format::of_path(path))
 }
 
-/// Reads a pipe; Parquet and Arrow files, which need seeking, are spooled to an unnamed temporary file.
+/// Reads a pipe, called `name` in errors. Parquet and Arrow files, which need seeking, are spooled to an unnamed
+/// temporary file.
 ///
 /// # Errors
-/// `file_failed`, `file_invalid`.
-pub fn read_stream(input: Box<dyn Read + Send>, format: Option<Format>) -> Result<Box<dyn BatchReader>> {
-    let _ = (input, format);
-    todo!()
+/// As [`read_path`].
+pub fn read_stream(name: &str, input: Box<dyn Read + Send>, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
+    open(Source::from_stream(name, input)?, options, None)
+}
+
+fn open(source: Source, options: &ReadOptions, by_name: Option<Format>) -> Result<Box<dyn BatchReader>> {
+    let format = detect::choose(&source, options.format, by_name)?;
+    Ok(match format {
+        Format::Csv => Box::new(csv::Reader::open(source, options.sample)?),
+        Format::Ndjson => Box::new(ndjson::Reader::open(source, options.sample)?),
+        Format::Parquet => Box::new(parquet::Reader::open(source)?),
+        Format::ArrowFile => Box::new(arrow_file::Reader::open(source)?),
+        Format::ArrowStream => Box::new(arrow_stream::Reader::open(source)?),
+    })
 }
 
 /// Writes record batches in a format.
 pub trait BatchWriter: Send {
-    /// Adds a batch.
+    /// Adds a batch of the writer's schema.
     ///
     /// # Errors
-    /// `file_failed`; `file_invalid` for a type that the format does not have.
+    /// `file_failed`; `file_invalid` for a value that the format cannot hold.
     fn write(&mut self, batch: &RecordBatch) -> Result<()>;
 
     /// Ends the file.
@@ -78,11 +180,20 @@ pub trait BatchWriter: Send {
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
-/// A writer of batches of `schema`.
+/// A writer of batches of `schema`. What is lost: CSV keeps neither types nor the difference between a null and an
+/// empty text, and NDJSON keeps JSON's types; Parquet and Arrow keep everything.
 ///
 /// # Errors
-/// `file_failed`, `file_invalid`.
+/// `file_failed`; `file_invalid` for a type that the format does not have, naming the column.
 pub fn writer(output: Box<dyn Write + Send>, schema: SchemaRef, format: Format) -> Result<Box<dyn BatchWriter>> {
-    let _ = (output, schema, format);
-    todo!()
+    Ok(match format {
+        Format::Csv => Box::new(csv::Writer::new(output, schema)?),
+        Format::Ndjson => Box::new(ndjson::Writer::new(output)),
+        Format::Parquet => Box::new(parquet::Writer::new(output, schema)?),
+        Format::ArrowFile => Box::new(arrow_file::Writer::new(output, schema)?),
+        Format::ArrowStream => Box::new(arrow_stream::Writer::new(output, schema)?),
+    })
 }
+
+#[cfg(test)]
+mod tests;

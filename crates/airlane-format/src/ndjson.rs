@@ -1,0 +1,203 @@
+//! NDJSON: one JSON object per line.
+//!
+//! The columns and their types come from a sample of the file; a key or a value further on that does not fit is an
+//! error with its line, never dropped.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Cursor, Read, Write};
+use std::sync::Arc;
+
+use airlane_model::{ByteSize, Error, Result};
+use arrow_array::RecordBatch;
+use arrow_json::LineDelimitedWriter;
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
+
+use crate::csv::read_sample;
+use crate::error::{failed, from_arrow, invalid, message_of};
+use crate::source::Source;
+use crate::{BATCH_BYTES_TARGET, BATCH_ROWS_MAX, BatchReader, BatchWriter};
+
+mod whole;
+
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Reads NDJSON.
+pub(crate) struct Reader {
+    name: String,
+    schema: SchemaRef,
+    input: BufReader<Box<dyn Read + Send>>,
+    /// The lines that are decoded together, kept so that an error can be traced to its line.
+    lines: Vec<u8>,
+    line_first: u64,
+    line_next: u64,
+    ready: VecDeque<RecordBatch>,
+    done: bool,
+}
+
+impl Reader {
+    pub(crate) fn open(source: Source, sample: ByteSize) -> Result<Self> {
+        let name = source.name().to_owned();
+        let mut input = source.into_stream();
+        let (sample, complete) = read_sample(&mut input, sample).map_err(|error| failed(error, &name))?;
+        let schema = infer(&sample, complete, &name)?;
+        let start = if sample.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let mut sample = Cursor::new(sample);
+        sample.set_position(start as u64);
+        let input: Box<dyn Read + Send> = Box::new(sample.chain(input));
+        Ok(Self {
+            name,
+            schema,
+            input: BufReader::with_capacity(CHUNK_BYTES, input),
+            lines: Vec::new(),
+            line_first: 1,
+            line_next: 1,
+            ready: VecDeque::new(),
+            done: false,
+        })
+    }
+
+    fn read(&mut self) -> Result<Option<RecordBatch>> {
+        while self.ready.is_empty() {
+            self.lines.clear();
+            self.line_first = self.line_next;
+            let mut rows = 0;
+            while rows < BATCH_ROWS_MAX && (self.lines.len() as u64) < BATCH_BYTES_TARGET.as_u64() {
+                let read = self.input.read_until(b'\n', &mut self.lines).map_err(|error| failed(error, &self.name))?;
+                if read == 0 {
+                    break;
+                }
+                self.line_next += 1;
+                rows += 1;
+            }
+            if rows == 0 {
+                return Ok(None);
+            }
+            match decode(&self.lines, &self.schema) {
+                Ok(batches) => self.ready.extend(batches),
+                Err(error) => return Err(self.explain(error)),
+            }
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    fn explain(&self, error: ArrowError) -> Error {
+        let lines = self.lines.split_inclusive(|byte| *byte == b'\n');
+        let found = lines
+            .zip(self.line_first..)
+            .find_map(|(line, number)| decode(line, &self.schema).err().map(|error| (number, error)));
+        let (number, error) = found.unwrap_or((self.line_first, error));
+        let hint = "columns and types come from the first part of the file; a larger one (`--sample 64MiB`) sees more";
+        invalid(message_of(error), format!("{}, line {number}", self.name)).hint(hint)
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn decode(lines: &[u8], schema: &SchemaRef) -> Result<Vec<RecordBatch>, ArrowError> {
+    let mut decoder = arrow_json::ReaderBuilder::new(schema.clone())
+        .with_batch_size(BATCH_ROWS_MAX)
+        .with_strict_mode(true)
+        .build_decoder()?;
+    let mut batches = Vec::new();
+    let mut rest = lines;
+    while !rest.is_empty() {
+        let decoded = decoder.decode(rest)?;
+        rest = &rest[decoded..];
+        if !rest.is_empty() {
+            batches.extend(decoder.flush()?);
+        }
+    }
+    if decoder.has_partial_record() {
+        return Err(ArrowError::JsonError("the object does not end on its line".into()));
+    }
+    batches.extend(decoder.flush()?);
+    whole::check(lines, schema)?;
+    Ok(batches)
+}
+
+fn infer(sample: &[u8], complete: bool, name: &str) -> Result<SchemaRef> {
+    let end = match memchr::memrchr(b'\n', sample) {
+        Some(end) if !complete => end + 1,
+        _ => sample.len(),
+    };
+    let sample = &sample[..end];
+    let sample = sample.strip_prefix(BYTE_ORDER_MARK).unwrap_or(sample);
+    if sample.trim_ascii_start().starts_with(b"[") {
+        return Err(invalid("the file is one JSON array", format!("{name}, line 1"))
+            .hint("write one object per line: `jq -c '.[]' FILE | airlane put NAME - --format ndjson`"));
+    }
+    let schema = match arrow_json::reader::infer_json_schema(sample, None) {
+        Ok((schema, _)) => schema,
+        Err(error) => return Err(explain_infer(error, sample, name)),
+    };
+    if schema.fields().is_empty() {
+        return Err(invalid("the file holds no object with a key", name));
+    }
+    Ok(Arc::new(Schema::new(schema.fields().iter().map(known).collect::<Vec<_>>())))
+}
+
+fn explain_infer(error: ArrowError, sample: &[u8], name: &str) -> Error {
+    let lines = sample.split_inclusive(|byte| *byte == b'\n').zip(1u64..);
+    for (line, number) in lines {
+        if let Err(error) = arrow_json::reader::infer_json_schema(line, None) {
+            return invalid(message_of(error), format!("{name}, line {number}"))
+                .hint("write one object per line: `jq -c . FILE | airlane put NAME - --format ndjson`");
+        }
+    }
+    // Each line alone is right: two of them disagree on a key.
+    from_arrow(error, name)
+}
+
+/// A field whose values were all null in the sample is text: the type of what follows is not known.
+fn known(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Null => DataType::Utf8,
+        DataType::List(item) => DataType::List(known(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(known).collect()),
+        other => other.clone(),
+    };
+    Arc::new(Field::new(field.name(), data_type, field.is_nullable()))
+}
+
+impl Iterator for Reader {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let item = self.read().transpose();
+        self.done = !matches!(item, Some(Ok(_)));
+        item
+    }
+}
+
+impl BatchReader for Reader {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+}
+
+/// Writes NDJSON. Nulls are written, so that each line has every key.
+pub(crate) struct Writer {
+    inner: LineDelimitedWriter<Box<dyn Write + Send>>,
+}
+
+impl Writer {
+    pub(crate) fn new(output: Box<dyn Write + Send>) -> Self {
+        Self { inner: arrow_json::WriterBuilder::new().with_explicit_nulls(true).build(output) }
+    }
+}
+
+impl BatchWriter for Writer {
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.inner.write(batch).map_err(|error| from_arrow(error, "the NDJSON output"))
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.inner.finish().map_err(|error| from_arrow(error, "the NDJSON output"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

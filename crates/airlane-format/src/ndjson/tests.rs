@@ -1,0 +1,53 @@
+use airlane_model::codes;
+
+use super::*;
+use crate::tests::{read, read_with};
+use crate::{Format, ReadOptions};
+
+fn refuse(text: &str) -> Error {
+    let error = read(text.as_bytes(), Some(Format::Ndjson)).expect_err("refused");
+    assert_eq!(error.code(), codes::FILE_INVALID);
+    error
+}
+
+#[test]
+fn keys_become_columns() {
+    let text = "{\"a\":1,\"b\":\"x\",\"c\":[1,2],\"d\":{\"e\":null}}\n\n{\"b\":null,\"a\":2.5}\n";
+    let (schema, batches) = read(text.as_bytes(), None).expect("read");
+    let types: Vec<_> = schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect();
+    assert_eq!(types[..2], ["a Float64", "b Utf8"]);
+    assert!(types[2].starts_with("c List(Int64"), "{types:?}");
+    assert!(types[3].starts_with("d Struct(\"e\": Utf8"), "{types:?}");
+    assert_eq!(batches[0].num_rows(), 2);
+}
+
+#[test]
+fn errors_name_the_line() {
+    let place = |error: &Error| error.place().unwrap_or_default().to_owned();
+    assert_eq!(place(&refuse("{\"a\":1}\n{\"a\":\n")), "input, line 2");
+    assert_eq!(place(&refuse("{\"a\":1}\n{\"a\":1} x\n")), "input, line 2");
+    let array = refuse("[{\"a\":1}]");
+    assert!(array.hint_text().expect("hint").contains("jq"), "{array}");
+    assert!(refuse("{}\n").message().contains("no object with a key"));
+
+    let late = |line: &str| {
+        let text = "{\"a\":1}\n".repeat(100) + line + "\n" + &"{\"a\":1}\n".repeat(100);
+        let options = ReadOptions { format: Some(Format::Ndjson), sample: ByteSize::bytes(64) };
+        read_with(text.as_bytes(), options).expect_err("refused")
+    };
+    for line in ["{\"a\":\"x\"}", "{\"a\":1,\"b\":2}", "{\"a\":1", "{\"a\":1.5}"] {
+        let error = late(line);
+        assert_eq!(place(&error), "input, line 101", "{line}: {error}");
+        assert!(error.hint_text().expect("hint").contains("--sample"));
+    }
+}
+
+#[test]
+fn batches_are_bounded_in_rows_and_bytes() {
+    let text = "{\"a\":1}\n".repeat(BATCH_ROWS_MAX + 5);
+    let (_, batches) = read(text.as_bytes(), None).expect("read");
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [BATCH_ROWS_MAX, 5]);
+    let text = format!("{{\"a\":\"{}\"}}\n", "x".repeat(1 << 20)).repeat(20);
+    let (_, batches) = read(text.as_bytes(), None).expect("read");
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [8, 8, 4]);
+}

@@ -1,0 +1,91 @@
+//! Where the bytes come from: a file that can seek, or a pipe whose first bytes were looked at.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use airlane_model::Result;
+
+use crate::error::{failed, invalid};
+
+/// The bytes that are looked at to recognise a format.
+const HEAD_BYTES_MAX: u64 = 4096;
+
+/// An input before it is read.
+pub(crate) struct Source {
+    name: String,
+    head: Vec<u8>,
+    body: Body,
+}
+
+enum Body {
+    /// At its start.
+    File(File),
+    /// After the head.
+    Stream(Box<dyn Read + Send>),
+}
+
+impl Source {
+    /// Opens a file; a named pipe or a device is read as a stream.
+    pub(crate) fn from_path(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let wrap = |error: io::Error| failed(error, &name);
+        let mut file = File::open(path).map_err(wrap)?;
+        let metadata = file.metadata().map_err(wrap)?;
+        if metadata.is_dir() {
+            let hint = "`airlane serve DIR` makes a table of each file in a folder";
+            return Err(invalid("this is a folder, not a file", &name).hint(hint));
+        }
+        if !metadata.is_file() {
+            return Self::from_stream(&name, Box::new(file));
+        }
+        let head = read_head(&mut file).map_err(wrap)?;
+        file.seek(SeekFrom::Start(0)).map_err(wrap)?;
+        Ok(Self { name, head, body: Body::File(file) })
+    }
+
+    /// Looks at the first bytes of a pipe.
+    pub(crate) fn from_stream(name: &str, mut input: Box<dyn Read + Send>) -> Result<Self> {
+        let head = read_head(&mut input).map_err(|error| failed(error, name))?;
+        Ok(Self { name: name.to_owned(), head, body: Body::Stream(input) })
+    }
+
+    /// What errors call it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its first bytes.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// All its bytes, in order.
+    pub(crate) fn into_stream(self) -> Box<dyn Read + Send> {
+        match self.body {
+            Body::File(file) => Box::new(file),
+            Body::Stream(input) => Box::new(Cursor::new(self.head).chain(input)),
+        }
+    }
+
+    /// A file that can seek, at its start; a pipe is copied to an unnamed temporary file.
+    pub(crate) fn into_file(self) -> Result<File> {
+        let name = self.name.clone();
+        let wrap = |error: io::Error| failed(error, &name);
+        match self.body {
+            Body::File(file) => Ok(file),
+            Body::Stream(_) => {
+                let mut spool = tempfile::tempfile().map_err(|error| failed(error, "the folder of temporary files"))?;
+                io::copy(&mut self.into_stream(), &mut spool).map_err(wrap)?;
+                spool.seek(SeekFrom::Start(0)).map_err(wrap)?;
+                Ok(spool)
+            }
+        }
+    }
+}
+
+fn read_head(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    input.take(HEAD_BYTES_MAX).read_to_end(&mut head)?;
+    Ok(head)
+}

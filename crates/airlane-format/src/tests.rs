@@ -1,0 +1,260 @@
+use std::io::{Cursor, Write};
+use std::sync::{Arc, Mutex};
+
+use airlane_model::codes;
+use arrow_array::types::{Int8Type, Int32Type};
+use arrow_array::*;
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+
+use super::*;
+
+/// A writer into memory that the test keeps a hand on.
+#[derive(Clone, Default)]
+pub(crate) struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("lock").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(crate) fn write(format: Format, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
+    let sink = Sink::default();
+    let mut writer = writer(Box::new(sink.clone()), schema.clone(), format)?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    writer.finish()?;
+    let bytes = sink.0.lock().expect("lock").clone();
+    Ok(bytes)
+}
+
+pub(crate) fn read(bytes: &[u8], format: Option<Format>) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+    read_with(bytes, ReadOptions { format, ..ReadOptions::default() })
+}
+
+pub(crate) fn read_with(bytes: &[u8], options: ReadOptions) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+    let piped = collect(read_stream("input", Box::new(Cursor::new(bytes.to_vec())), &options));
+    let mut file = tempfile::NamedTempFile::new().expect("temporary file");
+    file.write_all(bytes).expect("write");
+    let filed = collect(read_path(file.path(), &options));
+    match (&piped, &filed) {
+        (Ok(piped), Ok(filed)) => assert_eq!(piped.1, filed.1, "a pipe and a file give the same batches"),
+        (Err(piped), Err(filed)) => assert_eq!(piped.message(), filed.message()),
+        _ => panic!("a pipe gives {piped:?}, a file {filed:?}"),
+    }
+    piped
+}
+
+fn collect(reader: Result<Box<dyn BatchReader>>) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+    let reader = reader?;
+    let schema = reader.schema();
+    let batches = reader.collect::<Result<Vec<_>>>()?;
+    for batch in &batches {
+        assert_eq!(batch.schema(), schema);
+    }
+    Ok((schema, batches))
+}
+
+/// Types that CSV and NDJSON can hold and infer.
+fn plain() -> RecordBatch {
+    let seconds = TimestampSecondArray::from(vec![Some(1_357_020_000), None, Some(0)]);
+    RecordBatch::try_from_iter_with_nullable([
+        ("whole", Arc::new(Int64Array::from(vec![Some(-1), None, Some(i64::MAX)])) as ArrayRef, true),
+        ("real", Arc::new(Float64Array::from(vec![Some(0.1), Some(-2.5e-300), None])), true),
+        ("flag", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None])), true),
+        ("text", Arc::new(StringArray::from(vec![Some("a \"b\", c\nd\r\n e"), None, Some("Ä€😀")])), true),
+        ("day", Arc::new(Date32Array::from(vec![Some(15_706), None, Some(-1)])), true),
+        ("moment", Arc::new(seconds), true),
+    ])
+    .expect("batch")
+}
+
+/// Types that only Arrow and Parquet keep.
+fn rich() -> RecordBatch {
+    let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![])]);
+    let keyed: DictionaryArray<Int8Type> = [Some("x"), None, Some("y")].into_iter().collect();
+    let moment = TimestampNanosecondArray::from(vec![Some(1), None, Some(-1)]).with_timezone("Europe/Berlin");
+    let decimal = Decimal128Array::from(vec![Some(12_345), None, Some(-1)]).with_precision_and_scale(38, 3);
+    let structure = StructArray::from(vec![
+        (Arc::new(Field::new("a", DataType::Int32, true)), Arc::new(Int32Array::from(vec![1, 2, 3])) as ArrayRef),
+        (Arc::new(Field::new("b", DataType::Utf8, true)), Arc::new(StringArray::from(vec!["p", "q", "r"])) as ArrayRef),
+    ]);
+    RecordBatch::try_from_iter_with_nullable([
+        ("list", Arc::new(list) as ArrayRef, true),
+        ("keyed", Arc::new(keyed), true),
+        ("moment", Arc::new(moment), true),
+        ("decimal", Arc::new(decimal.expect("precision")), true),
+        ("structure", Arc::new(structure), false),
+        ("bytes", Arc::new(BinaryArray::from(vec![Some(&b"\0\xff"[..]), None, Some(b"")])), true),
+        ("view", Arc::new(StringViewArray::from(vec![Some("longer than twelve bytes"), None, Some("s")])), true),
+        ("half", Arc::new(UInt16Array::from(vec![Some(1), None, Some(u16::MAX)])), true),
+    ])
+    .expect("batch")
+}
+
+#[test]
+fn every_format_gives_back_what_it_can_hold() {
+    let plain = plain();
+    let with_metadata = {
+        let rich = rich();
+        let schema = Schema::new_with_metadata(rich.schema().fields().clone(), [("owner".into(), "ops".into())].into());
+        RecordBatch::try_new(Arc::new(schema), rich.columns().to_vec()).expect("batch")
+    };
+    for (format, batch) in [
+        (Format::Csv, &plain),
+        (Format::Parquet, &plain),
+        (Format::Parquet, &with_metadata),
+        (Format::ArrowFile, &with_metadata),
+        (Format::ArrowStream, &with_metadata),
+    ] {
+        let batches = [batch.clone(), batch.slice(1, 1), batch.slice(0, 0)];
+        let bytes = write(format, &batch.schema(), &batches).expect("write");
+        for asked in [Some(format), None] {
+            let (schema, back) = read(&bytes, asked).expect("read");
+            assert_eq!(schema, batch.schema(), "{format}");
+            let expected = concat(&batches[..2]);
+            assert_eq!(concat(&back), expected, "{format}");
+        }
+    }
+}
+
+#[test]
+fn ndjson_gives_back_json_types_and_text_for_the_rest() {
+    let batch = plain();
+    let bytes = write(Format::Ndjson, &batch.schema(), std::slice::from_ref(&batch)).expect("write");
+    let (schema, back) = read(&bytes, None).expect("read");
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let mut expected: Vec<_> = batch.schema().fields().iter().map(|field| field.name().to_owned()).collect();
+    expected.sort();
+    assert_eq!(
+        {
+            let mut names = names.clone();
+            names.sort();
+            names
+        },
+        expected
+    );
+    for name in ["whole", "real", "flag", "text"] {
+        assert_eq!(back[0].column_by_name(name), batch.column_by_name(name), "{name}");
+    }
+    let days = arrow_cast::cast(back[0].column_by_name("day").expect("day"), &DataType::Date32).expect("cast");
+    assert_eq!(&days, batch.column_by_name("day").expect("day"));
+}
+
+fn concat(batches: &[RecordBatch]) -> Vec<Vec<String>> {
+    use arrow_cast::display::{ArrayFormatter, FormatOptions};
+    let options = FormatOptions::default().with_null("∅");
+    let mut rows = Vec::new();
+    for batch in batches {
+        let columns: Vec<_> =
+            batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).expect("printable")).collect();
+        rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).to_string()).collect()));
+    }
+    rows
+}
+
+#[test]
+fn a_table_without_rows_keeps_its_columns() {
+    for format in [Format::Csv, Format::Parquet, Format::ArrowFile, Format::ArrowStream] {
+        let schema = plain().schema();
+        let bytes = write(format, &schema, &[]).expect("write");
+        let (back, batches) = read(&bytes, Some(format)).expect("read");
+        assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 0, "{format}");
+        let names = |schema: &SchemaRef| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+        assert_eq!(names(&back), names(&schema), "{format}");
+        if format != Format::Csv {
+            assert_eq!(back, schema, "{format}");
+        }
+    }
+}
+
+#[test]
+fn what_a_format_does_not_have_is_refused_with_the_column() {
+    let error = write(Format::Csv, &rich().schema(), &[rich()]).expect_err("nested");
+    assert_eq!(error.code(), codes::FILE_INVALID);
+    assert!(error.place().expect("place").contains("column \"list\""), "{error}");
+    let interval = Arc::new(IntervalMonthDayNanoArray::from(vec![None])) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("span", interval)]).expect("batch");
+    let error = write(Format::Parquet, &batch.schema(), &[batch]).expect_err("no such type in Parquet");
+    assert_eq!(error.code(), codes::FILE_INVALID);
+}
+
+#[test]
+fn formats_are_known_by_name_and_extension() {
+    for (format, name, extensions) in Format::TABLE {
+        assert_eq!(Format::parse(name).expect(name), format);
+        assert_eq!(format.name(), name);
+        for extension in extensions {
+            let path = format!("a.b/c.{}", extension.to_uppercase());
+            assert_eq!(Format::of_path(Path::new(&path)), Some(format), "{path}");
+        }
+    }
+    assert_eq!(Format::of_path(Path::new("x.txt")), None);
+    let error = Format::parse("xls").expect_err("no format");
+    assert_eq!(error.code(), codes::OPTION_INVALID);
+    assert_eq!(error.hint_text(), Some("valid formats: csv, ndjson, parquet, arrow, arrows"));
+}
+
+#[test]
+fn files_that_cannot_be_opened_are_named() {
+    let folder = tempfile::tempdir().expect("folder");
+    let missing = folder.path().join("missing.csv");
+    let error = read_path(&missing, &ReadOptions::default()).err().expect("missing");
+    assert_eq!(error.code(), codes::FILE_FAILED);
+    assert_eq!(error.place(), Some(missing.display().to_string().as_str()));
+    let error = read_path(folder.path(), &ReadOptions::default()).err().expect("a folder");
+    assert_eq!(error.code(), codes::FILE_INVALID);
+    for (bytes, word) in [(&b""[..], "empty"), (b"\x1f\x8b\x08", "gzip"), (b"\x89PNG\r\n", "format")] {
+        let error = read(bytes, None).expect_err(word);
+        assert_eq!(error.code(), codes::FILE_INVALID);
+        assert!(error.message().contains(word), "{error}");
+    }
+}
+
+/// Cut anywhere, or with any byte changed, a file gives an error or batches, and never a panic.
+#[test]
+fn damaged_files_give_errors() {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !guard::is_active() {
+            previous(info);
+        }
+    }));
+    for format in [Format::Parquet, Format::ArrowFile, Format::ArrowStream] {
+        let batch = rich();
+        let bytes = write(format, &batch.schema(), std::slice::from_ref(&batch)).expect("write");
+        let mut refused = 0;
+        for end in (0..bytes.len()).step_by(7) {
+            let result = collect(read_stream("input", Box::new(Cursor::new(bytes[..end].to_vec())), &only(format)));
+            refused += usize::from(result.is_err());
+        }
+        assert!(refused * 7 >= bytes.len() / 2, "{format}: {refused} of {} cuts refused", bytes.len() / 7);
+        for at in 0..bytes.len() {
+            for flip in [0xff, 0x01, 0x80] {
+                let mut bytes = bytes.clone();
+                bytes[at] ^= flip;
+                if let Err(error) = collect(read_stream("input", Box::new(Cursor::new(bytes)), &only(format))) {
+                    assert_eq!(error.code(), codes::FILE_INVALID, "{format} at {at}: {error}");
+                }
+            }
+        }
+    }
+}
+
+fn only(format: Format) -> ReadOptions {
+    ReadOptions { format: Some(format), ..ReadOptions::default() }
+}
+
+#[test]
+fn moments_with_an_offset_are_in_utc() {
+    let (schema, batches) = read(b"t\n2013-01-01T05:00:00+02:00\n2013-01-01T05:00:00Z\n", None).expect("read");
+    assert_eq!(schema.field(0).data_type(), &DataType::Timestamp(TimeUnit::Second, Some("UTC".into())));
+    let expected = TimestampSecondArray::from(vec![1_357_009_200, 1_357_016_400]).with_timezone("UTC");
+    assert_eq!(batches[0].column(0).as_ref(), &expected as &dyn Array);
+}
