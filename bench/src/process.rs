@@ -1,0 +1,49 @@
+//! What the kernel says of a process: CPU time, anonymous memory, memfd blocks.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use crate::Result;
+
+/// CPU seconds of all threads of a process, in the kernel's ticks of 10 ms.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CpuSeconds {
+    pub(crate) user: f64,
+    pub(crate) system: f64,
+}
+
+impl CpuSeconds {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let fields = stat.rsplit_once(')').ok_or("no command in stat")?.1;
+        let mut ticks = fields.split_whitespace().skip(11).map(str::parse::<f64>);
+        let mut next = || -> Result<f64> { Ok(ticks.next().ok_or("stat is short")?? / 100.0) };
+        Ok(Self { user: next()?, system: next()? })
+    }
+
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self { user: self.user - earlier.user, system: self.system - earlier.system }
+    }
+
+    pub(crate) fn sum(self) -> f64 {
+        self.user + self.system
+    }
+}
+
+/// Anonymous resident memory and the allocated blocks of the memfds that a process has open, in bytes.
+pub(crate) fn memory_bytes(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).ok_or("no RssAnon")?;
+    let anonymous_kib: u64 = line.split_whitespace().nth(1).ok_or("no RssAnon")?.parse()?;
+    let mut memfds = std::collections::BTreeMap::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let path = entry?.path();
+        let Ok(target) = fs::read_link(&path) else { continue };
+        if target.to_string_lossy().starts_with("/memfd:")
+            && let Ok(metadata) = fs::metadata(&path)
+        {
+            memfds.insert(metadata.ino(), metadata.blocks() * 512);
+        }
+    }
+    Ok(anonymous_kib * 1024 + memfds.values().sum::<u64>())
+}

@@ -1,0 +1,97 @@
+//! Results: every sample as JSON, and a table of what was asked and what came out.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::Result;
+use crate::machine::Machine;
+
+/// One figure that was asked for.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) measure: String,
+    pub(crate) asked: String,
+    pub(crate) measured: String,
+    pub(crate) reached: bool,
+}
+
+/// The samples of one server in one measure, in the order in which they were taken.
+#[derive(Debug, Serialize)]
+pub(crate) struct Samples {
+    pub(crate) measure: String,
+    pub(crate) server: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) values: Vec<f64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) date: String,
+    pub(crate) commit: String,
+    pub(crate) machine: Machine,
+    pub(crate) versions: Vec<String>,
+    pub(crate) effort: &'static str,
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) samples: Vec<Samples>,
+}
+
+impl Report {
+    pub(crate) fn figure(&mut self, measure: &str, asked: &str, measured: String, reached: bool) {
+        println!("{}  {measure}: {measured} (asked: {asked})", if reached { "ok  " } else { "MISS" });
+        let (measure, asked) = (measure.to_owned(), asked.to_owned());
+        self.figures.push(Figure { measure, asked, measured, reached });
+    }
+
+    pub(crate) fn samples(&mut self, measure: &str, server: &'static str, unit: &'static str, values: Vec<f64>) {
+        self.samples.push(Samples { measure: measure.to_owned(), server, unit, values });
+    }
+
+    pub(crate) fn write(&self, folder: &Path, name: &str) -> Result<()> {
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(folder.join(format!("{name}.json")), serde_json::to_string_pretty(self)? + "\n")?;
+        std::fs::write(folder.join(format!("{name}.md")), self.markdown())?;
+        Ok(())
+    }
+
+    fn markdown(&self) -> String {
+        let mut text =
+            format!("# Benchmark: Flight\n\n{} effort, {}, commit {}.\n\n", self.effort, self.date, self.commit);
+        let machine = serde_json::to_string(&self.machine).unwrap_or_default();
+        let _ = writeln!(text, "Machine: `{machine}`. Versions: {}.\n", self.versions.join(", "));
+        let _ = writeln!(text, "| measure | asked | measured | reached |\n| --- | --- | --- | --- |");
+        for figure in &self.figures {
+            let reached = if figure.reached { "yes" } else { "**no**" };
+            let _ = writeln!(text, "| {} | {} | {} | {reached} |", figure.measure, figure.asked, figure.measured);
+        }
+        let _ = writeln!(
+            text,
+            "\n## Medians\n\n| measure | server | median | unit | samples |\n| --- | --- | --- | --- | --- |"
+        );
+        for samples in &self.samples {
+            let Samples { measure, server, unit, values } = samples;
+            let _ = writeln!(text, "| {measure} | {server} | {:.4} | {unit} | {} |", median(values), values.len());
+        }
+        text
+    }
+}
+
+/// The middle value; of an even number the mean of the two middle ones.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    percentile_sorted(values, |sorted| {
+        let middle = sorted.len() / 2;
+        if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[middle - 1], sorted[middle]) } else { sorted[middle] }
+    })
+}
+
+/// The value below which `share` of the values lie.
+pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
+    percentile_sorted(values, |sorted| sorted[((sorted.len() - 1) as f64 * share).round() as usize])
+}
+
+fn percentile_sorted(values: &[f64], pick: impl Fn(&[f64]) -> f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    if sorted.is_empty() { f64::NAN } else { pick(&sorted) }
+}

@@ -1,0 +1,84 @@
+//! The tables that are moved.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_ipc::writer::StreamWriter;
+
+use crate::Result;
+
+/// Rows of a batch, as the figures ask.
+pub(crate) const BATCH_ROWS: usize = 65_536;
+
+/// Which table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Eight float64 columns.
+    Floats,
+    /// Strings, nulls and dictionaries beside numbers.
+    Mixed,
+}
+
+impl Shape {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Floats => "8 × float64",
+            Self::Mixed => "strings, nulls, dictionaries",
+        }
+    }
+
+    /// One batch of the shape; every batch of a table is the same, since servers do not look.
+    pub(crate) fn batch(self, rows: usize) -> Result<RecordBatch> {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut next = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let columns: Vec<(String, ArrayRef)> = match self {
+            Self::Floats => (0..8)
+                .map(|index| {
+                    let values = (0..rows).map(|_| next() as f64 / 1e19);
+                    (format!("c{index}"), Arc::new(Float64Array::from_iter_values(values)) as ArrayRef)
+                })
+                .collect(),
+            Self::Mixed => {
+                let ids = Int64Array::from_iter_values((0..rows).map(|row| row as i64));
+                let price = Float64Array::from_iter((0..rows).map(|row| (row % 7 != 0).then(|| next() as f64 / 1e17)));
+                let name = StringArray::from_iter((0..rows).map(|row| {
+                    let value = next();
+                    (row % 11 != 0).then(|| format!("customer {:x}", value >> (value % 40)))
+                }));
+                let note = StringArray::from_iter_values((0..rows).map(|_| format!("{:016x}", next())));
+                let symbols = (0..rows).map(|_| format!("SYM{:04}", next() % 3000)).collect::<Vec<_>>();
+                let symbol: DictionaryArray<Int32Type> = symbols.iter().map(String::as_str).collect();
+                let city: DictionaryArray<Int32Type> =
+                    (0..rows).map(|row| (row % 5 != 0).then_some(["Oslo", "Rome", "Lima"][row % 3])).collect();
+                vec![
+                    ("id".into(), Arc::new(ids) as ArrayRef),
+                    ("price".into(), Arc::new(price)),
+                    ("name".into(), Arc::new(name)),
+                    ("note".into(), Arc::new(note)),
+                    ("symbol".into(), Arc::new(symbol)),
+                    ("city".into(), Arc::new(city)),
+                ]
+            }
+        };
+        Ok(RecordBatch::try_from_iter(columns)?)
+    }
+
+    /// Writes a table of about `bytes` bytes as an Arrow stream for the clients to load; answers its rows.
+    pub(crate) fn write(self, path: &Path, bytes: u64) -> Result<u64> {
+        let batch = self.batch(BATCH_ROWS)?;
+        let batches = bytes.div_ceil(batch.get_array_memory_size() as u64).max(1);
+        let mut writer = StreamWriter::try_new_buffered(std::fs::File::create(path)?, &batch.schema())?;
+        for _ in 0..batches {
+            writer.write(&batch)?;
+        }
+        writer.finish()?;
+        Ok(batches * BATCH_ROWS as u64)
+    }
+}
