@@ -1,1 +1,37 @@
-//! HTTP: health, readiness and metrics
+//! The HTTP door: health, readiness and metrics. The only crate that knows HTTP routes.
+//!
+//! | path | answer |
+//! | --- | --- |
+//! | `GET /` | what this is, as text |
+//! | `GET /healthz` | `200 ok` while the process runs |
+//! | `GET /readyz` | `200` when requests will be served, else `503`, with the reasons as JSON |
+//! | `GET /metrics` | Prometheus text |
+//!
+//! Errors are problem documents (RFC 9457).
+
+pub mod metrics;
+mod problem;
+mod routes;
+
+use std::sync::Arc;
+
+pub use routes::router;
+
+/// Tells whether the server is ready.
+pub trait Readiness: Send + Sync {
+    /// Why it is not ready; empty when it is. Each reason is a sentence for an operator.
+    fn reasons(&self) -> Vec<String>;
+}
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct HttpState {
+    /// Asked by `/readyz`.
+    pub readiness: Arc<dyn Readiness>,
+}
+
+impl std::fmt::Debug for HttpState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpState").finish_non_exhaustive()
+    }
+}

@@ -60,6 +60,8 @@ pub const FILE_FAILED: Code = Code::new("file_failed", ErrorKind::FailedPrecondi
 pub const CONFIG_INVALID: Code = Code::new("config_invalid", ErrorKind::InvalidArgument);
 /// The server cannot listen at the address: another program does, or the address is not this machine's.
 pub const ADDRESS_IN_USE: Code = Code::new("address_in_use", ErrorKind::FailedPrecondition);
+/// The HTTP door has no such path, or not with this method.
+pub const ROUTE_NOT_FOUND: Code = Code::new("route_not_found", ErrorKind::NotFound);
 /// A fault in Airlane itself.
 pub const INTERNAL: Code = Code::new("internal", ErrorKind::Internal);
 
@@ -94,5 +96,6 @@ pub const ALL: &[Code] = &[
     FILE_FAILED,
     CONFIG_INVALID,
     ADDRESS_IN_USE,
+    ROUTE_NOT_FOUND,
     INTERNAL,
 ];
