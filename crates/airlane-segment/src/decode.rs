@@ -1,16 +1,46 @@
 //! Messages of one incoming stream to validated record batches.
+//!
+//! 1. The IPC check of [`check`](crate::check) judges the message.
+//! 2. [`plain`] decompresses its body, within bounds.
+//! 3. [`arrays`] decodes and validates it with the decoder of arrow-ipc, which by then meets nothing that makes it
+//!    panic; should it, the panic is caught and counted.
+//! 4. [`blame`] finds the column and row of what is invalid.
+//! 5. [`dictionaries`] keeps the dictionary values that hold for the batches that follow.
 
-use airlane_model::Result;
+use airlane_model::error::codes::{DATA_INVALID, LIMIT_EXCEEDED, MESSAGE_INVALID};
+use airlane_model::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
+use arrow_ipc::MetadataVersion;
+use arrow_schema::SchemaRef;
 
-use crate::check::DecodeLimits;
-use crate::schema::TableSchema;
+use crate::check::batch::{self, Judged};
+use crate::check::layout::Layout;
+use crate::check::{self, DecodeLimits};
+use crate::schema::{TableSchema, policy};
+
+mod arrays;
+mod blame;
+mod dictionaries;
+mod header;
+pub(crate) mod memory;
+mod nulls;
+mod plain;
+
+use arrays::Fault;
+pub use arrays::decode_panics;
+use blame::Suspect;
+use dictionaries::Dictionaries;
 
 /// Decodes the dictionary and record batch messages of one stream. Dictionaries are resolved: each batch carries the
 /// dictionary values that hold for it.
-#[derive(Debug)]
-pub struct StreamDecoder {}
+pub struct StreamDecoder {
+    schema: TableSchema,
+    layout: Layout,
+    limits: DecodeLimits,
+    dictionaries: Dictionaries,
+    rows: u64,
+}
 
 impl StreamDecoder {
     /// A decoder for the messages after `schema_header`, the stream's own schema message (whose dictionary ids the
@@ -19,31 +49,138 @@ impl StreamDecoder {
     /// # Errors
     /// `message_invalid`, `schema_invalid`.
     pub fn new(schema_header: &[u8], limits: DecodeLimits) -> Result<Self> {
-        let _ = (schema_header, limits);
-        todo!()
+        let (schema, stranger_ids) = TableSchema::from_message_with_ids(schema_header)?;
+        let layout = Layout::of(schema.arrow().fields().iter().map(AsRef::as_ref));
+        let dictionaries = Dictionaries::new(schema.dictionaries(), &stranger_ids)?;
+        Ok(Self { schema, layout, limits, dictionaries, rows: 0 })
     }
 
     /// The schema, with canonical dictionary ids.
     pub fn schema(&self) -> &TableSchema {
-        todo!()
+        &self.schema
+    }
+
+    /// Rows decoded so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// Judges the header of the next message and the length of its body, before the body is there.
     ///
     /// # Errors
     /// `message_invalid`, `message_order_invalid`, `limit_exceeded`.
-    pub fn check(&mut self, header: &[u8], body_bytes: u64) -> Result<()> {
-        let _ = (header, body_bytes);
-        todo!()
+    pub fn check(&self, header: &[u8], body_bytes: u64) -> Result<()> {
+        let envelope = check::open(header, body_bytes, &self.limits)?;
+        let layout = match envelope.dictionary {
+            None => &self.layout,
+            Some((id, is_delta)) => &self.dictionaries.judge(id, is_delta, &self.limits)?.layout,
+        };
+        let judged = batch::judge(layout, &self.limits, envelope.message.version(), envelope.batch, body_bytes)?;
+        if envelope.dictionary.is_none() {
+            self.judge_rows(judged.rows)?;
+        }
+        Ok(())
     }
 
-    /// Decodes and validates a message that `check` accepted. A dictionary message answers `None`.
+    /// Decodes and validates a message. A dictionary message answers `None`.
     /// Without compression the arrays point into `body`.
     ///
     /// # Errors
-    /// `message_invalid`, `data_invalid`, `limit_exceeded`.
+    /// Those of [`check`](Self::check), and `data_invalid`.
     pub fn decode(&mut self, header: &[u8], body: Buffer) -> Result<Option<RecordBatch>> {
-        let _ = (header, body);
-        todo!()
+        let body_bytes = body.len() as u64;
+        let envelope = check::open(header, body_bytes, &self.limits)?;
+        let version = envelope.message.version();
+        let Some((id, is_delta)) = envelope.dictionary else {
+            let judged = batch::judge(&self.layout, &self.limits, version, envelope.batch, body_bytes)?;
+            let rows = self.judge_rows(judged.rows)?;
+            let schema = self.schema.arrow();
+            let batch = self.read(schema, &self.layout, version, envelope.batch, &judged, body)?;
+            self.rows = rows;
+            return Ok(Some(batch));
+        };
+        let slot = self.dictionaries.judge(id, is_delta, &self.limits)?;
+        let judged = batch::judge(&slot.layout, &self.limits, version, envelope.batch, body_bytes)?;
+        let batch = self
+            .read(&slot.schema, &slot.layout, version, envelope.batch, &judged, body)
+            .map_err(|error| error.at(format!("dictionary {id}")))?;
+        let values = batch.columns().first().cloned();
+        let values = values.ok_or_else(|| Error::new(MESSAGE_INVALID, "a dictionary without values"))?;
+        self.dictionaries.take(id, is_delta, values, &self.limits)?;
+        Ok(None)
+    }
+
+    /// The rows of the stream with this batch.
+    fn judge_rows(&self, batch_rows: u64) -> Result<u64> {
+        let limit = self.limits.put_rows_max;
+        match self.rows.checked_add(batch_rows).filter(|rows| *rows <= limit) {
+            Some(rows) => Ok(rows),
+            None => Err(Error::new(LIMIT_EXCEEDED, format!("the stream has more than {limit} rows"))
+                .hint("put the table in parts")),
+        }
+    }
+
+    fn read(
+        &self,
+        schema: &SchemaRef,
+        layout: &Layout,
+        version: MetadataVersion,
+        batch: arrow_ipc::RecordBatch<'_>,
+        judged: &Judged,
+        body: Buffer,
+    ) -> Result<RecordBatch> {
+        let dictionaries = self.dictionaries.values();
+        let is_plain = judged.codec.is_none() && judged.is_aligned;
+        let (outcome, buffers, body) = if is_plain {
+            let outcome = arrays::decode(schema, version, batch, &body, dictionaries);
+            let buffers = match &outcome {
+                Ok(_) => Vec::new(),
+                Err(_) => judged.buffers.iter().map(|extent| (extent.offset, extent.bytes)).collect(),
+            };
+            (outcome, buffers, body)
+        } else {
+            let plain = plain::lay_out(layout, judged, &body, &self.limits)?;
+            drop(body);
+            let header = header::encode(&plain.parts(judged, batch), version);
+            let message = header::open(&header)?;
+            let batch = message.header_as_record_batch();
+            let batch = batch.ok_or_else(|| Error::new(MESSAGE_INVALID, "the message has no record batch"))?;
+            (arrays::decode(schema, version, batch, &plain.body, dictionaries), plain.buffers, plain.body)
+        };
+        let fault = match outcome {
+            Ok(batch) => return Ok(batch),
+            Err(fault) => fault,
+        };
+        let suspect = Suspect { schema, layout, judged, buffers: &buffers, body: &body, version, dictionaries };
+        Err(self.describe(&suspect, fault))
+    }
+
+    fn describe(&self, suspect: &Suspect<'_>, fault: Fault) -> Error {
+        let code = match fault {
+            Fault::Data(_) => DATA_INVALID,
+            Fault::Panic => MESSAGE_INVALID,
+        };
+        let Some(blame) = blame::find(suspect) else {
+            return match fault {
+                Fault::Data(what) => Error::new(code, what),
+                Fault::Panic => Error::new(code, "the message cannot be decoded"),
+            };
+        };
+        let name = suspect.schema.fields().get(blame.column).map(|field| field.name().as_str());
+        let column = policy::place(&[name.unwrap_or_default()]);
+        let place = match blame.row {
+            Some(row) => format!("row {}, {column}", self.rows + row),
+            None => column,
+        };
+        Error::new(code, blame.what).at(place)
     }
 }
+
+impl std::fmt::Debug for StreamDecoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamDecoder").field("schema", &self.schema).field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,20 +1,45 @@
 //! The way of a put: messages of a stranger in, sealed segments out.
 
-use airlane_model::Result;
+use airlane_model::error::Code;
+use airlane_model::error::codes::MESSAGE_ORDER_INVALID;
+use airlane_model::{Error, Result};
 use arrow_array::RecordBatch;
 
 use crate::check::DecodeLimits;
+use crate::decode::StreamDecoder;
 use crate::home::HomeFactory;
 use crate::schema::TableSchema;
 use crate::segment::Segment;
-use crate::writer::WriterOptions;
+use crate::writer::{TableWriter, WriterOptions};
+
+mod gather;
+
+use gather::Gather;
 
 /// Takes the messages of one put, piece by piece as they arrive, and lays them out.
 ///
 /// For each message: [`begin`](Self::begin) with its header, [`body`](Self::body) for each chunk, [`end`](Self::end).
-/// Batches that are made in this process go to [`append`](Self::append) instead. After an error the intake is of no
-/// further use; dropping it leaves nothing behind.
-pub struct Intake {}
+/// Batches that are made in this process go to [`append`](Self::append) instead. After an error every further call
+/// answers with that error; dropping the intake leaves nothing behind.
+pub struct Intake {
+    /// There is none for batches of this process.
+    decoder: Option<StreamDecoder>,
+    writer: TableWriter,
+    schema: TableSchema,
+    rows: u64,
+    header: Vec<u8>,
+    gather: Gather,
+    state: State,
+}
+
+enum State {
+    /// Between two messages.
+    Idle,
+    /// After the header of a message.
+    Body,
+    /// After an error.
+    Failed(Code, String),
+}
 
 impl Intake {
     /// For a stream that begins with this schema message.
@@ -27,33 +52,52 @@ impl Intake {
         options: WriterOptions,
         homes: Box<dyn HomeFactory>,
     ) -> Result<Self> {
-        let _ = (schema_header, limits, options, homes);
-        todo!()
+        let decoder = StreamDecoder::new(schema_header, limits)?;
+        let schema = decoder.schema().clone();
+        Ok(Self { decoder: Some(decoder), ..Self::from_schema(schema, options, homes) })
     }
 
     /// For batches of this process.
     pub fn from_schema(schema: TableSchema, options: WriterOptions, homes: Box<dyn HomeFactory>) -> Self {
-        let _ = (schema, options, homes);
-        todo!()
+        Self {
+            decoder: None,
+            writer: TableWriter::new(schema.clone(), options, homes),
+            schema,
+            rows: 0,
+            header: Vec::new(),
+            gather: Gather::default(),
+            state: State::Idle,
+        }
     }
 
     /// The schema of the put.
     pub fn schema(&self) -> &TableSchema {
-        todo!()
+        &self.schema
     }
 
     /// Rows taken so far.
     pub fn rows(&self) -> u64 {
-        todo!()
+        self.rows
     }
 
     /// Begins a message: judges its header and the length of the body that will follow.
     ///
     /// # Errors
-    /// `message_invalid`, `message_order_invalid`, `limit_exceeded`.
+    /// `message_invalid`, `message_order_invalid`, `limit_exceeded`, `storage_full`.
     pub fn begin(&mut self, header: &[u8], body_bytes: u64) -> Result<()> {
-        let _ = (header, body_bytes);
-        todo!()
+        self.guard(|intake| {
+            if matches!(intake.state, State::Body) {
+                return Err(out_of_order("a message begins inside another"));
+            }
+            let decoder = intake.decoder.as_mut().ok_or_else(|| out_of_order("a message without a schema message"))?;
+            decoder.check(header, body_bytes)?;
+            intake.header.clear();
+            intake.header.extend_from_slice(header);
+            // `check` keeps it below the limit of a body.
+            intake.gather.begin(body_bytes as usize)?;
+            intake.state = State::Body;
+            Ok(())
+        })
     }
 
     /// Takes the next chunk of the body. Memory grows with what arrives, never with what was announced.
@@ -61,8 +105,10 @@ impl Intake {
     /// # Errors
     /// `message_invalid` for more than was announced; `storage_full`, `storage_failed`.
     pub fn body(&mut self, chunk: &[u8]) -> Result<()> {
-        let _ = chunk;
-        todo!()
+        self.guard(|intake| match intake.state {
+            State::Body => intake.gather.push(chunk),
+            _ => Err(out_of_order("a body without a message")),
+        })
     }
 
     /// Ends the message: validates and lays out its rows.
@@ -71,7 +117,19 @@ impl Intake {
     /// `message_invalid` for less than was announced; `data_invalid`; `limit_exceeded`; `storage_full`,
     /// `storage_failed`.
     pub fn end(&mut self) -> Result<()> {
-        todo!()
+        self.guard(|intake| {
+            let Some(decoder) = intake.decoder.as_mut().filter(|_| matches!(intake.state, State::Body)) else {
+                return Err(out_of_order("the end of a message that did not begin"));
+            };
+            intake.state = State::Idle;
+            let body = intake.gather.end()?;
+            if let Some(batch) = decoder.decode(&intake.header, body.clone())? {
+                intake.writer.append(&batch)?;
+                intake.rows += batch.num_rows() as u64;
+            }
+            intake.gather.reclaim(body);
+            Ok(())
+        })
     }
 
     /// Takes a batch made in this process.
@@ -79,15 +137,47 @@ impl Intake {
     /// # Errors
     /// `storage_full`, `storage_failed`, `limit_exceeded`.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
-        let _ = batch;
-        todo!()
+        self.guard(|intake| {
+            if matches!(intake.state, State::Body) {
+                return Err(out_of_order("a batch inside a message"));
+            }
+            intake.writer.append(batch)?;
+            intake.rows += batch.num_rows() as u64;
+            Ok(())
+        })
     }
 
     /// Seals what was taken; at least one segment.
     ///
     /// # Errors
-    /// `storage_full`, `storage_failed`.
-    pub fn finish(self) -> Result<Vec<Segment>> {
-        todo!()
+    /// `message_order_invalid` inside a message; `storage_full`, `storage_failed`.
+    pub fn finish(mut self) -> Result<Vec<Segment>> {
+        self.guard(|intake| match intake.state {
+            State::Body => Err(out_of_order("the put ends inside a message")),
+            _ => Ok(()),
+        })?;
+        self.writer.finish()
+    }
+
+    /// Runs a step, unless one failed before.
+    fn guard(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        if let State::Failed(code, message) = &self.state {
+            return Err(Error::new(*code, format!("the put has failed before: {message}")));
+        }
+        let outcome = step(self);
+        if let Err(error) = &outcome {
+            self.state = State::Failed(error.code(), error.message().to_owned());
+        }
+        outcome
+    }
+}
+
+fn out_of_order(message: &str) -> Error {
+    Error::new(MESSAGE_ORDER_INVALID, message)
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intake").field("schema", &self.schema).field("rows", &self.rows).finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 mod accept;
-mod canonical;
+pub(crate) mod canonical;
 pub(crate) mod message;
 pub(crate) mod policy;
 

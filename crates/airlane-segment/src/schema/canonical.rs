@@ -2,6 +2,9 @@
 //!
 //! The order is that of arrow-ipc's schema encoder and of its dictionary encoder: what is nested in a field is
 //! numbered before the field. The ids stand in the fields, where arrow-ipc's decoder looks for them.
+//!
+//! Whatever else a stranger may write in two ways is made one: the entries and keys of a map and the run ends of a
+//! run-end encoded column never hold nulls (the format says so, and arrow-rs insists), and no time zone is `None`.
 
 use std::sync::Arc;
 
@@ -73,20 +76,37 @@ fn number_type(data_type: &DataType, ids: &mut Vec<i64>) -> DataType {
         DataType::ListView(child) => DataType::ListView(number(child)),
         DataType::LargeListView(child) => DataType::LargeListView(number(child)),
         DataType::FixedSizeList(child, size) => DataType::FixedSizeList(number(child), *size),
-        DataType::Map(entries, sorted) => DataType::Map(number(entries), *sorted),
+        DataType::Map(entries, sorted) => {
+            let entries = number(entries);
+            let data_type = match entries.data_type() {
+                DataType::Struct(pair) => {
+                    let key_required = |(index, field): (usize, &Arc<Field>)| match index {
+                        0 => Arc::new(required(field)),
+                        _ => field.clone(),
+                    };
+                    DataType::Struct(pair.iter().enumerate().map(key_required).collect())
+                }
+                other => other.clone(),
+            };
+            DataType::Map(Arc::new(required(&entries).with_data_type(data_type)), *sorted)
+        }
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(number).collect()),
         DataType::Union(fields, mode) => {
             let fields: UnionFields = fields.iter().map(|(id, field)| (id, number(field))).collect();
             DataType::Union(fields, *mode)
         }
         DataType::RunEndEncoded(run_ends, values) => {
-            let run_ends = number(run_ends);
-            DataType::RunEndEncoded(run_ends, number(values))
+            let run_ends = required(&number(run_ends));
+            DataType::RunEndEncoded(Arc::new(run_ends), number(values))
         }
         // Writers that cannot leave a text out write an empty one for "no time zone".
         DataType::Timestamp(unit, Some(zone)) if zone.is_empty() => DataType::Timestamp(*unit, None),
         other => other.clone(),
     }
+}
+
+fn required(field: &Field) -> Field {
+    field.clone().with_nullable(false)
 }
 
 /// The value types of the dictionaries of a canonical schema, by id.

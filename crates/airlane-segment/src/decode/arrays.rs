@@ -1,0 +1,65 @@
+//! Judged messages to validated arrays.
+//!
+//! The decoder of arrow-ipc does the work, with its validation on: offsets, UTF-8, views, dictionary indices, type ids,
+//! run ends, null counts. [`nulls`](super::nulls) adds what it leaves out.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_buffer::Buffer;
+use arrow_ipc::MetadataVersion;
+use arrow_ipc::reader::RecordBatchDecoder;
+use arrow_schema::SchemaRef;
+
+use super::nulls;
+
+/// Panics of decoding that were caught since the process began.
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// Panics of decoding that were caught since the process began. The check exists to keep this at zero.
+pub fn decode_panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
+}
+
+/// Why a message is refused.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The values are not what they should be.
+    Data(String),
+    /// The decoder met something that it does not expect.
+    Panic,
+}
+
+/// Decodes one record batch of an uncompressed, judged message.
+pub(crate) fn decode(
+    schema: &SchemaRef,
+    version: MetadataVersion,
+    batch: arrow_ipc::RecordBatch<'_>,
+    body: &Buffer,
+    dictionaries: &HashMap<i64, ArrayRef>,
+) -> Result<RecordBatch, Fault> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let decoder = RecordBatchDecoder::try_new(body, batch, schema.clone(), dictionaries, &version)?;
+        let batch = decoder.read_record_batch()?;
+        nulls::validate(&batch)?;
+        Ok(batch)
+    }));
+    match decoded {
+        Ok(Ok(batch)) => Ok(batch),
+        Ok(Err(error)) => Err(Fault::Data(describe(&error))),
+        Err(_) => {
+            PANICS.fetch_add(1, Ordering::Relaxed);
+            Err(Fault::Panic)
+        }
+    }
+}
+
+/// The text of an error of arrow without the name of its variant, in the form of our messages.
+fn describe(error: &arrow_schema::ArrowError) -> String {
+    let text = error.to_string();
+    let text = text.split_once(" error: ").map_or(text.as_str(), |(_, what)| what).trim_end_matches('.');
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).take(240).collect())
+}
