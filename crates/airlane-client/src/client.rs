@@ -1,0 +1,213 @@
+//! The calls.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use airlane_model::{Durability, Error, PutMode, Receipt, Result, RowRange, TableInfo, TableName, Ticket, codes};
+use arrow_array::RecordBatch;
+use arrow_flight::decode::FlightDataDecoder;
+use arrow_flight::error::FlightError;
+use arrow_flight::{Action, Criteria, FlightData, FlightDescriptor, PutResult};
+use arrow_schema::SchemaRef;
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use tonic::{Request, Status};
+
+use crate::abort::AbortFlag;
+use crate::address::Address;
+use crate::connect::{Service, connect};
+use crate::encode::Encoder;
+use crate::error;
+use crate::read::TableStream;
+
+/// A connection to a server. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    address: Address,
+    service: Service,
+}
+
+/// What a put is to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PutOptions {
+    /// Replace or append.
+    pub mode: PutMode,
+    /// The durability; absent: the table's own, or durable for a new table.
+    pub durability: Option<Durability>,
+}
+
+impl Client {
+    /// Connects to an [`Address`], such as `grpc://127.0.0.1:8815` or `grpc+unix:///run/airlane.sock`.
+    ///
+    /// # Errors
+    /// `server_unreachable`; `option_invalid` for an address of another form.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let address: Address = url.parse()?;
+        let service = connect(&address).await?;
+        Ok(Self { address, service })
+    }
+
+    /// Where the server is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Puts a table. Batches are asked for as the connection takes them. When this answers `Ok`, the version is kept
+    /// as the receipt says; when it answers an error, nothing of the put is kept, unless the connection broke at the
+    /// very end.
+    ///
+    /// # Errors
+    /// What the server answers, and `server_unreachable`. An error of the input stream breaks the put off.
+    pub async fn put(
+        &self,
+        table: &TableName,
+        schema: SchemaRef,
+        batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
+        options: PutOptions,
+    ) -> Result<Receipt> {
+        let flag = AbortFlag::default();
+        let failure = Failure::default();
+        let encoder = Encoder::new(schema, descriptor(table, options));
+        let messages = messages(encoder, batches, flag.clone(), failure.clone());
+        let mut request = Request::new(messages);
+        request.extensions_mut().insert(flag);
+        let answered = self.answer(request).await;
+        // The failure of the input explains the server's answer, which only says that the put broke off.
+        if let Some(error) = failure.take() {
+            return Err(error);
+        }
+        let last = answered.map_err(|status| self.error(&status))?;
+        self.parse(last.map(|result| result.app_metadata), "PutResult")
+    }
+
+    async fn answer(
+        &self,
+        request: Request<impl Stream<Item = FlightData> + Send + 'static>,
+    ) -> Result<Option<PutResult>, Status> {
+        let mut results = self.service.clone().do_put(request).await?.into_inner();
+        let mut last = None;
+        while let Some(result) = results.message().await? {
+            last = Some(result);
+        }
+        Ok(last)
+    }
+
+    /// Reads what a ticket names: `prices`, `prices@7`, `prices@7?rows=0-1000`, or the ticket of a receipt.
+    ///
+    /// # Errors
+    /// What the server answers, and `server_unreachable`.
+    pub async fn get(&self, ticket: &str) -> Result<TableStream> {
+        let ticket = arrow_flight::Ticket { ticket: Bytes::copy_from_slice(ticket.as_bytes()) };
+        let answer = self.service.clone().do_get(ticket).await.map_err(|status| self.error(&status))?;
+        let messages = answer.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
+        TableStream::open(self.address.clone(), FlightDataDecoder::new(messages)).await
+    }
+
+    /// The tables whose names begin with `prefix`, in the order of their names.
+    ///
+    /// # Errors
+    /// What the server answers, and `server_unreachable`.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<TableInfo>> {
+        let criteria = Criteria { expression: Bytes::copy_from_slice(prefix.as_bytes()) };
+        let answer = self.service.clone().list_flights(criteria).await.map_err(|status| self.error(&status))?;
+        let mut flights = answer.into_inner();
+        let mut tables = Vec::new();
+        while let Some(flight) = flights.message().await.map_err(|status| self.error(&status))? {
+            tables.push(self.parse(Some(flight.app_metadata), "FlightInfo")?);
+        }
+        Ok(tables)
+    }
+
+    /// A table in the version that a ticket names, and its schema.
+    ///
+    /// # Errors
+    /// What the server answers, and `server_unreachable`.
+    pub async fn describe(&self, ticket: &Ticket) -> Result<(TableInfo, SchemaRef)> {
+        let info: TableInfo = self.act("describe", ticket.to_string()).await?;
+        // The schema comes first in every read, also in one of no rows. Naming version and id makes it the schema of
+        // just this table.
+        let nothing = Ticket {
+            table: info.table.clone(),
+            version: Some(info.version),
+            table_id: Some(info.table_id),
+            rows: Some(RowRange { start: 0, end: 0 }),
+        };
+        let schema = self.get(&nothing.to_string()).await?.schema().clone();
+        Ok((info, schema))
+    }
+
+    /// Drops a table, everywhere, and answers what it was.
+    ///
+    /// # Errors
+    /// What the server answers, and `server_unreachable`.
+    pub async fn drop_table(&self, table: &TableName) -> Result<TableInfo> {
+        self.act("drop", table.to_string()).await
+    }
+
+    async fn act<T: serde::de::DeserializeOwned>(&self, name: &str, body: String) -> Result<T> {
+        let action = Action { r#type: name.into(), body: body.into() };
+        let answer = self.service.clone().do_action(action).await.map_err(|status| self.error(&status))?;
+        let result = answer.into_inner().message().await.map_err(|status| self.error(&status))?;
+        self.parse(result.map(|result| result.body), name)
+    }
+
+    fn error(&self, status: &Status) -> Error {
+        error::from_status(&self.address, status)
+    }
+
+    fn parse<T: serde::de::DeserializeOwned>(&self, json: Option<Bytes>, what: &str) -> Result<T> {
+        let json = json.unwrap_or_default();
+        serde_json::from_slice(&json).map_err(|error| {
+            Error::new(codes::MESSAGE_INVALID, format!("the answer is not what an Airlane server sends: {error}"))
+                .at(format!("{what} of {}", self.address))
+                .hint("is there an Airlane server of this version at the address?")
+        })
+    }
+}
+
+fn descriptor(table: &TableName, options: PutOptions) -> FlightDescriptor {
+    let mut command = serde_json::json!({ "path": table, "mode": options.mode });
+    if let Some(durability) = options.durability {
+        command["durability"] = serde_json::json!(durability);
+    }
+    FlightDescriptor::new_cmd(command.to_string())
+}
+
+/// Where the stream of a put leaves the error that ended it.
+#[derive(Clone, Debug, Default)]
+struct Failure(Arc<Mutex<Option<Error>>>);
+
+impl Failure {
+    fn set(&self, error: Error) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    fn take(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The messages of a put. An error raises the flag and then ends the stream.
+fn messages(
+    encoder: Encoder,
+    batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
+    flag: AbortFlag,
+    failure: Failure,
+) -> impl Stream<Item = FlightData> + Send + 'static {
+    let state = (encoder, batches.boxed(), flag, failure);
+    stream::unfold(state, async |(mut encoder, mut batches, flag, failure)| {
+        loop {
+            if let Some(message) = encoder.pop() {
+                return Some((message, (encoder, batches, flag, failure)));
+            }
+            let pushed = match batches.next().await? {
+                Ok(batch) => encoder.push(&batch),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = pushed {
+                failure.set(error);
+                flag.raise();
+                return None;
+            }
+        }
+    })
+}

@@ -1,0 +1,59 @@
+//! A connection to an address.
+
+use std::time::Duration;
+
+use airlane_model::Result;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
+
+use crate::abort::Abortable;
+use crate::address::Address;
+use crate::error;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a quiet connection with a call in flight is asked whether it lives.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Windows that keep a fast link busy while a batch is being decoded.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+
+pub(crate) type Service = FlightServiceClient<Abortable<Channel>>;
+
+/// Connects at once, so that a wrong address is an error here and not at the first call.
+pub(crate) async fn connect(address: &Address) -> Result<Service> {
+    let wrap = |error| error::unreachable(address, &error);
+    let channel = match address {
+        Address::Tcp { host, port } => {
+            endpoint(format!("http://{host}:{port}")).map_err(wrap)?.connect().await.map_err(wrap)?
+        }
+        Address::Unix { path } => {
+            let path = path.clone();
+            let connector = service_fn(move |_| {
+                let path = path.clone();
+                async move { UnixStream::connect(path).await.map(TokioIo::new) }
+            });
+            // The authority that the request carries; the socket decides where it goes.
+            let endpoint = endpoint("http://localhost".into()).map_err(wrap)?;
+            endpoint.connect_with_connector(connector).await.map_err(wrap)?
+        }
+    };
+    // Messages of any size: what a server sends was asked for.
+    Ok(FlightServiceClient::new(Abortable::new(channel))
+        .max_decoding_message_size(usize::MAX)
+        .max_encoding_message_size(usize::MAX))
+}
+
+fn endpoint(uri: String) -> Result<Endpoint, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(uri)?
+        .user_agent(concat!("airlane-rust/", env!("CARGO_PKG_VERSION")))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT))
+}
