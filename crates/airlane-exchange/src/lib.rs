@@ -1,13 +1,16 @@
 //! The façade in the domain's words. Every door calls this and nothing below it; no protocol is known here.
 
-pub mod put;
-pub mod read;
+mod flights;
+mod put;
+mod read;
 
 use std::future::Future;
 
 use airlane_model::{Result, TableInfo, TableName, Ticket};
 use airlane_segment::TableSchema;
-use airlane_store::{PutSpec, Store};
+use airlane_store::{Snapshot, Store};
+
+pub use airlane_store::PutSpec;
 
 pub use put::PutStream;
 pub use read::{ReadStream, StreamMessage};
@@ -58,42 +61,63 @@ impl Exchange {
     }
 
     /// Begins a put from a stream whose schema message is given.
+    ///
+    /// # Errors
+    /// `message_invalid`, `schema_invalid`, `schema_mismatch`, `durability_conflict`, `shutting_down`.
     pub fn put_stream(&self, spec: PutSpec, schema_header: &[u8]) -> Result<PutStream> {
-        let _ = (spec, schema_header);
-        todo!()
+        self.store.put_stream(spec, schema_header).map(PutStream::new)
     }
 
     /// Begins a put of batches made in this process.
+    ///
+    /// # Errors
+    /// `schema_mismatch`, `durability_conflict`, `shutting_down`.
     pub fn put_batches(&self, spec: PutSpec, schema: TableSchema) -> Result<PutStream> {
-        let _ = (spec, schema);
-        todo!()
+        self.store.put_batches(spec, schema).map(PutStream::new)
     }
 
     /// Opens what a ticket names for reading.
+    ///
+    /// # Errors
+    /// `table_not_found`, `version_not_found`, `table_recreated`, `rows_out_of_range`.
     pub fn read(&self, ticket: &Ticket) -> Result<ReadStream> {
-        let _ = ticket;
-        todo!()
+        let snapshot = self.snapshot(ticket)?;
+        let rows = flights::rows_of(&snapshot, ticket)?;
+        Ok(ReadStream::new(snapshot, rows))
     }
 
-    /// Plans the flights of a ticket, at most `endpoints_max` of them, none cutting a record batch.
+    /// Plans the flights of a ticket, at most `endpoints_max` of them. Their tickets pin the version.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and `data_damaged`.
     pub fn flights(&self, ticket: &Ticket, endpoints_max: usize) -> Result<FlightPlan> {
-        let _ = (ticket, endpoints_max);
-        todo!()
+        let snapshot = self.snapshot(ticket)?;
+        flights::plan(&snapshot, ticket, endpoints_max)
     }
 
     /// A table with its schema.
+    ///
+    /// # Errors
+    /// `table_not_found`, `version_not_found`, `table_recreated`.
     pub fn describe(&self, ticket: &Ticket) -> Result<Description> {
-        let _ = ticket;
-        todo!()
+        let snapshot = self.snapshot(ticket)?;
+        Ok(Description { info: snapshot.info().clone(), schema: snapshot.schema().clone() })
     }
 
-    /// The tables whose names begin with `prefix`.
+    /// The tables whose names begin with `prefix`, in the order of their names.
     pub fn list(&self, prefix: &str) -> Vec<TableInfo> {
         self.store.list(prefix)
     }
 
-    /// Drops a table everywhere.
+    /// Drops a table everywhere; running readers finish.
+    ///
+    /// # Errors
+    /// `table_not_found`, `commit_unknown`, `shutting_down`.
     pub fn drop_table(&self, table: &TableName) -> impl Future<Output = Result<TableInfo>> + Send + use<> {
         self.store.drop_table(table)
+    }
+
+    fn snapshot(&self, ticket: &Ticket) -> Result<Snapshot> {
+        self.store.snapshot(&ticket.table, ticket.version, ticket.table_id)
     }
 }

@@ -1,48 +1,78 @@
 //! A put as a door sees it.
 
+use std::fmt;
+
 use airlane_model::{Receipt, Result};
 use airlane_segment::TableSchema;
+use airlane_store::Put;
 use arrow_array::RecordBatch;
 
 /// Takes a put's messages or batches, then commits them. Dropping it leaves nothing behind.
-pub struct PutStream {}
+///
+/// For each message of a stream: [`begin`](Self::begin), [`body`](Self::body) for each chunk, [`end`](Self::end).
+pub struct PutStream {
+    put: Put,
+}
 
 impl PutStream {
+    pub(crate) fn new(put: Put) -> Self {
+        Self { put }
+    }
+
     /// The schema of the put.
-    pub fn schema(&self) -> &TableSchema {
-        todo!()
+    pub fn schema(&mut self) -> &TableSchema {
+        self.put.intake().schema()
     }
 
     /// Rows taken so far.
-    pub fn rows(&self) -> u64 {
-        todo!()
+    pub fn rows(&mut self) -> u64 {
+        self.put.intake().rows()
     }
 
-    /// Begins a message; see `airlane_segment::Intake`.
+    /// Begins a message: judges its header and the length of the body that will follow.
+    ///
+    /// # Errors
+    /// `message_invalid`, `message_order_invalid`, `limit_exceeded`.
     pub fn begin(&mut self, header: &[u8], body_bytes: u64) -> Result<()> {
-        let _ = (header, body_bytes);
-        todo!()
+        self.put.intake().begin(header, body_bytes)
     }
 
     /// Takes the next chunk of the message's body.
+    ///
+    /// # Errors
+    /// `message_invalid`, `storage_full`, `storage_failed`.
     pub fn body(&mut self, chunk: &[u8]) -> Result<()> {
-        let _ = chunk;
-        todo!()
+        self.put.intake().body(chunk)
     }
 
-    /// Ends the message.
+    /// Ends the message: validates and lays out its rows.
+    ///
+    /// # Errors
+    /// `message_invalid`, `data_invalid`, `limit_exceeded`, `storage_full`, `storage_failed`.
     pub fn end(&mut self) -> Result<()> {
-        todo!()
+        self.put.intake().end()
     }
 
     /// Takes a batch made in this process.
+    ///
+    /// # Errors
+    /// `limit_exceeded`, `storage_full`, `storage_failed`.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
-        let _ = batch;
-        todo!()
+        self.put.intake().append(batch)
     }
 
-    /// Makes the put visible; see `airlane_store::Put::commit`.
+    /// Makes the put visible, whole. When this answers `Ok` the version is kept at its durability.
+    ///
+    /// # Errors
+    /// `schema_mismatch`, `durability_conflict`, `storage_full`, `storage_failed`: nothing was kept.
+    /// `commit_unknown`: see there.
     pub async fn commit(self) -> Result<Receipt> {
-        todo!()
+        self.put.commit().await
+    }
+}
+
+impl fmt::Debug for PutStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutStream").finish_non_exhaustive()
     }
 }
