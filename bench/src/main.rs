@@ -1,7 +1,7 @@
 //! Benchmarks against peers: every server in the same run, in turn, so that a slow moment of the machine hits all.
 //!
-//! `airlane-bench flight [--smoke | --quick]` measures what `cargo xtask bench flight` reports. Results go to
-//! `bench/results/` as JSON (with every sample) and as a table of ratios; a smoke run writes nothing.
+//! `cargo xtask bench flight` builds and runs this. Results go to `bench/results/` as JSON (with every sample) and as a
+//! table of ratios; a smoke run writes nothing.
 
 mod client;
 mod flight;
@@ -18,16 +18,13 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + S
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let effort = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["flight"] => flight::Effort::FULL,
-        ["flight", "--quick"] => flight::Effort::QUICK,
-        ["flight", "--smoke"] => flight::Effort::SMOKE,
-        _ => {
-            eprintln!("Usage: airlane-bench flight [--smoke | --quick]");
-            return ExitCode::FAILURE;
+    let result = match arguments.split_first() {
+        Some((name, options)) if name == "flight" => {
+            flight::Effort::parse(options).and_then(|effort| flight::run(&effort))
         }
+        _ => Err(format!("there is one benchmark: flight\n{}", flight::USAGE).into()),
     };
-    match flight::run(&effort) {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

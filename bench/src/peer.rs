@@ -54,7 +54,9 @@ impl Peer {
     }
 
     fn airlane() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("airlane-bench-{}-{}", std::process::id(), unique()));
+        // Beside the binary, not in the temporary folder: that one may be memory, where an fsync costs nothing.
+        let name = format!("airlane-bench-{}-{}", std::process::id(), unique());
+        let folder = std::env::current_exe()?.with_file_name(name);
         std::fs::create_dir_all(&folder)?;
         let port_file = folder.join("port");
         let begin = Instant::now();

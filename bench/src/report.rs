@@ -32,7 +32,7 @@ pub(crate) struct Report {
     pub(crate) commit: String,
     pub(crate) machine: Machine,
     pub(crate) versions: Vec<String>,
-    pub(crate) effort: &'static str,
+    pub(crate) effort: String,
     pub(crate) figures: Vec<Figure>,
     pub(crate) samples: Vec<Samples>,
 }
@@ -57,7 +57,7 @@ impl Report {
 
     fn markdown(&self) -> String {
         let mut text =
-            format!("# Benchmark: Flight\n\n{} effort, {}, commit {}.\n\n", self.effort, self.date, self.commit);
+            format!("# Benchmark: Flight\n\n{}, commit {}. Effort: `{}`.\n\n", self.date, self.commit, self.effort);
         let machine = serde_json::to_string(&self.machine).unwrap_or_default();
         let _ = writeln!(text, "Machine: `{machine}`. Versions: {}.\n", self.versions.join(", "));
         let _ = writeln!(text, "| measure | asked | measured | reached |\n| --- | --- | --- | --- |");

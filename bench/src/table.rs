@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_ipc::writer::StreamWriter;
+use arrow_schema::DataType;
 
 use crate::Result;
 
@@ -70,15 +71,38 @@ impl Shape {
         Ok(RecordBatch::try_from_iter(columns)?)
     }
 
-    /// Writes a table of about `bytes` bytes as an Arrow stream for the clients to load; answers its rows.
-    pub(crate) fn write(self, path: &Path, bytes: u64) -> Result<u64> {
+    /// Writes a table of about `bytes` bytes as an Arrow stream for the clients to load.
+    pub(crate) fn write(self, path: &Path, bytes: u64) -> Result<Written> {
         let batch = self.batch(BATCH_ROWS)?;
-        let batches = bytes.div_ceil(batch.get_array_memory_size() as u64).max(1);
+        let batch_bytes = payload_bytes(&batch)?;
+        let batches = (bytes / batch_bytes).max(1);
         let mut writer = StreamWriter::try_new_buffered(std::fs::File::create(path)?, &batch.schema())?;
         for _ in 0..batches {
             writer.write(&batch)?;
         }
         writer.finish()?;
-        Ok(batches * BATCH_ROWS as u64)
+        Ok(Written { rows: batches * BATCH_ROWS as u64, payload_bytes: batches * batch_bytes })
     }
+}
+
+/// A table that was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    pub(crate) rows: u64,
+    /// The buffers of its record batches. A dictionary is sent once, if at all, and not counted.
+    pub(crate) payload_bytes: u64,
+}
+
+fn payload_bytes(batch: &RecordBatch) -> Result<u64> {
+    let mut bytes = 0;
+    for column in batch.columns() {
+        let data = column.to_data();
+        bytes += match data.data_type() {
+            DataType::Dictionary(_, _) => {
+                (data.len() * size_of::<i32>() + data.nulls().map_or(0, |_| data.len().div_ceil(8))) as u64
+            }
+            _ => data.get_slice_memory_size()? as u64,
+        };
+    }
+    Ok(bytes)
 }

@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use serde_json::{Value, json};
 
+use super::Transfer;
 use crate::Result;
 use crate::peer::{Kind, Peer, python};
 
@@ -14,13 +15,6 @@ pub(crate) struct Client {
     child: Child,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
-}
-
-/// What a transfer moved and how long it took.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Transfer {
-    pub(crate) seconds: f64,
-    pub(crate) bytes: f64,
 }
 
 impl Client {
@@ -60,8 +54,9 @@ impl Client {
 }
 
 fn transfer(answer: &Value) -> Result<Transfer> {
-    let number = |key: &str| answer[key].as_f64().ok_or(format!("no {key} in {answer}"));
-    Ok(Transfer { seconds: number("seconds")?, bytes: number("bytes")? })
+    let transfer = answer["seconds"].as_f64().zip(answer["rows"].as_u64());
+    let (seconds, rows) = transfer.ok_or_else(|| format!("the pyarrow client answered {answer}"))?;
+    Ok(Transfer { seconds, rows })
 }
 
 impl Drop for Client {
