@@ -1,1 +1,17 @@
-//! Arrow Flight: tickets, descriptors, actions and the low-copy DoGet and DoPut bodies
+//! The Flight door: Arrow Flight in, calls of the exchange out.
+//!
+//! 1. [`router`] serves each request: DoGet and DoPut by the bodies below, everything else by tonic.
+//! 2. [`descriptor`] and [`options`] say which table is meant and what a put is to do.
+//! 3. [`get`] and [`put`] are the low-copy bodies: [`frame`] and [`parse`] are their framing by hand, [`rope`] their bytes.
+//! 4. [`service`] is the same for clients that compress, and the small calls.
+//! 5. [`status`] makes gRPC statuses of errors.
+//!
+//! This is the only crate that knows Flight and tonic on the server side.
+
+pub mod deadline;
+pub mod descriptor;
+pub mod frame;
+pub mod options;
+pub mod parse;
+pub mod rope;
+pub mod status;

@@ -1,0 +1,116 @@
+//! What a put is asked to do, as request headers say it.
+
+use airlane_model::{Durability, Error, PutMode, Result, codes};
+use http::HeaderMap;
+
+/// The prefix of Airlane's own request headers.
+const PREFIX: &str = "airlane-";
+
+/// The options of a put; what is absent takes the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PutOptions {
+    /// Replace or append; replace by default.
+    pub mode: Option<PutMode>,
+    /// The durability; by default the table's own, or durable for a new table.
+    pub durability: Option<Durability>,
+}
+
+impl PutOptions {
+    /// The options in the headers `airlane-mode` and `airlane-durability`.
+    ///
+    /// # Errors
+    /// `option_invalid` for other headers that begin with `airlane-`, and for unknown or contradicting values;
+    /// `not_implemented` for the durability `replicated`.
+    pub fn from_headers(headers: &HeaderMap) -> Result<Self> {
+        let mut options = Self::default();
+        for (name, value) in headers {
+            let Some(option) = name.as_str().strip_prefix(PREFIX) else { continue };
+            let place = || format!("header `{name}`");
+            let text = value.to_str().map_err(|_| {
+                Error::new(codes::OPTION_INVALID, format!("a value is no text: {value:?}")).at(place())
+            })?;
+            let found = match option {
+                "mode" => Self { mode: Some(text.parse().map_err(|error: Error| error.at(place()))?), ..Self::default() },
+                "durability" => {
+                    let durability = text.parse().map_err(|error: Error| error.at(place()))?;
+                    Self { durability: Some(durability), ..Self::default() }
+                }
+                _ => {
+                    return Err(Error::new(codes::OPTION_INVALID, format!("there is no header `{name}`"))
+                        .hint("valid headers: airlane-mode, airlane-durability"));
+                }
+            };
+            options = options.join(found)?;
+        }
+        Ok(options)
+    }
+
+    /// The options of two places together.
+    ///
+    /// # Errors
+    /// `option_invalid` where they contradict each other.
+    pub fn join(self, other: Self) -> Result<Self> {
+        Ok(Self {
+            mode: same("mode", self.mode, other.mode)?,
+            durability: same("durability", self.durability, other.durability)?,
+        })
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Display>(name: &str, one: Option<T>, other: Option<T>) -> Result<Option<T>> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => {
+            let message = format!("a put asks for the {name} `{one}` and for the {name} `{other}`");
+            Err(Error::new(codes::OPTION_INVALID, message)
+                .hint("say it once: in a request header or in the descriptor's command"))
+        }
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn parse(pairs: &[(&'static str, &'static [u8])]) -> Result<PutOptions> {
+        let pair = |(name, value): &(&'static str, &'static [u8])| {
+            (HeaderName::from_static(name), HeaderValue::from_bytes(value).expect("a header value"))
+        };
+        let mut headers = HeaderMap::new();
+        pairs.iter().map(pair).for_each(|(name, value)| drop(headers.append(name, value)));
+        PutOptions::from_headers(&headers)
+    }
+
+    #[test]
+    fn reads_the_headers() {
+        let headers: &[(_, &[u8])] = &[
+            ("user-agent", b"x"),
+            ("airlane-mode", b"append"),
+            ("airlane-mode", b"append"),
+            ("airlane-durability", b"ephemeral"),
+        ];
+        let expected = PutOptions { mode: Some(PutMode::Append), durability: Some(Durability::Ephemeral) };
+        assert_eq!(parse(headers).expect("valid"), expected);
+        assert_eq!(parse(&[]).expect("valid"), PutOptions::default());
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for headers in [
+            &[("airlane-mode", &b"upsert"[..])][..],
+            &[("airlane-mode", b"")],
+            &[("airlane-mode", b"\xff")],
+            &[("airlane-durability", b"forever")],
+            &[("airlane-durabilty", b"ephemeral")],
+            &[("airlane-mode", b"append"), ("airlane-mode", b"replace")],
+        ] {
+            let error = parse(headers).expect_err("unknown");
+            assert_eq!(error.code(), codes::OPTION_INVALID, "{headers:?}");
+            assert!(error.place().is_some() || error.hint_text().is_some(), "{error}");
+        }
+        let error = parse(&[("airlane-durability", b"replicated")]).expect_err("later");
+        assert_eq!(error.code(), codes::NOT_IMPLEMENTED);
+    }
+}
