@@ -63,7 +63,8 @@ fn parse_path(parts: &[String]) -> Result<TableName> {
 fn parse_command(command: &[u8]) -> Result<(Ticket, PutOptions)> {
     if command.len() > limits::COMMAND_BYTES_MAX.as_usize() {
         let max = limits::COMMAND_BYTES_MAX;
-        let message = format!("a descriptor's command has {} bytes, the most is {} ({max})", command.len(), max.as_u64());
+        let message =
+            format!("a descriptor's command has {} bytes, the most is {} ({max})", command.len(), max.as_u64());
         return Err(Error::new(codes::LIMIT_EXCEEDED, message));
     }
     let text = std::str::from_utf8(command).map_err(|error| {

@@ -26,11 +26,13 @@ impl PutOptions {
         for (name, value) in headers {
             let Some(option) = name.as_str().strip_prefix(PREFIX) else { continue };
             let place = || format!("header `{name}`");
-            let text = value.to_str().map_err(|_| {
-                Error::new(codes::OPTION_INVALID, format!("a value is no text: {value:?}")).at(place())
-            })?;
+            let text = value
+                .to_str()
+                .map_err(|_| Error::new(codes::OPTION_INVALID, format!("a value is no text: {value:?}")).at(place()))?;
             let found = match option {
-                "mode" => Self { mode: Some(text.parse().map_err(|error: Error| error.at(place()))?), ..Self::default() },
+                "mode" => {
+                    Self { mode: Some(text.parse().map_err(|error: Error| error.at(place()))?), ..Self::default() }
+                }
                 "durability" => {
                     let durability = text.parse().map_err(|error: Error| error.at(place()))?;
                     Self { durability: Some(durability), ..Self::default() }
@@ -79,7 +81,7 @@ mod tests {
             (HeaderName::from_static(name), HeaderValue::from_bytes(value).expect("a header value"))
         };
         let mut headers = HeaderMap::new();
-        pairs.iter().map(pair).for_each(|(name, value)| drop(headers.append(name, value)));
+        pairs.iter().map(pair).for_each(|(name, value)| _ = headers.append(name, value));
         PutOptions::from_headers(&headers)
     }
 

@@ -140,10 +140,10 @@ fn fields_come_in_any_order_and_the_last_one_counts() {
 #[test]
 fn unknown_fields_are_skipped() {
     let unknown = [
-        vec![0x20, 0xFF, 0x01],                      // field 4, varint
-        vec![0x29, 1, 2, 3, 4, 5, 6, 7, 8],          // field 5, 8 bytes
-        vec![0x35, 1, 2, 3, 4],                      // field 6, 4 bytes
-        field(7 << 3 | 2, &[0; 200]),                // field 7, bytes
+        vec![0x20, 0xFF, 0x01],                       // field 4, varint
+        vec![0x29, 1, 2, 3, 4, 5, 6, 7, 8],           // field 5, 8 bytes
+        vec![0x35, 1, 2, 3, 4],                       // field 6, 4 bytes
+        field(7 << 3 | 2, &[0; 200]),                 // field 7, bytes
         field((1 << 28) << 3 | 2, b"a large number"), // the largest field number but one bit
     ];
     for position in 0..3 {

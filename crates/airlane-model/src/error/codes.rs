@@ -62,6 +62,8 @@ pub const CONFIG_INVALID: Code = Code::new("config_invalid", ErrorKind::InvalidA
 pub const ADDRESS_IN_USE: Code = Code::new("address_in_use", ErrorKind::FailedPrecondition);
 /// The HTTP door has no such path, or not with this method.
 pub const ROUTE_NOT_FOUND: Code = Code::new("route_not_found", ErrorKind::NotFound);
+/// The time that the caller gave for the request is over. A read ends where it is; a put leaves nothing behind, unless it was being committed.
+pub const DEADLINE_EXCEEDED: Code = Code::new("deadline_exceeded", ErrorKind::DeadlineExceeded);
 /// A fault in Airlane itself.
 pub const INTERNAL: Code = Code::new("internal", ErrorKind::Internal);
 
@@ -97,5 +99,6 @@ pub const ALL: &[Code] = &[
     CONFIG_INVALID,
     ADDRESS_IN_USE,
     ROUTE_NOT_FOUND,
+    DEADLINE_EXCEEDED,
     INTERNAL,
 ];
