@@ -1,15 +1,43 @@
 //! Where the bytes of a segment live: the heap, a sealed memfd, or a file of the server's.
+//!
+//! ```text
+//! Target (written, by offset)  ──seal──▶  Home (immutable, read as one slice)
+//! heap     grows in memory                aligned to 64
+//! memfd    pwritev, no page mapped        sealed SHRINK, GROW, WRITE, SEAL, then mapped; the descriptor is kept
+//! file     the store's                    mapped read-only; a failed read ends the process (see `sigbus`)
+//! ```
+//!
+//! Writing goes through `pwritev` and never through a mapping: a first touch of a mapped page costs twice the copy.
+
+mod heap;
+mod mapping;
+mod memfd;
+pub mod sigbus;
+mod vectored;
 
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
-use airlane_model::Result;
+use airlane_model::{Error, Result, codes, limits};
 use arrow_buffer::Buffer;
 use bytes::Bytes;
 
-/// The immutable bytes of a sealed segment, readable as one slice.
-#[derive(Debug)]
-pub struct Home {}
+pub(crate) use heap::{HeapTarget, shared};
+use mapping::Mapping;
+pub use memfd::MemfdFactory;
+pub use vectored::write_all_at;
+
+/// The immutable bytes of a sealed segment, readable as one slice. Clones share the bytes.
+#[derive(Clone, Debug)]
+pub struct Home {
+    kind: HomeKind,
+    bytes: Bytes,
+    buffer: Buffer,
+    memfd: Option<Arc<OwnedFd>>,
+    label: Option<u128>,
+}
 
 /// The kinds of homes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,32 +51,59 @@ pub enum HomeKind {
 }
 
 impl Home {
-    /// Bytes in ordinary memory, aligned to 64.
+    /// Bytes in ordinary memory. They are copied when they do not begin at a multiple of 64.
     pub fn heap(buffer: Buffer) -> Self {
-        let _ = buffer;
-        todo!()
+        let buffer = heap::aligned(buffer);
+        Self { kind: HomeKind::Heap, bytes: heap::shared(&buffer), buffer, memfd: None, label: None }
     }
 
     /// Maps a file of the server's read-only. The file may be closed and unlinked afterwards. `label` names the
-    /// segment in the report of a failed access (see `sigbus`).
+    /// segment in the report of a failed access (see [`sigbus`]).
+    ///
+    /// # Errors
+    /// What `mmap` answers; `InvalidInput` for an empty file, `UnexpectedEof` for one shorter than `len`.
     pub fn map_file(file: &File, len: u64, label: u128) -> io::Result<Self> {
-        let _ = (file, len, label);
-        todo!()
+        if file.metadata()?.len() < len {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the segment"));
+        }
+        let mapping = Mapping::labelled(file.as_fd(), len, label)?;
+        Ok(Self { label: Some(label), ..Self::mapped(HomeKind::File, mapping, None) })
+    }
+
+    fn sealed_memfd(fd: OwnedFd, len: u64) -> io::Result<Self> {
+        let mapping = Mapping::new(fd.as_fd(), len)?;
+        Ok(Self::mapped(HomeKind::Memfd, mapping, Some(Arc::new(fd))))
+    }
+
+    fn mapped(kind: HomeKind, mapping: Mapping, memfd: Option<Arc<OwnedFd>>) -> Self {
+        let bytes = Bytes::from_owner(mapping);
+        Self { kind, buffer: Buffer::from(bytes.clone()), bytes, memfd, label: None }
     }
 
     /// The label that a file was mapped with; `None` for homes in memory.
     pub fn label(&self) -> Option<u128> {
-        todo!()
+        self.label
     }
 
     /// Its kind.
     pub fn kind(&self) -> HomeKind {
-        todo!()
+        self.kind
     }
 
     /// All its bytes, sharing the mapping.
     pub fn bytes(&self) -> Bytes {
-        todo!()
+        self.bytes.clone()
+    }
+
+    /// All its bytes for arrays, sharing the mapping.
+    pub fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+
+    /// The descriptor of a sealed memfd, to be lent to a reader on this machine. It is open for writing, but its
+    /// seals refuse every write.
+    pub fn memfd(&self) -> Option<BorrowedFd<'_>> {
+        self.memfd.as_deref().map(AsFd::as_fd)
     }
 }
 
@@ -67,12 +122,21 @@ pub trait HomeFactory: Send {
     fn create(&mut self) -> Result<Box<dyn Target>>;
 }
 
-/// Makes memfds.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MemfdFactory;
-
-impl HomeFactory for MemfdFactory {
-    fn create(&mut self) -> Result<Box<dyn Target>> {
-        todo!()
-    }
+/// The error of a failed write: `storage_full` where there is no room, else `storage_failed`.
+pub fn storage_error(action: &str, error: io::Error) -> Error {
+    let full =
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory);
+    let code = if full { codes::STORAGE_FULL } else { codes::STORAGE_FAILED };
+    Error::new(code, format!("cannot {action}: {error}")).source(error)
 }
+
+/// `len` rounded up to the alignment of the layout.
+pub(crate) fn aligned_len(len: u64) -> u64 {
+    len.next_multiple_of(limits::ALIGNMENT_BYTES as u64)
+}
+
+/// Zeroes for paddings.
+pub(crate) static ZEROES: [u8; limits::ALIGNMENT_BYTES] = [0; limits::ALIGNMENT_BYTES];
+
+#[cfg(test)]
+mod tests;

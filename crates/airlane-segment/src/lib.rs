@@ -19,6 +19,7 @@
 
 pub mod check;
 pub mod decode;
+mod dictionary;
 pub mod encode;
 pub mod home;
 pub mod intake;
@@ -27,7 +28,7 @@ pub mod segment;
 pub mod writer;
 
 pub use check::DecodeLimits;
-pub use home::{Home, HomeFactory, Target};
+pub use home::{Home, HomeFactory, MemfdFactory, Target};
 pub use intake::Intake;
 pub use schema::TableSchema;
 pub use segment::{Message, Segment, Trust};

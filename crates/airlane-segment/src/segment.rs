@@ -1,12 +1,24 @@
 //! A sealed segment: its messages as they lie in memory, and arrays that point into them.
 
+mod open;
+
+use std::collections::HashMap;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, OnceLock};
 
-use airlane_model::Result;
-use arrow_array::RecordBatch;
+use airlane_model::{Error, Result, codes};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_buffer::Buffer;
+use arrow_data::UnsafeFlag;
+use arrow_ipc::MetadataVersion;
+use arrow_ipc::reader::RecordBatchDecoder;
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use bytes::Bytes;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::home::{Home, HomeKind};
+use crate::encode::{Block, Encoded, PREFIX_BYTES};
+use crate::home::{Home, HomeKind, shared};
 use crate::schema::TableSchema;
 
 /// Who wrote the bytes of a home.
@@ -39,9 +51,24 @@ pub struct Dictionary {
     pub message: Message,
 }
 
-/// A complete, immutable segment.
+/// A complete, immutable segment. Its data has been validated, whoever wrote it.
 #[derive(Debug)]
-pub struct Segment {}
+pub struct Segment {
+    home: Home,
+    schema: TableSchema,
+    batches: Vec<Batch>,
+    dictionaries: Vec<Dictionary>,
+    dictionary_blocks: Vec<Block>,
+    dictionary_values: OnceLock<HashMap<i64, ArrayRef>>,
+    checksum: OnceLock<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    block: Block,
+    /// Rows of this batch and those before it.
+    rows_end: u64,
+}
 
 impl Segment {
     /// Opens the bytes of a home.
@@ -50,74 +77,118 @@ impl Segment {
     /// `data_damaged` for validated bytes whose structure is wrong; `message_invalid`, `schema_invalid`,
     /// `data_invalid`, `limit_exceeded` for foreign ones.
     pub fn open(home: Home, trust: Trust) -> Result<Self> {
-        let _ = (home, trust);
-        todo!()
+        open::open(home, trust)
+    }
+
+    /// What the writer has just written. `batches` come with their rows, `dictionaries` in the order of their ids.
+    pub(crate) fn written(
+        home: Home,
+        schema: TableSchema,
+        batches: &[(Block, u64)],
+        dictionaries: &[Block],
+    ) -> Result<Self> {
+        let mut rows_end = 0;
+        let batches = batches.iter().map(|(block, rows)| {
+            rows_end += rows;
+            Batch { block: *block, rows_end }
+        });
+        let mut segment = Self {
+            batches: batches.collect(),
+            dictionaries: Vec::new(),
+            dictionary_blocks: dictionaries.to_vec(),
+            dictionary_values: OnceLock::new(),
+            checksum: OnceLock::new(),
+            home,
+            schema,
+        };
+        for (id, block) in (0..).zip(dictionaries) {
+            let message = segment.at(block);
+            let mut hash = Xxh3::new();
+            hash.update(&message.header);
+            hash.update(&message.body);
+            segment.dictionaries.push(Dictionary { id, hash: hash.digest(), message });
+        }
+        Ok(segment)
     }
 
     /// The schema.
     pub fn schema(&self) -> &TableSchema {
-        todo!()
+        &self.schema
     }
 
     /// Rows of all batches.
     pub fn rows(&self) -> u64 {
-        todo!()
+        self.batches.last().map_or(0, |batch| batch.rows_end)
     }
 
     /// The bodies of record batches and dictionaries, in bytes: what a reader receives.
     pub fn payload_bytes(&self) -> u64 {
-        todo!()
+        let blocks = self.batches.iter().map(|batch| &batch.block).chain(&self.dictionary_blocks);
+        blocks.map(|block| block.body_bytes).sum()
     }
 
     /// All bytes of the IPC file.
     pub fn file_bytes(&self) -> Bytes {
-        todo!()
+        self.home.bytes()
     }
 
     /// The label of its home, by which the store knows which of its files a finished segment lies in.
     pub fn label(&self) -> Option<u128> {
-        todo!()
+        self.home.label()
     }
 
     /// Where the bytes live.
     pub fn home_kind(&self) -> HomeKind {
-        todo!()
+        self.home.kind()
     }
 
-    /// xxh3-64 of all bytes of the IPC file.
+    /// The sealed memfd that holds the IPC file, where it lives in one.
+    pub fn memfd(&self) -> Option<BorrowedFd<'_>> {
+        self.home.memfd()
+    }
+
+    /// xxh3-64 of all bytes of the IPC file. The first call reads them all.
     pub fn checksum(&self) -> u64 {
-        todo!()
+        *self.checksum.get_or_init(|| xxh3_64(self.home.buffer()))
     }
 
     /// The number of record batches.
     pub fn batch_count(&self) -> usize {
-        todo!()
+        self.batches.len()
     }
 
     /// The rows of batch `index`, as positions in this segment.
+    ///
+    /// # Panics
+    /// When there is no such batch.
     pub fn batch_rows(&self, index: usize) -> Range<u64> {
-        let _ = index;
-        todo!()
+        let start = if index == 0 { 0 } else { self.batches[index - 1].rows_end };
+        start..self.batches[index].rows_end
     }
 
     /// The message of batch `index`, pointing into the home.
+    ///
+    /// # Panics
+    /// When there is no such batch.
     pub fn message(&self, index: usize) -> Message {
-        let _ = index;
-        todo!()
+        self.at(&self.batches[index].block)
     }
 
     /// The dictionaries, in the order of their ids.
     pub fn dictionaries(&self) -> &[Dictionary] {
-        todo!()
+        &self.dictionaries
     }
 
     /// Batch `index` as arrays that point into the home.
     ///
     /// # Errors
     /// `data_damaged`.
+    ///
+    /// # Panics
+    /// When there is no such batch.
     pub fn batch(&self, index: usize) -> Result<RecordBatch> {
-        let _ = index;
-        todo!()
+        let block = &self.batches[index].block;
+        self.decode(block, self.schema.arrow().clone(), self.dictionary_values()?)
     }
 
     /// The message of the given rows of batch `index` (positions in this segment, inside the batch): the stored
@@ -125,8 +196,88 @@ impl Segment {
     ///
     /// # Errors
     /// `data_damaged`, `rows_out_of_range`.
+    ///
+    /// # Panics
+    /// When there is no such batch.
     pub fn slice(&self, index: usize, rows: Range<u64>) -> Result<Message> {
-        let _ = (index, rows);
-        todo!()
+        let all = self.batch_rows(index);
+        if rows == all {
+            return Ok(self.message(index));
+        }
+        if rows.start < all.start || rows.end > all.end || rows.start > rows.end {
+            let message = format!("rows {rows:?} are not all in the batch of rows {all:?}");
+            return Err(Error::new(codes::ROWS_OUT_OF_RANGE, message));
+        }
+        let batch = self.batch(index)?.slice((rows.start - all.start) as usize, (rows.end - rows.start) as usize);
+        let encoded = Encoded::batch(&batch);
+        let mut header = encoded.batch_header();
+        header.resize(header.len().next_multiple_of(8), 0);
+        Ok(Message { header: header.into(), body: shared(&encoded.body()) })
+    }
+
+    fn dictionary_values(&self) -> Result<&HashMap<i64, ArrayRef>> {
+        if let Some(values) = self.dictionary_values.get() {
+            return Ok(values);
+        }
+        let mut values = HashMap::new();
+        // A dictionary inside another has the smaller id.
+        let types = self.schema.dictionaries();
+        for ((id, block), value_type) in (0..).zip(&self.dictionary_blocks).zip(types) {
+            let schema = Arc::new(Schema::new(vec![Field::new("", value_type.clone(), true)]));
+            let decoded = self.decode(block, schema, &values)?;
+            values.insert(id, decoded.column(0).clone());
+        }
+        Ok(self.dictionary_values.get_or_init(|| values))
+    }
+
+    /// The data of a record batch or dictionary message.
+    fn decode(&self, block: &Block, schema: SchemaRef, dictionaries: &HashMap<i64, ArrayRef>) -> Result<RecordBatch> {
+        decode(&self.header(block), &self.body(block), schema, dictionaries).map_err(|error| {
+            Error::new(codes::DATA_DAMAGED, format!("the message at byte {} cannot be read: {error}", block.offset))
+        })
+    }
+
+    fn at(&self, block: &Block) -> Message {
+        let body = block.offset as usize + block.metadata_bytes as usize;
+        let body = self.home.bytes().slice(body..body + block.body_bytes as usize);
+        Message { header: self.header(block), body }
+    }
+
+    fn header(&self, block: &Block) -> Bytes {
+        let start = block.offset as usize;
+        self.home.bytes().slice(start + PREFIX_BYTES..start + block.metadata_bytes as usize)
+    }
+
+    fn body(&self, block: &Block) -> Buffer {
+        let start = block.offset as usize + block.metadata_bytes as usize;
+        self.home.buffer().slice_with_length(start, block.body_bytes as usize)
     }
 }
+
+#[expect(unsafe_code, reason = "what was validated once is not validated again")]
+fn decode(
+    header: &[u8],
+    body: &Buffer,
+    schema: SchemaRef,
+    dictionaries: &HashMap<i64, ArrayRef>,
+) -> Result<RecordBatch, ArrowError> {
+    let malformed = |what: &str| ArrowError::IpcError(what.to_owned());
+    let message = arrow_ipc::root_as_message(header).map_err(|error| malformed(&error.to_string()))?;
+    let data = message
+        .header_as_record_batch()
+        .or_else(|| message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data()))
+        .ok_or_else(|| malformed("neither a record batch nor a dictionary"))?;
+    let mut validated = UnsafeFlag::new();
+    // SAFETY: the bytes are those of a segment, and a segment exists only if its data was validated: the writer takes
+    // batches that were validated when they arrived, or that arrow built, and lays out nothing that they do not show;
+    // foreign bytes were decoded with full validation when the segment was opened, and bytes from our disk were
+    // compared with their checksum (`Trust`). They cannot have changed since (`Home`). That every buffer lies inside
+    // the body was checked when the segment was opened or follows from how it was written.
+    unsafe { validated.set(true) };
+    RecordBatchDecoder::try_new(body, data, schema, dictionaries, &MetadataVersion::V5)?
+        .with_skip_validation(validated)
+        .read_record_batch()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,28 @@
 //! Cuts a stream of record batches into segments.
+//!
+//! ```text
+//! batch ──slices──▶ parts of about 1 MiB ──dictionary──▶ indices for dictionaries ──gather──▶ message ──▶ segment
+//!        (too large)                       (unions)                         (too small)
+//! ```
+//!
+//! A segment ends when it is full, or when a dictionary would pass its bound. What was gathered belongs to the segment
+//! whose unions it was rewritten to, so it is written before the segment ends.
 
-use airlane_model::{ByteSize, Result, limits};
-use arrow_array::RecordBatch;
+mod builder;
+mod gather;
+mod slices;
 
+use airlane_model::{ByteSize, Error, Result, codes, limits};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{ArrowError, SchemaRef};
+
+use crate::dictionary::{Refusal, Unifier};
+use crate::encode::Encoded;
 use crate::home::HomeFactory;
 use crate::schema::TableSchema;
 use crate::segment::Segment;
+use builder::SegmentBuilder;
+use gather::Gather;
 
 /// The sizes of the layout; tests make them small.
 #[derive(Clone, Debug)]
@@ -20,7 +37,7 @@ pub struct WriterOptions {
     pub segment_bytes_target: ByteSize,
     /// The size up to which a segment stays on the heap.
     pub segment_small_bytes_max: ByteSize,
-    /// The union of a segment's dictionaries.
+    /// The union of one dictionary in a segment.
     pub dictionary_bytes_max: ByteSize,
 }
 
@@ -37,31 +54,159 @@ impl Default for WriterOptions {
     }
 }
 
+/// What one message can hold: protobuf, in which Flight wraps it, counts in 31 bits.
+const MESSAGE_BYTES_MAX: u64 = (1 << 31) - (64 << 10);
+
+/// A segment grows past its target while its dictionaries are larger than its batches, up to this many targets: each
+/// segment repeats the dictionaries that it uses.
+const SEGMENT_TARGETS_MAX: u64 = 16;
+
 /// Writes one put's batches as segments, each sealed as soon as it is full.
-pub struct TableWriter {}
+///
+/// After an error the writer is of no further use; dropping it leaves nothing behind.
+pub struct TableWriter {
+    schema: TableSchema,
+    options: WriterOptions,
+    homes: Box<dyn HomeFactory>,
+    accepted: Option<SchemaRef>,
+    unifier: Unifier,
+    gather: Gather,
+    builder: Option<SegmentBuilder>,
+    sealed: Vec<Segment>,
+}
+
+impl std::fmt::Debug for TableWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TableWriter").field("options", &self.options).field("sealed", &self.sealed.len()).finish()
+    }
+}
 
 impl TableWriter {
     /// A writer for batches of `schema`. Segments that outgrow the heap are made by `homes`.
     pub fn new(schema: TableSchema, options: WriterOptions, homes: Box<dyn HomeFactory>) -> Self {
-        let _ = (schema, options, homes);
-        todo!()
+        Self {
+            unifier: Unifier::new(schema.arrow(), options.dictionary_bytes_max.as_u64()),
+            gather: Gather::new(schema.arrow()),
+            accepted: None,
+            builder: None,
+            sealed: Vec::new(),
+            schema,
+            options,
+            homes,
+        }
     }
 
     /// Adds a validated batch of the writer's schema (metadata is not compared). Batches are gathered and sliced to
     /// about the target size, dictionaries are unified.
     ///
     /// # Errors
-    /// `storage_full`, `storage_failed`; `limit_exceeded` when one row is larger than a message can be.
+    /// `schema_mismatch`; `storage_full`, `storage_failed`; `limit_exceeded` when one row is larger than a message
+    /// can be.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
-        let _ = batch;
-        todo!()
+        self.accept(batch)?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        for part in slices::cut(batch, &self.options) {
+            if part.body_bytes > MESSAGE_BYTES_MAX {
+                let message = format!("a row takes {} in a message", ByteSize::bytes(part.body_bytes));
+                return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint("split the values over several rows"));
+            }
+            self.place(&part)?;
+        }
+        Ok(())
     }
 
     /// Seals the tail. A put without rows gives one segment that holds the schema alone.
     ///
     /// # Errors
     /// `storage_full`, `storage_failed`.
-    pub fn finish(self) -> Result<Vec<Segment>> {
-        todo!()
+    pub fn finish(mut self) -> Result<Vec<Segment>> {
+        self.end_segment()?;
+        if self.sealed.is_empty() {
+            let builder = SegmentBuilder::new(&self.schema, self.options.segment_small_bytes_max)?;
+            self.sealed.push(builder.seal(self.homes.as_mut(), &[])?);
+        }
+        Ok(self.sealed)
+    }
+
+    fn accept(&mut self, batch: &RecordBatch) -> Result<()> {
+        let schema = batch.schema_ref();
+        if self.accepted.as_ref().is_none_or(|accepted| !std::sync::Arc::ptr_eq(accepted, schema)) {
+            self.schema.accept(&TableSchema::from_arrow(schema)?)?;
+            self.accepted = Some(schema.clone());
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, part: &slices::Part) -> Result<()> {
+        let columns = part.batch.columns();
+        let rewritten = match self.unifier.rewrite(columns) {
+            Err(Refusal::Full) => {
+                self.end_segment()?;
+                self.unifier.rewrite(columns)
+            }
+            answer => answer,
+        };
+        let columns = rewritten.map_err(|refusal| match refusal {
+            Refusal::Full => Error::new(codes::INTERNAL, "a batch does not fit into an empty segment"),
+            Refusal::Failed(error) => fault(error),
+        })?;
+        if part.body_bytes >= self.options.batch_bytes_min.as_u64() {
+            self.write_gathered()?;
+            return self.write(part.batch.num_rows(), &columns);
+        }
+        if !self.gather.takes(part, &columns) {
+            self.write_gathered()?;
+        }
+        self.gather.push(part, columns)?;
+        if self.gather.body_bytes() >= self.options.batch_bytes_target.as_u64() {
+            self.write_gathered()?;
+        }
+        Ok(())
+    }
+
+    fn write_gathered(&mut self) -> Result<()> {
+        match self.gather.take()? {
+            Some((rows, columns)) => self.write(rows, &columns),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, rows: usize, columns: &[ArrayRef]) -> Result<()> {
+        let encoded = Encoded::columns(rows, columns);
+        let builder = match &mut self.builder {
+            Some(builder) => builder,
+            none => none.insert(SegmentBuilder::new(&self.schema, self.options.segment_small_bytes_max)?),
+        };
+        builder.append(self.homes.as_mut(), &encoded)?;
+        let target = self.options.segment_bytes_target.as_u64();
+        let enough = target.max(self.unifier.bytes().min(target.saturating_mul(SEGMENT_TARGETS_MAX)));
+        if builder.batch_bytes() >= enough {
+            self.end_segment()?;
+        }
+        Ok(())
+    }
+
+    fn end_segment(&mut self) -> Result<()> {
+        self.write_gathered()?;
+        // Writing what was gathered may have ended the segment.
+        let Some(builder) = self.builder.take() else {
+            self.unifier.reset(0);
+            return Ok(());
+        };
+        let segment_bytes = builder.batch_bytes();
+        let dictionaries = self.unifier.values().map_err(fault)?;
+        self.sealed.push(builder.seal(self.homes.as_mut(), &dictionaries)?);
+        self.unifier.reset(segment_bytes);
+        Ok(())
     }
 }
+
+/// An error of arrow for data that was validated.
+fn fault(error: ArrowError) -> Error {
+    Error::new(codes::INTERNAL, format!("cannot lay out a batch: {error}")).source(error)
+}
+
+#[cfg(test)]
+mod tests;

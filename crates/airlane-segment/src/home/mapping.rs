@@ -1,0 +1,50 @@
+//! Read-only mappings.
+#![expect(unsafe_code, reason = "mapping a file is unsafe: others could change it; the homes say why nobody does")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use memmap2::{Mmap, MmapOptions};
+
+use super::sigbus;
+
+/// A read-only mapping of immutable bytes.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    // The registration goes first: an address must not be registered any more when it is unmapped.
+    _registration: Option<sigbus::Registration>,
+    map: Mmap,
+}
+
+impl Mapping {
+    /// Maps a sealed memfd, or a file that nobody changes.
+    pub(super) fn new(fd: BorrowedFd<'_>, len: u64) -> io::Result<Self> {
+        if len == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "nothing to map"));
+        }
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        // Private, because kernels before 6.7 refuse a shared mapping of a write-sealed memfd even for reading. Pages
+        // that are never written are the same pages either way.
+        //
+        // SAFETY: the bytes do not change while they are mapped. A memfd is mapped after it got its seals, which
+        // refuse writing and shrinking for good. A file belongs to the server: it was created exclusively in a folder
+        // of mode 0700, is never opened for writing again and never truncated, only unlinked. Should the file's
+        // device fail, the access raises SIGBUS, which ends the process (`sigbus`) and is not undefined.
+        let map = unsafe { MmapOptions::new().len(len).map_copy_read_only(fd.as_raw_fd()) }?;
+        Ok(Self { _registration: None, map })
+    }
+
+    /// Maps a file, and has a failed access reported under `label`.
+    pub(super) fn labelled(fd: BorrowedFd<'_>, len: u64, label: u128) -> io::Result<Self> {
+        let mut mapping = Self::new(fd, len)?;
+        let start = mapping.map.as_ptr() as usize;
+        mapping._registration = Some(sigbus::Registration::new(start..start + mapping.map.len(), label));
+        Ok(mapping)
+    }
+}
+
+impl AsRef<[u8]> for Mapping {
+    fn as_ref(&self) -> &[u8] {
+        &self.map
+    }
+}

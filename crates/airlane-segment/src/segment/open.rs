@@ -1,0 +1,225 @@
+//! Opens the bytes of a segment: from the end, as any IPC file.
+//!
+//! ```text
+//! … | footer flatbuffer | its length, 4 bytes | "ARROW1"
+//! ```
+//!
+//! The structure is checked for everybody, so that nothing later reads outside of a message. The data of a stranger is
+//! validated through the same decoder as a put over the wire.
+
+use airlane_model::{Error, Result, codes};
+use arrow_ipc::{CompressionType, MessageHeader, MetadataVersion, RecordBatch};
+use flatbuffers::VerifierOptions;
+
+use super::{Segment, Trust};
+use crate::check::DecodeLimits;
+use crate::decode::StreamDecoder;
+use crate::encode::{Block, MAGIC, PREFIX_BYTES};
+use crate::home::Home;
+use crate::schema::TableSchema;
+
+/// Footer length and magic at the end of a file.
+const TRAILER_BYTES: usize = 4 + MAGIC.len();
+
+/// Where writers put the first message: right behind the magic, padded to their alignment.
+const FIRST_MESSAGE_OFFSETS: [usize; 2] = [64, 8];
+
+pub(super) fn open(home: Home, trust: Trust) -> Result<Segment> {
+    let bytes = home.bytes();
+    let file = Layout { bytes: &bytes, trust };
+    let (footer_start, footer) = file.footer()?;
+    let schema_header = file.schema_header()?;
+    let schema = TableSchema::from_message(schema_header)?;
+    let dictionaries = file.blocks(footer.dictionaries(), footer_start)?;
+    let batches = file.blocks(footer.recordBatches(), footer_start)?;
+    file.apart(dictionaries.iter().chain(&batches))?;
+
+    let ids: Vec<i64> = dictionaries.iter().map(|block| file.dictionary_id(block)).collect::<Result<_>>()?;
+    let mut numbered: Vec<(i64, Block)> = ids.into_iter().zip(dictionaries).collect();
+    numbered.sort_by_key(|(id, _)| *id);
+    // Before the first batch of a table a dictionary may be left out.
+    let complete = numbered.len() == schema.dictionaries().len() || (numbered.is_empty() && batches.is_empty());
+    if !complete || (0..).zip(&numbered).any(|(expected, (id, _))| expected != *id) {
+        let found: Vec<i64> = numbered.iter().map(|(id, _)| *id).collect();
+        let expected = schema.dictionaries().len();
+        return Err(file.fault(format!("the dictionary ids are {found:?}, expected each once up to {expected}")));
+    }
+    let dictionaries: Vec<Block> = numbered.into_iter().map(|(_, block)| block).collect();
+    let rows = |block: &Block| Ok((*block, file.batch_rows(block)?));
+    let batches: Vec<(Block, u64)> = batches.iter().map(rows).collect::<Result<_>>()?;
+    let segment = Segment::written(home, schema, &batches, &dictionaries)?;
+    if trust == Trust::Foreign {
+        validate(&segment, schema_header, dictionaries.iter().chain(batches.iter().map(|(block, _)| block)))?;
+    }
+    Ok(segment)
+}
+
+/// Decodes everything with full validation, dictionaries first.
+fn validate<'a>(segment: &Segment, schema_header: &[u8], blocks: impl Iterator<Item = &'a Block>) -> Result<()> {
+    let mut decoder = StreamDecoder::new(schema_header, DecodeLimits::default())?;
+    for block in blocks {
+        let header = segment.header(block);
+        decoder.check(&header, block.body_bytes)?;
+        decoder.decode(&header, segment.body(block))?;
+    }
+    Ok(())
+}
+
+/// The bytes of a file whose structure is being checked.
+struct Layout<'a> {
+    bytes: &'a [u8],
+    trust: Trust,
+}
+
+impl<'a> Layout<'a> {
+    fn fault(&self, message: impl Into<String>) -> Error {
+        match self.trust {
+            Trust::Validated => Error::new(codes::DATA_DAMAGED, message),
+            Trust::Foreign => Error::new(codes::MESSAGE_INVALID, message),
+        }
+    }
+
+    /// Our buffers lie at multiples of 64; of others the format asks for 8.
+    fn alignment(&self) -> u64 {
+        match self.trust {
+            Trust::Validated => 64,
+            Trust::Foreign => 8,
+        }
+    }
+
+    fn verifier(&self) -> VerifierOptions {
+        // A table for each field, its type, its dictionary and each of its key-value pairs. The schema policy bounds
+        // all of them more tightly once the flatbuffer can be read.
+        VerifierOptions { max_depth: 128, max_tables: 1_000_000, ..VerifierOptions::default() }
+    }
+
+    fn footer(&self) -> Result<(u64, arrow_ipc::Footer<'a>)> {
+        let no_file = || self.fault("the bytes are no Arrow IPC file");
+        let trailer = self.bytes.len().checked_sub(TRAILER_BYTES).ok_or_else(no_file)?;
+        let (content, end) = self.bytes.split_at(trailer);
+        let (length, magic) = end.split_at(4);
+        if magic != MAGIC || !content.starts_with(&MAGIC) {
+            return Err(no_file());
+        }
+        let length = i32::from_le_bytes(length.try_into().unwrap_or_default());
+        let start = usize::try_from(length).ok().and_then(|length| trailer.checked_sub(length)).ok_or_else(no_file)?;
+        let footer = arrow_ipc::root_as_footer_with_opts(&self.verifier(), &content[start..])
+            .map_err(|error| self.fault(format!("the footer is malformed: {error}")))?;
+        if footer.version() != MetadataVersion::V5 {
+            return Err(self.fault(format!("the metadata version is {:?}, expected V5", footer.version())));
+        }
+        Ok((start as u64, footer))
+    }
+
+    fn schema_header(&self) -> Result<&'a [u8]> {
+        let first = FIRST_MESSAGE_OFFSETS.into_iter().find_map(|offset| {
+            let length = prefix(self.bytes.get(offset..)?)?;
+            self.bytes.get(offset + PREFIX_BYTES..)?.get(..length)
+        });
+        first.ok_or_else(|| self.fault("the file does not begin with a schema message"))
+    }
+
+    fn blocks(
+        &self,
+        blocks: Option<flatbuffers::Vector<'a, arrow_ipc::Block>>,
+        footer_start: u64,
+    ) -> Result<Vec<Block>> {
+        let block = |block: &arrow_ipc::Block| self.block(block, footer_start);
+        blocks.into_iter().flatten().map(block).collect()
+    }
+
+    fn block(&self, block: &arrow_ipc::Block, footer_start: u64) -> Result<Block> {
+        let outside = || self.fault(format!("{block:?} is not a block of this file"));
+        let checked = Block {
+            offset: u64::try_from(block.offset()).map_err(|_| outside())?,
+            metadata_bytes: u32::try_from(block.metaDataLength()).map_err(|_| outside())?,
+            body_bytes: u64::try_from(block.bodyLength()).map_err(|_| outside())?,
+        };
+        let metadata_bytes = u64::from(checked.metadata_bytes);
+        let body = checked.offset.checked_add(metadata_bytes).ok_or_else(outside)?;
+        let end = body.checked_add(checked.body_bytes).ok_or_else(outside)?;
+        let is_aligned = checked.offset.is_multiple_of(8) && body.is_multiple_of(self.alignment());
+        if end > footer_start || !is_aligned || metadata_bytes < PREFIX_BYTES as u64 {
+            return Err(outside());
+        }
+        let length = self.bytes.get(checked.offset as usize..).and_then(prefix);
+        if length != Some(checked.metadata_bytes as usize - PREFIX_BYTES) {
+            return Err(outside());
+        }
+        Ok(checked)
+    }
+
+    fn apart<'b>(&self, blocks: impl Iterator<Item = &'b Block>) -> Result<()> {
+        let mut blocks: Vec<&Block> = blocks.collect();
+        blocks.sort_by_key(|block| block.offset);
+        let overlap = blocks
+            .windows(2)
+            .find(|pair| pair[0].offset + u64::from(pair[0].metadata_bytes) + pair[0].body_bytes > pair[1].offset);
+        match overlap {
+            Some(pair) => Err(self.fault(format!("{:?} and {:?} overlap", pair[0], pair[1]))),
+            None => Ok(()),
+        }
+    }
+
+    fn message(&self, block: &Block) -> Result<arrow_ipc::Message<'a>> {
+        let start = block.offset as usize;
+        let header = &self.bytes[start + PREFIX_BYTES..start + block.metadata_bytes as usize];
+        let message = arrow_ipc::root_as_message_with_opts(&self.verifier(), header)
+            .map_err(|error| self.fault(format!("the message at byte {start} is malformed: {error}")))?;
+        if message.version() != MetadataVersion::V5 || message.bodyLength() as u64 != block.body_bytes {
+            return Err(self.fault(format!("the message at byte {start} differs from the footer")));
+        }
+        Ok(message)
+    }
+
+    fn dictionary_id(&self, block: &Block) -> Result<i64> {
+        let message = self.message(block)?;
+        match message.header_as_dictionary_batch() {
+            Some(dictionary) if !dictionary.isDelta() => {
+                self.data(block, dictionary.data())?;
+                Ok(dictionary.id())
+            }
+            Some(_) => Err(self.fault("a segment holds a dictionary delta")),
+            None => Err(self.unexpected(block, message.header_type())),
+        }
+    }
+
+    fn batch_rows(&self, block: &Block) -> Result<u64> {
+        let message = self.message(block)?;
+        match message.header_as_record_batch() {
+            Some(batch) => self.data(block, Some(batch)),
+            None => Err(self.unexpected(block, message.header_type())),
+        }
+    }
+
+    fn unexpected(&self, block: &Block, kind: MessageHeader) -> Error {
+        self.fault(format!("the message at byte {} is a {kind:?}", block.offset))
+    }
+
+    /// Checks that buffers lie in the body, and answers the rows.
+    fn data(&self, block: &Block, data: Option<RecordBatch<'a>>) -> Result<u64> {
+        let place = format!("message at byte {}", block.offset);
+        let data = data.ok_or_else(|| self.fault("a dictionary without data").at(&place))?;
+        if let Some(compression) = data.compression() {
+            let codec: CompressionType = compression.codec();
+            return Err(self.fault(format!("a segment is compressed with {codec:?}")).at(place));
+        }
+        for buffer in data.buffers().into_iter().flatten() {
+            let end = u64::try_from(buffer.offset())
+                .ok()
+                .zip(u64::try_from(buffer.length()).ok())
+                .and_then(|(offset, length)| offset.checked_add(length));
+            if end.is_none_or(|end| end > block.body_bytes) {
+                return Err(self.fault(format!("{buffer:?} is outside of its body")).at(place));
+            }
+        }
+        u64::try_from(data.length()).map_err(|_| self.fault("a batch of negative length").at(place))
+    }
+}
+
+/// The length of the metadata of the message that begins here.
+fn prefix(bytes: &[u8]) -> Option<usize> {
+    let (continuation, rest) = bytes.split_first_chunk::<4>()?;
+    let length = i32::from_le_bytes(*rest.first_chunk()?);
+    (*continuation == [0xff; 4]).then_some(usize::try_from(length).ok()?)
+}

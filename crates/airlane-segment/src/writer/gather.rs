@@ -1,0 +1,96 @@
+//! Small batches wait here until they make one message.
+
+use airlane_model::Result;
+use arrow_array::ArrayRef;
+use arrow_schema::{DataType, Schema, UnionMode};
+use arrow_select::concat::concat;
+
+use super::fault;
+use super::slices::Part;
+
+/// Batches that wait. Their dictionaries are indices already.
+#[derive(Debug)]
+pub(super) struct Gather {
+    waiting: Vec<Vec<ArrayRef>>,
+    rows: usize,
+    body_bytes: u64,
+    elements: usize,
+    elements_max: usize,
+    is_open: bool,
+}
+
+/// Batches that wait at most; then they become one that waits on, so that a flood of single rows does not cost many
+/// times its bytes.
+const WAITING_MAX: usize = 1024;
+
+/// Elements on any level that gathered batches may have together. Bytes do not bound them (a list of nulls has none),
+/// and 32-bit offsets would overflow.
+const ELEMENTS_MAX: usize = 1 << 30;
+
+impl Gather {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let fields = schema.flattened_fields();
+        let any = |is: fn(&DataType) -> bool| fields.iter().any(|field| is(field.data_type()));
+        let elements_max = if any(has_short_runs) { i16::MAX as usize } else { ELEMENTS_MAX };
+        Self { waiting: Vec::new(), rows: 0, body_bytes: 0, elements: 0, elements_max, is_open: !any(is_shared) }
+    }
+
+    pub(super) fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
+    /// Whether a part can be joined to those that wait.
+    pub(super) fn takes(&self, part: &Part, columns: &[ArrayRef]) -> bool {
+        let Some(first) = self.waiting.first() else { return true };
+        if !self.is_open {
+            return false;
+        }
+        let alike = first.iter().zip(columns).all(|(first, column)| first.data_type() == column.data_type());
+        alike && self.elements.saturating_add(part.elements_max) <= self.elements_max
+    }
+
+    pub(super) fn push(&mut self, part: &Part, columns: Vec<ArrayRef>) -> Result<()> {
+        if self.waiting.len() >= WAITING_MAX {
+            let joined = join(&self.waiting)?;
+            self.waiting = vec![joined];
+        }
+        self.waiting.push(columns);
+        self.rows += part.batch.num_rows();
+        self.body_bytes += part.body_bytes;
+        self.elements += part.elements_max;
+        Ok(())
+    }
+
+    /// All that waits as one batch: its rows and columns.
+    pub(super) fn take(&mut self) -> Result<Option<(usize, Vec<ArrayRef>)>> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let rows = std::mem::take(&mut self.rows);
+        (self.body_bytes, self.elements) = (0, 0);
+        if waiting.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((rows, join(&waiting)?)))
+    }
+}
+
+fn join(batches: &[Vec<ArrayRef>]) -> Result<Vec<ArrayRef>> {
+    if let [only] = batches {
+        return Ok(only.clone());
+    }
+    let columns = batches.first().map_or(0, Vec::len);
+    let join = |column: usize| {
+        let arrays: Vec<_> = batches.iter().filter_map(|batch| batch.get(column)).map(AsRef::as_ref).collect();
+        concat(&arrays).map_err(fault)
+    };
+    (0..columns).map(join).collect()
+}
+
+fn has_short_runs(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::RunEndEncoded(run_ends, _) if run_ends.data_type() == &DataType::Int16)
+}
+
+/// Whether rows may share values. Joining such arrays would write a shared value once for each row that has it, so
+/// they are not gathered.
+fn is_shared(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::ListView(_) | DataType::LargeListView(_) | DataType::Union(_, UnionMode::Dense))
+}
