@@ -10,8 +10,8 @@ from flights import exists, get, headers, info, put
 from tables import floats, mixed
 
 
-def act(client, action, **body):
-    results = list(client.do_action(flight.Action(action, json.dumps(body).encode())))
+def act(client, action, body):
+    results = list(client.do_action(flight.Action(action, body.encode())))
     assert len(results) == 1
     return json.loads(results[0].body.to_pybytes())
 
@@ -47,7 +47,7 @@ def test_list_actions_describes_each(client):
 
 def test_describe(client, name):
     receipt = put(client, name, mixed(1000), options=headers(durability="ephemeral"))
-    described = act(client, "describe", table=name)
+    described = act(client, "describe", name)
     for key in ("table", "table_id", "version", "rows", "bytes", "durability"):
         assert described[key] == receipt[key], key
     assert described["segments"] == 1
@@ -56,17 +56,17 @@ def test_describe(client, name):
 
 def test_drop(client, name):
     put(client, name, floats(10))
-    assert act(client, "drop", table=name)["table"] == name
+    assert act(client, "drop", name)["table"] == name
     assert not exists(client, name)
     with pytest.raises(pa.ArrowKeyError):
         get(client, name)
     with pytest.raises(pa.ArrowKeyError):
-        act(client, "drop", table=name)
+        act(client, "drop", name)
 
 
 def test_a_recreated_name_is_another_table(client, name):
     first = put(client, name, floats(10))
-    act(client, "drop", table=name)
+    act(client, "drop", name)
     second = put(client, name, floats(20))
     assert second["version"] == 1
     assert second["table_id"] != first["table_id"]
@@ -80,7 +80,7 @@ def test_a_drop_lets_running_readers_finish(client, name):
     put(client, name, floats(400_000), options=headers(durability="ephemeral"))
     reader = client.do_get(flight.Ticket(name))
     first = reader.read_chunk().data
-    act(client, "drop", table=name)
+    act(client, "drop", name)
     assert first.num_rows + reader.read_all().num_rows == 400_000
 
 

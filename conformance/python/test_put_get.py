@@ -119,12 +119,12 @@ def test_batches_without_rows_between_others(client, name):
 
 
 def test_the_endpoints_add_up(client, server, name):
-    table = floats(300_000)
+    table = floats(2_500_000)
     put(client, name, table, options=headers(durability="ephemeral"))
     found = info(client, name)
     assert found.total_records == table.num_rows
     assert found.ordered
-    assert len(found.endpoints) > 1, "19 MB are worth several flights"
+    assert len(found.endpoints) > 1, "160 MB are worth several flights"
     assert all(list(endpoint.locations) == [] for endpoint in found.endpoints)
 
     def read(endpoint):

@@ -36,7 +36,7 @@ def test_a_dropped_table_stays_dropped(tmp_path):
     server = Server(tmp_path / "data").start()
     with server.client() as client:
         put(client, "a", mixed(10_000))
-        list(client.do_action(("drop", b'{"table":"a"}')))
+        list(client.do_action(("drop", b"a")))
     server.kill()
     with server.start(), server.client() as client:
         assert not exists(client, "a")
@@ -75,7 +75,7 @@ def test_d1_kill_9_in_the_middle_of_puts_loses_nothing_that_was_acknowledged(tmp
             # The put that was under way when the server died may be there or not.
             assert seen[: len(acknowledged)] == acknowledged
             assert len(seen) <= len(acknowledged) + 1
-            list(client.do_action(("drop", b'{"table":"t"}')))
+            list(client.do_action(("drop", b"t")))
     server.stop()
 
 

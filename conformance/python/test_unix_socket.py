@@ -25,7 +25,7 @@ def test_put_and_get_with_the_authority_option(socket):
     with flight.connect(f"grpc+unix://{socket}", generic_options=AUTHORITY) as client:
         put(client, "a", mixed(10_000))
         same(mixed(10_000), get(client, "a"))
-        assert json.loads(next(iter(client.do_action(("describe", b'{"table":"a"}')))).body.to_pybytes())["rows"] == 10_000
+        assert json.loads(next(iter(client.do_action(("describe", b"a")))).body.to_pybytes())["rows"] == 10_000
 
 
 def test_the_socket_belongs_to_its_user(socket):
