@@ -1,43 +1,53 @@
 //! Many small calls: what a call costs beside its bytes.
 
+use std::io::Write;
+use std::time::Instant;
+
 use arrow_flight::FlightDescriptor;
 use tokio::runtime::Runtime;
 
 use super::Effort;
 use crate::Result;
 use crate::client::raw;
-use crate::peer::{Kind, Peer};
+use crate::peer::{Kind, Peer, beside};
 use crate::report::{Report, median, percentile};
 use crate::table::Shape;
 
+const KINDS: [Kind; 3] = [Kind::Airlane, Kind::Cpp, Kind::ArrowRs];
 const CALLS_IN_FLIGHT: usize = 32;
 const PUT_CLIENTS: usize = 64;
+const ROWS: usize = 10;
+const TABLE: &str = "small";
 
 pub(super) fn gets(report: &mut Report, effort: &Effort, runtime: &Runtime) -> Result<()> {
     let measure = "get of a 10-row table, one connection, 32 calls in flight";
-    let kinds = [Kind::Airlane, Kind::Cpp, Kind::ArrowRs];
-    let mut rates: Vec<Vec<f64>> = vec![Vec::new(); kinds.len()];
-    let peers = kinds.iter().map(|kind| Peer::start(*kind)).collect::<Result<Vec<_>>>()?;
-    let batch = Shape::Mixed.batch(10)?;
+    let peers = KINDS.into_iter().map(Peer::start).collect::<Result<Vec<_>>>()?;
+    let batch = Shape::Mixed.batch(ROWS)?;
     for peer in &peers {
         runtime.block_on(async {
-            let descriptor = FlightDescriptor::new_path(vec!["small".to_owned()]);
+            let descriptor = FlightDescriptor::new_path(vec![TABLE.to_owned()]);
             let request = raw::put_request(descriptor, batch.clone()).await?;
             raw::Connection::open(peer.port).await?.call("DoPut", request).await
         })?;
     }
-    for _ in 0..effort.turns {
-        for (peer, rates) in peers.iter().zip(&mut rates) {
-            let calls =
-                raw::calls_per_second(peer.port, raw::get_request("small"), CALLS_IN_FLIGHT, effort.small_calls);
-            rates.push(runtime.block_on(calls)?);
+    let mut rates = vec![Vec::new(); peers.len()];
+    let mut cpu = vec![Vec::new(); peers.len()];
+    for turn in 0..effort.turns {
+        for step in 0..peers.len() {
+            let index = (turn + step) % peers.len();
+            let (peer, request) = (&peers[index], raw::get_request(TABLE));
+            let before = peer.cpu()?;
+            let calls = raw::calls_per_second(peer.port, request, CALLS_IN_FLIGHT, effort.small_calls);
+            rates[index].push(runtime.block_on(calls)?);
+            cpu[index].push(peer.cpu()?.since(before).sum() * 1e6 / effort.small_calls as f64);
         }
     }
-    let ratio = median(&rates[0]) / median(&rates[1]);
-    let measured = format!("{ratio:.2} × ({:.0}/s against {:.0}/s)", median(&rates[0]), median(&rates[1]));
-    report.figure(measure, "≥ 2 × the C++ server", measured, ratio >= 2.0);
-    for (kind, rates) in kinds.iter().zip(rates) {
+    let (ours, theirs) = (median(&rates[0]), median(&rates[1]));
+    let measured = format!("{:.2} × ({ours:.0}/s against {theirs:.0}/s)", ours / theirs);
+    report.figure(measure, "≥ 2 × the C++ server", measured, ours / theirs >= 2.0);
+    for ((kind, rates), cpu) in KINDS.iter().zip(rates).zip(cpu) {
         report.samples(measure, kind.name(), "calls/s", rates);
+        report.samples(measure, kind.name(), "server CPU µs/call", cpu);
     }
     Ok(())
 }
@@ -45,7 +55,8 @@ pub(super) fn gets(report: &mut Report, effort: &Effort, runtime: &Runtime) -> R
 pub(super) fn durable_puts(report: &mut Report, effort: &Effort, runtime: &Runtime) -> Result<()> {
     let measure = "durable put of 10 rows, 64 clients";
     let peer = Peer::start(Kind::Airlane)?;
-    let batch = Shape::Mixed.batch(10)?;
+    let batch = Shape::Mixed.batch(ROWS)?;
+    let begin = Instant::now();
     let latencies = runtime.block_on(async {
         let mut requests = Vec::new();
         for client in 0..PUT_CLIENTS {
@@ -54,8 +65,26 @@ pub(super) fn durable_puts(report: &mut Report, effort: &Effort, runtime: &Runti
         }
         raw::latencies(peer.port, "DoPut", requests, effort.durable_puts).await
     })?;
+    let puts_per_second = latencies.len() as f64 / begin.elapsed().as_secs_f64();
     let (p50, p99) = (median(&latencies), percentile(&latencies, 0.99));
-    report.figure(measure, "p99 ≤ 20 ms", format!("p50 {p50:.2} ms, p99 {p99:.2} ms"), p99 <= 20.0);
+    let measured = format!("p50 {p50:.2} ms, p99 {p99:.2} ms, {puts_per_second:.0} puts/s");
+    report.figure(measure, "p99 ≤ 20 ms", measured, p99 <= 20.0);
     report.samples(measure, Kind::Airlane.name(), "ms", latencies);
+    report.samples("fdatasync of 4 KiB on the same disk", "none", "ms", sync_latencies(effort.durable_puts)?);
     Ok(())
+}
+
+/// What the disk itself takes: the floor under every durable put.
+fn sync_latencies(times: usize) -> Result<Vec<f64>> {
+    let path = beside("airlane")?.with_file_name(format!("airlane-bench-{}-sync", std::process::id()));
+    let mut file = std::fs::File::create(&path)?;
+    let mut latencies = Vec::with_capacity(times);
+    for _ in 0..times {
+        let begin = Instant::now();
+        file.write_all(&[1; 4096])?;
+        file.sync_data()?;
+        latencies.push(begin.elapsed().as_secs_f64() * 1e3);
+    }
+    std::fs::remove_file(path)?;
+    Ok(latencies)
 }
