@@ -3,7 +3,7 @@
 //! ```text
 //! Target (written, by offset)  ──seal──▶  Home (immutable, read as one slice)
 //! heap     grows in memory                aligned to 64
-//! memfd    pwritev, no page mapped        sealed SHRINK, GROW, WRITE, SEAL, then mapped; the descriptor is kept
+//! memfd    pwritev, no page mapped        mapped; sealed SHRINK, GROW, WRITE, SEAL when it is lent to another process
 //! file     the store's                    mapped read-only; a failed read ends the process (see `sigbus`)
 //! ```
 //!
@@ -17,7 +17,7 @@ mod vectored;
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use airlane_model::{Error, Result, codes, limits};
@@ -26,7 +26,8 @@ use bytes::Bytes;
 
 pub(crate) use heap::{HeapTarget, shared};
 use mapping::Mapping;
-pub use memfd::MemfdFactory;
+use memfd::Memfd;
+pub use memfd::MemfdPool;
 pub use vectored::write_all_at;
 
 /// The immutable bytes of a sealed segment, readable as one slice. Clones share the bytes.
@@ -35,7 +36,7 @@ pub struct Home {
     kind: HomeKind,
     bytes: Bytes,
     buffer: Buffer,
-    memfd: Option<Arc<OwnedFd>>,
+    memfd: Option<Arc<Memfd>>,
     label: Option<u128>,
 }
 
@@ -44,7 +45,7 @@ pub struct Home {
 pub enum HomeKind {
     /// Ordinary memory.
     Heap,
-    /// A memfd with the seals SHRINK, GROW, WRITE and SEAL.
+    /// A memfd; it gets the seals SHRINK, GROW, WRITE and SEAL before it is lent to another process.
     Memfd,
     /// A file that belongs to the server: created once, never rewritten or truncated, only unlinked.
     File,
@@ -67,17 +68,24 @@ impl Home {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the segment"));
         }
         let mapping = Mapping::labelled(file.as_fd(), len, label)?;
-        Ok(Self { label: Some(label), ..Self::mapped(HomeKind::File, mapping, None) })
+        Ok(Self { label: Some(label), ..Self::mapped(HomeKind::File, mapping) })
     }
 
-    fn sealed_memfd(fd: OwnedFd, len: u64) -> io::Result<Self> {
-        let mapping = Mapping::new(fd.as_fd(), len)?;
-        Ok(Self::mapped(HomeKind::Memfd, mapping, Some(Arc::new(fd))))
+    fn memfd_shared(memfd: Arc<Memfd>) -> Self {
+        struct Owner(Arc<Memfd>);
+        impl AsRef<[u8]> for Owner {
+            fn as_ref(&self) -> &[u8] {
+                (*self.0).as_ref()
+            }
+        }
+        let bytes = Bytes::from_owner(Owner(memfd.clone()));
+        let buffer = Buffer::from(bytes.clone());
+        Self { kind: HomeKind::Memfd, buffer, bytes, memfd: Some(memfd), label: None }
     }
 
-    fn mapped(kind: HomeKind, mapping: Mapping, memfd: Option<Arc<OwnedFd>>) -> Self {
+    fn mapped(kind: HomeKind, mapping: Mapping) -> Self {
         let bytes = Bytes::from_owner(mapping);
-        Self { kind, buffer: Buffer::from(bytes.clone()), bytes, memfd, label: None }
+        Self { kind, buffer: Buffer::from(bytes.clone()), bytes, memfd: None, label: None }
     }
 
     /// The label that a file was mapped with; `None` for homes in memory.
@@ -100,16 +108,20 @@ impl Home {
         &self.buffer
     }
 
-    /// The descriptor of a sealed memfd, to be lent to a reader on this machine. It is open for writing, but its
-    /// seals refuse every write.
-    pub fn memfd(&self) -> Option<BorrowedFd<'_>> {
-        self.memfd.as_deref().map(AsFd::as_fd)
+    /// The descriptor of a memfd, to be lent to a reader on this machine: sealed now if it was not, so that nobody can
+    /// change what it holds. `None` for other homes.
+    ///
+    /// # Errors
+    /// What sealing answers.
+    pub fn lend_memfd(&self) -> io::Result<Option<BorrowedFd<'_>>> {
+        self.memfd.as_deref().map(Memfd::lend).transpose()
     }
 }
 
 /// A segment that is being written.
 pub trait Target: Send {
-    /// Writes the pieces one after another from `offset` on. What is never written is zero.
+    /// Writes the pieces one after another from `offset` on. Each byte of a segment is written exactly once, paddings
+    /// too: a target may hold the bytes of an earlier segment.
     fn write_at(&mut self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()>;
 
     /// Makes the first `len` bytes immutable (and, for a file, durable: fdatasync) and readable.

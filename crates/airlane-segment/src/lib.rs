@@ -28,7 +28,7 @@ pub mod segment;
 pub mod writer;
 
 pub use check::DecodeLimits;
-pub use home::{Home, HomeFactory, MemfdFactory, Target};
+pub use home::{Home, HomeFactory, MemfdPool, Target};
 pub use intake::Intake;
 pub use schema::TableSchema;
 pub use segment::{Message, Segment, Trust};

@@ -142,9 +142,12 @@ impl Segment {
         self.home.kind()
     }
 
-    /// The sealed memfd that holds the IPC file, where it lives in one.
-    pub fn memfd(&self) -> Option<BorrowedFd<'_>> {
-        self.home.memfd()
+    /// The memfd that holds the IPC file, where it lives in one, sealed so that it can be given to another process.
+    ///
+    /// # Errors
+    /// What sealing answers.
+    pub fn lend_memfd(&self) -> std::io::Result<Option<BorrowedFd<'_>>> {
+        self.home.lend_memfd()
     }
 
     /// xxh3-64 of all bytes of the IPC file. The first call reads them all.

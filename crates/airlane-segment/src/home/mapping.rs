@@ -26,8 +26,10 @@ impl Mapping {
         // Private, because kernels before 6.7 refuse a shared mapping of a write-sealed memfd even for reading. Pages
         // that are never written are the same pages either way.
         //
-        // SAFETY: the bytes do not change while they are mapped. A memfd is mapped after it got its seals, which
-        // refuse writing and shrinking for good. A file belongs to the server: it was created exclusively in a folder
+        // SAFETY: the bytes do not change while anybody can see them. The descriptor of a memfd stays in this process
+        // until it is sealed, and the only code that writes to it (`memfd::MemfdTarget`) owns its block: a finished
+        // segment's block goes to the pool, and so to the next target, when the last reference to its bytes is gone.
+        // Bytes beyond the end of the file are never looked at (`Memfd` cuts the mapping). A file belongs to the server: it was created exclusively in a folder
         // of mode 0700, is never opened for writing again and never truncated, only unlinked. Should the file's
         // device fail, the access raises SIGBUS, which ends the process (`sigbus`) and is not undefined.
         let map = unsafe { MmapOptions::new().len(len).map_copy_read_only(fd.as_raw_fd()) }?;
@@ -40,6 +42,12 @@ impl Mapping {
         let start = mapping.map.as_ptr() as usize;
         mapping._registration = Some(sigbus::Registration::new(start..start + mapping.map.len(), label));
         Ok(mapping)
+    }
+}
+
+impl Mapping {
+    pub(super) fn len(&self) -> usize {
+        self.map.len()
     }
 }
 

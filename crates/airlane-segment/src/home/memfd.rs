@@ -1,46 +1,220 @@
-//! Segments in a memfd: memory with a descriptor that another process can map, sealed so that neither side can
-//! change it.
+//! Segments in a memfd: memory with a descriptor that another process can map.
+//!
+//! The first touch of a page costs several times the copy into it, so the memory of a segment whose last reader is
+//! gone is written again:
+//!
+//! ```text
+//! MemfdPool ──create──▶ target ──seal──▶ home (mapped; the descriptor has not left this process)
+//!     ▲                                   │ last reference gone           │ lend
+//!     └────────── block, warm ────────────┘                               ▼
+//!                                         sealed SHRINK, GROW, WRITE, SEAL: never written again
+//! ```
+//!
+//! Seals are for readers elsewhere, so a memfd gets them when it is first lent. Blocks that nobody asks for are given
+//! back to the system by [`MemfdPool::age`].
 
 use std::io::{self, IoSlice};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use airlane_model::Result;
+use airlane_model::{ByteSize, Error, Result, codes};
 use rustix::fs::{MemfdFlags, SealFlags};
 
+use super::mapping::Mapping;
 use super::vectored::write_all_at;
 use super::{Home, HomeFactory, Target, storage_error};
 
-/// Makes memfds.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MemfdFactory;
+/// Makes memfds, from warm memory where there is some. Clones share their spare blocks.
+#[derive(Clone, Debug)]
+pub struct MemfdPool {
+    shared: Arc<Shared>,
+}
 
-impl HomeFactory for MemfdFactory {
-    fn create(&mut self) -> Result<Box<dyn Target>> {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        // NOEXEC_SEAL came with Linux 6.3; older kernels refuse flags that they do not know.
-        let created = match rustix::fs::memfd_create(c"airlane-segment", flags | MemfdFlags::NOEXEC_SEAL) {
-            Err(rustix::io::Errno::INVAL) => rustix::fs::memfd_create(c"airlane-segment", flags),
-            other => other,
-        };
-        let fd = created.map_err(|error| storage_error("make a memfd", error.into()))?;
-        Ok(Box::new(MemfdTarget { fd }))
+#[derive(Debug)]
+struct Shared {
+    spares: Mutex<Vec<Spare>>,
+    spare_bytes_max: u64,
+}
+
+#[derive(Debug)]
+struct Spare {
+    block: Block,
+    /// How often the pool was aged since the block came.
+    ages: u32,
+}
+
+/// A memfd that only this process has, with its mapping.
+#[derive(Debug)]
+struct Block {
+    fd: OwnedFd,
+    map: Option<Mapping>,
+    /// The size of the file, all of whose pages were written.
+    bytes: u64,
+}
+
+/// A spare block is given back when it was aged this often.
+const AGES_MAX: u32 = 2;
+
+/// A block keeps this much more than its segment needs, rather than give pages back that the next one needs again.
+const SLACK_BYTES_MAX: u64 = 2 << 20;
+
+impl MemfdPool {
+    /// A pool that keeps at most `spare_bytes_max` for further segments.
+    pub fn new(spare_bytes_max: ByteSize) -> Self {
+        let spare_bytes_max = spare_bytes_max.as_u64();
+        Self { shared: Arc::new(Shared { spares: Mutex::default(), spare_bytes_max }) }
     }
+
+    /// Gives back the blocks that were not asked for since the last call but one. Call it every few seconds.
+    pub fn age(&self) {
+        let mut spares = self.shared.lock();
+        spares.iter_mut().for_each(|spare| spare.ages += 1);
+        let old = spares.extract_if(.., |spare| spare.ages >= AGES_MAX).collect::<Vec<_>>();
+        drop(spares);
+        // Unmapping and freeing take their time, so they happen outside of the lock.
+        drop(old);
+    }
+
+    /// The bytes kept for further segments.
+    pub fn spare_bytes(&self) -> ByteSize {
+        ByteSize::bytes(self.shared.lock().iter().map(|spare| spare.block.bytes).sum())
+    }
+}
+
+impl Default for MemfdPool {
+    fn default() -> Self {
+        Self::new(ByteSize::gib(2))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Vec<Spare>> {
+        // Every change of the list is one step, so it is whole even when its thread panicked.
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_back(&self, block: Block) {
+        let mut spares = self.lock();
+        let kept: u64 = spares.iter().map(|spare| spare.block.bytes).sum();
+        if block.bytes > 0 && kept + block.bytes <= self.spare_bytes_max {
+            spares.push(Spare { block, ages: 0 });
+        }
+    }
+}
+
+impl HomeFactory for MemfdPool {
+    fn create(&mut self) -> Result<Box<dyn Target>> {
+        // The newest is the warmest.
+        let spare = self.shared.lock().pop();
+        let block = match spare {
+            Some(spare) => spare.block,
+            None => Block { fd: memfd_create()?, map: None, bytes: 0 },
+        };
+        Ok(Box::new(MemfdTarget { block: Some(block), pool: Arc::downgrade(&self.shared), written_bytes: 0, end: 0 }))
+    }
+}
+
+fn memfd_create() -> Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // NOEXEC_SEAL came with Linux 6.3; older kernels refuse flags that they do not know.
+    let created = match rustix::fs::memfd_create(c"airlane-segment", flags | MemfdFlags::NOEXEC_SEAL) {
+        Err(rustix::io::Errno::INVAL) => rustix::fs::memfd_create(c"airlane-segment", flags),
+        other => other,
+    };
+    created.map_err(|error| storage_error("make a memfd", error.into()))
 }
 
 #[derive(Debug)]
 struct MemfdTarget {
-    fd: OwnedFd,
+    block: Option<Block>,
+    pool: Weak<Shared>,
+    written_bytes: u64,
+    end: u64,
 }
 
 impl Target for MemfdTarget {
     fn write_at(&mut self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
-        write_all_at(offset, pieces, |pieces, offset| Ok(rustix::io::pwritev(&self.fd, pieces, offset)?))
+        let Some(block) = &mut self.block else { return Err(io::ErrorKind::InvalidInput.into()) };
+        write_all_at(offset, pieces, |pieces, offset| Ok(rustix::io::pwritev(&block.fd, pieces, offset)?))?;
+        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        self.written_bytes += bytes;
+        self.end = self.end.max(offset + bytes);
+        block.bytes = block.bytes.max(self.end);
+        Ok(())
     }
 
-    fn seal(self: Box<Self>, len: u64) -> Result<Home> {
-        rustix::fs::ftruncate(&self.fd, len).map_err(|error| storage_error("size a memfd", error.into()))?;
-        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&self.fd, seals).map_err(|error| storage_error("seal a memfd", error.into()))?;
-        Home::sealed_memfd(self.fd, len).map_err(|error| storage_error("map a memfd", error))
+    fn seal(mut self: Box<Self>, len: u64) -> Result<Home> {
+        // A warm block holds the bytes of an earlier segment: none of them may be left.
+        if self.written_bytes != len || self.end != len {
+            let message = format!("a segment of {len} bytes was written with {} bytes", self.written_bytes);
+            return Err(Error::new(codes::INTERNAL, message));
+        }
+        let mut block = self.block.take().ok_or_else(|| Error::new(codes::INTERNAL, "a memfd was sealed twice"))?;
+        if block.bytes > len + SLACK_BYTES_MAX {
+            rustix::fs::ftruncate(&block.fd, len).map_err(|error| storage_error("size a memfd", error.into()))?;
+            (block.bytes, block.map) = (len, None);
+        }
+        if block.map.as_ref().is_none_or(|map| (map.len() as u64) < len) {
+            block.map = None;
+            let map = Mapping::new(block.fd.as_fd(), len).map_err(|error| storage_error("map a memfd", error))?;
+            block.map = Some(map);
+        }
+        let len = usize::try_from(len).map_err(|_| Error::new(codes::INTERNAL, "a segment is larger than memory"))?;
+        let pool = std::mem::take(&mut self.pool);
+        Ok(Home::memfd_shared(Arc::new(Memfd { block: Some(block), pool, len, lent: OnceLock::new() })))
     }
 }
+
+impl Drop for MemfdTarget {
+    fn drop(&mut self) {
+        if let (Some(block), Some(pool)) = (self.block.take(), self.pool.upgrade()) {
+            pool.give_back(block);
+        }
+    }
+}
+
+/// The memfd of a finished segment. Dropping it gives its memory back to the pool, unless it was lent.
+#[derive(Debug)]
+pub(super) struct Memfd {
+    /// Taken when dropped.
+    block: Option<Block>,
+    pool: Weak<Shared>,
+    len: usize,
+    lent: OnceLock<()>,
+}
+
+impl Memfd {
+    /// The descriptor, sealed: it holds exactly the segment and nobody can change it any more.
+    ///
+    /// # Errors
+    /// What `ftruncate` and `fcntl` answer.
+    pub(super) fn lend(&self) -> io::Result<BorrowedFd<'_>> {
+        let Some(block) = &self.block else { return Err(io::ErrorKind::InvalidInput.into()) };
+        // From here on the memory is not used again, also when sealing fails half-way.
+        if self.lent.set(()).is_ok() {
+            rustix::fs::ftruncate(&block.fd, self.len as u64)?;
+            let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+            rustix::fs::fcntl_add_seals(&block.fd, seals)?;
+        }
+        Ok(block.fd.as_fd())
+    }
+}
+
+impl AsRef<[u8]> for Memfd {
+    fn as_ref(&self) -> &[u8] {
+        let map = self.block.as_ref().and_then(|block| block.map.as_ref());
+        map.map_or(&[], |map| &map.as_ref()[..self.len])
+    }
+}
+
+impl Drop for Memfd {
+    fn drop(&mut self) {
+        let lent = self.lent.get().is_some();
+        if let (Some(block), Some(pool), false) = (self.block.take(), self.pool.upgrade(), lent) {
+            pool.give_back(block);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use arrow_ipc::reader::FileReader;
 use arrow_select::concat::concat_batches;
 
 use super::*;
-use crate::home::{HomeKind, MemfdFactory};
+use crate::home::{HomeKind, MemfdPool};
 
 fn options() -> WriterOptions {
     WriterOptions {
@@ -34,7 +34,7 @@ fn sample(rows: usize, seed: i64) -> RecordBatch {
 
 fn write(batches: &[RecordBatch], options: WriterOptions) -> Vec<Segment> {
     let schema = TableSchema::from_arrow(&batches[0].schema()).unwrap();
-    let mut writer = TableWriter::new(schema, options, Box::new(MemfdFactory));
+    let mut writer = TableWriter::new(schema, options, Box::<MemfdPool>::default());
     batches.iter().for_each(|batch| writer.append(batch).unwrap());
     writer.finish().unwrap()
 }
