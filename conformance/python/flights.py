@@ -11,7 +11,7 @@ def put(client, descriptor, data, schema=None, options=None):
     if isinstance(descriptor, str):
         descriptor = flight.FlightDescriptor.for_path(descriptor)
     batches = data.to_batches() if isinstance(data, pa.Table) else data
-    writer, reader = client.do_put(descriptor, schema or data.schema, options)
+    writer, reader = client.do_put(descriptor, data.schema if schema is None else schema, options)
     with writer:
         for batch in batches:
             writer.write_batch(batch)
