@@ -1,5 +1,197 @@
 //! The server: one listener for every door, from start to graceful end.
+//!
+//! ```text
+//! run       store opened → listening → port file → Handle
+//! requests  listener → connection → Doors (gRPC: Flight; else: HTTP)
+//! stop      no new connections → running requests finish within the grace → store closed
+//! ```
 
 mod connection;
 mod listener;
+mod options;
+mod port_file;
+mod route;
+mod status;
 mod unix;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use airlane_exchange::Exchange;
+use airlane_flight::rope::Rope;
+use airlane_http::HttpState;
+use airlane_model::{Error, Result, codes};
+use airlane_store::{Recovery, Store, StoreOptions};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper::{Request, Response};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub use options::ServerOptions;
+use route::Doors;
+use status::ServerStatus;
+
+/// How often the server looks whether its store has failed.
+const WATCH_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A running server. Dropping the handle stops it without grace.
+#[derive(Debug)]
+pub struct Handle {
+    address: SocketAddr,
+    recovery: Recovery,
+    exchange: Exchange,
+    status: Arc<ServerStatus>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Handle {
+    /// The address that the server listens at.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What opening the data folder found and did.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// The server's tables, for programs that run it in their own process.
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// Marks the server as not ready for a reason, until [`ready`](Self::ready).
+    pub fn not_ready(&self, reason: impl Into<String>) {
+        self.status.wait_for("program", reason.into());
+    }
+
+    /// Takes back what [`not_ready`](Self::not_ready) said.
+    pub fn ready(&self) {
+        self.status.done("program");
+    }
+
+    /// Tells the server to stop; [`wait`](Self::wait) answers when it has.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits for the end of the server.
+    ///
+    /// # Errors
+    /// `commit_unknown` when the store failed: the process must be started again, which decides what was kept.
+    pub async fn wait(mut self) -> Result<()> {
+        match (&mut self.task).await {
+            Ok(ended) => ended,
+            Err(error) => Err(Error::new(codes::INTERNAL, format!("the server ended unexpectedly: {error}"))),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts a server whose Flight door is made by `flight`.
+///
+/// # Errors
+/// `address_in_use`, `folder_locked`, `format_unsupported`, `storage_failed`, `file_failed`.
+async fn run_with<F, B>(options: ServerOptions, flight: impl FnOnce(Exchange) -> Result<F>) -> Result<Handle>
+where
+    F: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    F::Future: Send + 'static,
+    B: http_body::Body<Data = Rope> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    airlane_http::metrics::install();
+    let (store, recovery) = Store::open(StoreOptions::new(options.data_dir.clone()))?;
+    let exchange = Exchange::new(store.clone());
+    let status = Arc::new(ServerStatus::new(store.clone()));
+    let doors = Doors {
+        flight: flight(exchange.clone())?,
+        http: airlane_http::router(HttpState { readiness: status.clone() }),
+    };
+
+    let tcp = TcpListener::bind(options.listen).await.and_then(|tcp| Ok((tcp.local_addr()?, tcp)));
+    let (address, tcp) = tcp.map_err(|error| {
+        Error::new(codes::ADDRESS_IN_USE, format!("cannot listen at {}: {error}", options.listen))
+            .hint("choose another port with `--port`; `--port 0` takes a free one")
+            .source(error)
+    })?;
+    let unix = options.unix_socket.as_deref().map(unix::bind).transpose()?;
+
+    let graceful = Arc::new(GracefulShutdown::new());
+    let mut accepting = vec![tokio::spawn(listener::accept_loop(tcp, doors.clone(), graceful.clone()))];
+    let mut socket_file = None;
+    if let Some((listener, file)) = unix {
+        accepting.push(tokio::spawn(listener::accept_loop(listener, doors, graceful.clone())));
+        socket_file = Some(file);
+    }
+    if let Some(path) = &options.port_file {
+        port_file::write(path, address.port())?;
+    }
+
+    let (stop, stopped) = watch::channel(false);
+    let running = Running { store, graceful, accepting, socket_file, grace: options.grace };
+    let task = tokio::spawn(running.until_stopped(stopped));
+    Ok(Handle { address, recovery, exchange, status, stop, task })
+}
+
+/// What is to be ended when the server stops.
+struct Running {
+    store: Store,
+    graceful: Arc<GracefulShutdown>,
+    accepting: Vec<JoinHandle<()>>,
+    socket_file: Option<unix::SocketFile>,
+    grace: Duration,
+}
+
+impl Running {
+    async fn until_stopped(mut self, mut stopped: watch::Receiver<bool>) -> Result<()> {
+        let failure = loop {
+            tokio::select! {
+                // An error says that the handle is gone, which stops the server too.
+                _ = stopped.wait_for(|stop| *stop) => break None,
+                () = tokio::time::sleep(WATCH_INTERVAL) => {
+                    if let Some(failure) = self.store.failure() {
+                        break Some(failure);
+                    }
+                }
+            }
+        };
+        self.stop_accepting().await;
+        drop(self.socket_file.take());
+        if let Some(failure) = failure {
+            return Err(Error::new(codes::COMMIT_UNKNOWN, failure).hint("start the server again"));
+        }
+        let graceful = std::mem::replace(&mut self.graceful, Arc::new(GracefulShutdown::new()));
+        if let Some(graceful) = Arc::into_inner(graceful)
+            && tokio::time::timeout(self.grace, graceful.shutdown()).await.is_err()
+        {
+            tracing::warn!("some requests did not finish within {:?} and were cut off", self.grace);
+        }
+        self.store.close().await;
+        Ok(())
+    }
+
+    async fn stop_accepting(&mut self) {
+        for task in self.accepting.drain(..) {
+            task.abort();
+            // Its end is a cancellation, as asked.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.accepting.iter().for_each(JoinHandle::abort);
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body::Body;
@@ -64,7 +65,7 @@ impl Connection for UnixStream {
 }
 
 /// Accepts connections until the task is aborted. A failure to accept is waited out, never the end.
-pub(super) async fn accept_loop<L, S, B>(listener: L, service: S, graceful: GracefulShutdown)
+pub(super) async fn accept_loop<L, S, B>(listener: L, service: S, graceful: Arc<GracefulShutdown>)
 where
     L: Listener,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
