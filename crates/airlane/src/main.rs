@@ -1,1 +1,16 @@
-fn main() {}
+//! `airlane`: the server and the command line.
+
+mod cli;
+mod config;
+mod output;
+mod telemetry;
+
+use std::process::ExitCode;
+
+// The system's allocator keeps what a burst of clients once needed; this one gives it back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,85 @@
+//! `airlane put`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use airlane_client::PutOptions;
+use airlane_format::{Format, ReadOptions};
+use airlane_model::{ByteSize, Durability, PutMode, Result, TableName};
+
+use super::{Globals, transfer, words};
+use crate::output::progress::Progress;
+use crate::output::{self, human};
+
+/// Put a file as a table
+///
+/// The file is read as CSV, NDJSON, Parquet or Arrow and becomes one new version of the table: all of it, or, when
+/// anything fails, none of it. The answer is the ticket that reads this version.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  airlane put flights flights.parquet
+  airlane put eu/prices prices.csv --append
+  psql -c 'copy t to stdout csv header' | airlane put t - --durability ephemeral")]
+pub(crate) struct Put {
+    /// The table, such as `prices` or `eu/prices`
+    #[arg(value_name = "NAME")]
+    table: String,
+
+    /// The file, or `-` for stdin
+    file: PathBuf,
+
+    /// The format of the file
+    ///
+    /// Without it: by the extension of the file's name, else by its first bytes. `arrow` is the Arrow file format,
+    /// `arrows` the Arrow stream format.
+    #[arg(long, value_parser = words::format())]
+    format: Option<Format>,
+
+    /// Give the table a new content, or add rows to the one it has
+    #[arg(long, value_parser = words::mode(), default_value_t, conflicts_with = "append")]
+    mode: PutMode,
+
+    /// The same as `--mode append`
+    #[arg(long)]
+    append: bool,
+
+    /// What the table survives
+    ///
+    /// `ephemeral` is in memory only, gone with the server; `durable` is on disk before the answer. Without it: what
+    /// the table has; a new table is durable.
+    #[arg(long, value_parser = words::durability())]
+    durability: Option<Durability>,
+
+    /// How much of a CSV or NDJSON file decides the types of its columns
+    ///
+    /// A value further on that does not fit is an error, never a silent change.
+    #[arg(long, value_name = "SIZE", default_value = "1MiB")]
+    sample: ByteSize,
+}
+
+impl Put {
+    pub(super) async fn run(&self, globals: &Globals) -> Result<()> {
+        let table = TableName::parse(&self.table)?;
+        let options = ReadOptions { format: self.format, sample: self.sample };
+        let path = self.file.clone();
+        let opened = tokio::task::spawn_blocking(move || match path == Path::new("-") {
+            true => airlane_format::read_stream("stdin", Box::new(io::stdin()), &options),
+            false => airlane_format::read_path(&path, &options),
+        });
+        let (reader, client) = tokio::join!(opened, globals.connect());
+        let reader = reader.map_err(super::thread_failed)??;
+        let client = client?;
+        let mode = if self.append { PutMode::Append } else { self.mode };
+        let progress = Progress::begin(globals.json, reader.rows_total());
+        let (schema, batches) = (reader.schema(), transfer::stream(reader, progress.clone()));
+        let receipt = client.put(&table, schema, batches, PutOptions { mode, durability: self.durability }).await;
+        let moved = progress.end();
+        let receipt = receipt?;
+        if globals.json {
+            return output::json(&receipt);
+        }
+        let rows = human::counted(receipt.rows_put, "row");
+        eprintln!("put {rows} into {} in {} ({})", receipt.table, human::duration(moved.time), receipt.durability);
+        output::text(&format!("{}\n", receipt.ticket))
+    }
+}
