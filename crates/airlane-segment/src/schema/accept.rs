@@ -17,7 +17,7 @@ pub(crate) fn compare(expected: &Schema, got: &Schema) -> Result<()> {
             let name = shorten(other.name());
             return Err(mismatch(format!("column {} is named \"{name}\"", index + 1), column));
         }
-        if column.is_nullable() < other.is_nullable() {
+        if other.is_nullable() && !column.is_nullable() {
             return Err(mismatch("the column may hold nulls, the table's may not".to_owned(), column));
         }
         if !fits_type(column.data_type(), other.data_type()) {

@@ -1,0 +1,119 @@
+//! What the fuzz targets and the mutation tests do with an input, and what must hold for each.
+
+use std::sync::Arc;
+
+use airlane_segment::check::DecodeLimits;
+use airlane_segment::decode::StreamDecoder;
+use airlane_segment::schema::TableSchema;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow_buffer::{BooleanBuffer, Buffer};
+use arrow_schema::DataType;
+
+use crate::stream::{self, Piece};
+
+/// Small enough that every accepted input can be touched in full.
+pub(crate) fn limits() -> DecodeLimits {
+    use airlane_model::ByteSize;
+    DecodeLimits {
+        body_bytes_max: ByteSize::mib(8),
+        decompressed_bytes_max: ByteSize::mib(8),
+        free_rows_max: 4096,
+        put_rows_max: 1 << 16,
+        dictionaries_max: 64,
+        dictionary_bytes_max: ByteSize::mib(8),
+        ..DecodeLimits::default()
+    }
+}
+
+/// What became of an input.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) refused: Option<airlane_model::Error>,
+}
+
+/// Target `f1_decode`: a stream is decoded up to its first invalid message, and what was accepted is touched.
+pub(crate) fn decode(input: &[u8]) -> Outcome {
+    let pieces = stream::split(input);
+    let mut outcome = Outcome::default();
+    let Some((schema, messages)) = pieces.split_first() else { return outcome };
+    let mut decoder = match StreamDecoder::new(&schema.header, limits()) {
+        Ok(decoder) => decoder,
+        Err(error) => return Outcome { refused: Some(error), ..outcome },
+    };
+    for Piece { header, body } in messages {
+        let checked = decoder.check(header, body.len() as u64);
+        let decoded = decoder.decode(header, Buffer::from(body.as_slice()));
+        match (checked, decoded) {
+            (Ok(()), Ok(None)) => {}
+            (Ok(()), Ok(Some(batch))) => {
+                assert_eq!(batch.schema_ref(), decoder.schema().arrow());
+                touch(&batch);
+                outcome.batches.push(batch);
+            }
+            (Err(_), Ok(_)) => panic!("a message was decoded that the check had refused"),
+            (_, Err(error)) => {
+                outcome.refused = Some(error);
+                return outcome;
+            }
+        }
+    }
+    outcome
+}
+
+/// Target `f2_schema`: a schema message is judged, and what was accepted is canonical.
+pub(crate) fn schema(input: &[u8]) -> Result<TableSchema, airlane_model::Error> {
+    let schema = TableSchema::from_message(input)?;
+    let again = TableSchema::from_message(schema.message()).expect("its own message is accepted");
+    assert_eq!(again.message(), schema.message());
+    assert_eq!(again.arrow(), schema.arrow());
+    let from_arrow = TableSchema::from_arrow(schema.arrow()).expect("its own schema is accepted");
+    assert_eq!(from_arrow.message(), schema.message());
+    schema.accept(&again).expect("a schema accepts itself");
+    Ok(schema)
+}
+
+/// Reads every value in more ways than one: accepted data is valid data.
+pub(crate) fn touch(batch: &RecordBatch) {
+    for column in batch.columns() {
+        column.to_data().validate_full().expect("accepted data is valid");
+        assert_eq!(column.len(), batch.num_rows());
+        touch_column(column);
+    }
+}
+
+fn touch_column(column: &ArrayRef) {
+    let rows = column.len();
+    let every_other = BooleanArray::new(BooleanBuffer::collect_bool(rows, |row| row % 2 == 0), None);
+    let backwards = UInt32Array::from_iter_values((0..rows as u32).rev());
+    let has_kernels = !holds(column.data_type(), &|data_type| matches!(data_type, DataType::RunEndEncoded(_, _)));
+    if has_kernels {
+        let filtered = arrow_select::filter::filter(column, &every_other).expect("filters");
+        assert_eq!(filtered.len(), rows.div_ceil(2));
+        let taken = arrow_select::take::take(column, &backwards, None).expect("takes");
+        assert_eq!(taken.len(), rows);
+        filtered.to_data().validate_full().expect("filtered data is valid");
+        taken.to_data().validate_full().expect("taken data is valid");
+    }
+    if arrow_cast::can_cast_types(column.data_type(), &DataType::Utf8) {
+        // Values may have no text (a date in the year 10^9); that is an error and no panic.
+        let _ = arrow_cast::cast(column, &DataType::Utf8);
+    }
+    let _ = Arc::clone(column).logical_null_count();
+}
+
+fn holds(data_type: &DataType, wanted: &dyn Fn(&DataType) -> bool) -> bool {
+    wanted(data_type)
+        || match data_type {
+            DataType::List(field)
+            | DataType::LargeList(field)
+            | DataType::ListView(field)
+            | DataType::LargeListView(field)
+            | DataType::FixedSizeList(field, _)
+            | DataType::Map(field, _) => holds(field.data_type(), wanted),
+            DataType::Struct(fields) => fields.iter().any(|field| holds(field.data_type(), wanted)),
+            DataType::Union(fields, _) => fields.iter().any(|(_, field)| holds(field.data_type(), wanted)),
+            DataType::Dictionary(_, value) => holds(value, wanted),
+            _ => false,
+        }
+}

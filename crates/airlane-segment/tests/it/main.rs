@@ -1,0 +1,11 @@
+//! Streams of strangers, valid and not, through the public interface.
+
+mod corpus;
+mod drive;
+mod forge;
+mod memory;
+mod messages;
+mod schemas;
+mod stream;
+mod valid;
+mod values;
