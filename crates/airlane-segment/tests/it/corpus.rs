@@ -49,7 +49,7 @@ pub(crate) fn columns(rows: usize) -> Vec<(&'static str, ArrayRef)> {
         (
             "fixed_size_list",
             Arc::new(FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>(
-                (0..rows).map(|row| (row % 5 != 1).then(|| [Some(row as i32), None, Some(7)])),
+                (0..rows).map(|row| (row % 5 != 1).then_some([Some(row as i32), None, Some(7)])),
                 3,
             )),
         ),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use airlane_segment::check::DecodeLimits;
+use airlane_model::{ByteSize, Error};
 use airlane_segment::decode::StreamDecoder;
-use airlane_segment::schema::TableSchema;
+use airlane_segment::{DecodeLimits, Intake, MemfdPool, Segment, TableSchema, WriterOptions};
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow_buffer::{BooleanBuffer, Buffer};
 use arrow_schema::DataType;
@@ -13,7 +13,6 @@ use crate::stream::{self, Piece};
 
 /// Small enough that every accepted input can be touched in full.
 pub(crate) fn limits() -> DecodeLimits {
-    use airlane_model::ByteSize;
     DecodeLimits {
         body_bytes_max: ByteSize::mib(8),
         decompressed_bytes_max: ByteSize::mib(8),
@@ -29,7 +28,52 @@ pub(crate) fn limits() -> DecodeLimits {
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) batches: Vec<RecordBatch>,
-    pub(crate) refused: Option<airlane_model::Error>,
+    pub(crate) refused: Option<Error>,
+}
+
+/// Sizes so small that a few rows are sliced, gathered and spread over segments.
+pub(crate) fn tiny() -> WriterOptions {
+    WriterOptions {
+        batch_bytes_target: ByteSize::bytes(512),
+        batch_bytes_min: ByteSize::bytes(256),
+        batch_bytes_max: ByteSize::bytes(1024),
+        segment_bytes_target: ByteSize::kib(4),
+        segment_small_bytes_max: ByteSize::mib(1),
+        dictionary_bytes_max: ByteSize::kib(1),
+    }
+}
+
+/// Puts a stream through the intake, in chunks of so many bytes, up to its first invalid message.
+pub(crate) fn take_in(input: &[u8], chunk_bytes: usize, options: WriterOptions) -> Result<Vec<Segment>, Error> {
+    let pieces = stream::split(input);
+    let Some((schema, messages)) = pieces.split_first() else { return Ok(Vec::new()) };
+    let homes = Box::new(MemfdPool::default());
+    let mut intake = Intake::from_message(&schema.header, limits(), options, homes)?;
+    for Piece { header, body } in messages {
+        intake.begin(header, body.len() as u64)?;
+        body.chunks(chunk_bytes).try_for_each(|chunk| intake.body(chunk))?;
+        intake.end()?;
+    }
+    intake.finish()
+}
+
+/// The segments hold the rows of the batches, in order.
+pub(crate) fn compare(batches: &[RecordBatch], segments: &[Segment]) {
+    let mut stored = segments.iter().flat_map(|segment| {
+        (0..segment.batch_count()).map(move |index| segment.batch(index).expect("a segment can be read"))
+    });
+    let mut rest: Option<RecordBatch> = None;
+    for batch in batches {
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let found = rest.take().or_else(|| stored.next()).expect("as many rows as were taken in");
+            let rows = found.num_rows().min(batch.num_rows() - start);
+            assert_eq!(found.slice(0, rows).columns(), batch.slice(start, rows).columns());
+            rest = Some(found.slice(rows, found.num_rows() - rows)).filter(|rest| rest.num_rows() > 0);
+            start += rows;
+        }
+    }
+    assert!(rest.is_none() && stored.next().is_none(), "more rows than were taken in");
 }
 
 /// Target `f1_decode`: a stream is decoded up to its first invalid message, and what was accepted is touched.
@@ -62,7 +106,7 @@ pub(crate) fn decode(input: &[u8]) -> Outcome {
 }
 
 /// Target `f2_schema`: a schema message is judged, and what was accepted is canonical.
-pub(crate) fn schema(input: &[u8]) -> Result<TableSchema, airlane_model::Error> {
+pub(crate) fn schema(input: &[u8]) -> Result<TableSchema, Error> {
     let schema = TableSchema::from_message(input)?;
     let again = TableSchema::from_message(schema.message()).expect("its own message is accepted");
     assert_eq!(again.message(), schema.message());

@@ -3,6 +3,7 @@
 mod corpus;
 mod drive;
 mod forge;
+mod intake;
 mod memory;
 mod messages;
 mod schemas;

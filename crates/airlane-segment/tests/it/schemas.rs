@@ -28,9 +28,8 @@ fn decimal(bits: i32, precision: i32, scale: i32) -> ForgedField {
 macro_rules! parameters {
     ($kind:ident, $builder:ident { $($add:ident: $value:expr),* }) => {
         ForgedField::new(Type::$kind, |builder| {
-            $(let $add = $value;)*
             let mut table = arrow_ipc::$builder::new(builder);
-            $(table.$add($add);)*
+            $(table.$add($value);)*
             table.finish().as_union_value()
         })
     };

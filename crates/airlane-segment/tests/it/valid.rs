@@ -1,5 +1,6 @@
 //! What stock Arrow writes is accepted as it is.
 
+use airlane_segment::WriterOptions;
 use airlane_segment::decode::decode_panics;
 use arrow_array::RecordBatch;
 
@@ -10,6 +11,12 @@ fn check(name: &str, batches: &[RecordBatch]) {
         let outcome = drive::decode(&corpus::stream(batches, codec));
         assert!(outcome.refused.is_none(), "{name} {codec:?}: {:?}", outcome.refused);
         assert_eq!(outcome.batches, batches, "{name} {codec:?}");
+        for (chunk_bytes, options) in
+            [(usize::MAX, WriterOptions::default()), (1000, drive::tiny()), (7, drive::tiny())]
+        {
+            let segments = drive::take_in(&corpus::stream(batches, codec), chunk_bytes, options).expect(name);
+            drive::compare(batches, &segments);
+        }
     }
     assert_eq!(decode_panics(), 0);
 }

@@ -220,7 +220,7 @@ fn a6_a_null_in_a_column_that_may_hold_none_is_refused_at_its_row() {
 fn a6_nulls_inside_list_views_unions_and_runs_are_seen() {
     use arrow_array::cast::AsArray;
     use arrow_array::types::Int16Type;
-    use arrow_array::{Array, ArrayRef, Int32Array, ListViewArray, RunArray, UnionArray};
+    use arrow_array::{ArrayRef, Int32Array, ListViewArray, RunArray, UnionArray};
     use arrow_schema::{DataType, UnionFields};
     use std::sync::Arc;
 

@@ -1,0 +1,167 @@
+//! The way of a put: messages in pieces, in order or not.
+
+use airlane_model::Error;
+use airlane_model::error::codes::{DATA_INVALID, LIMIT_EXCEEDED, MESSAGE_INVALID, MESSAGE_ORDER_INVALID};
+use airlane_segment::{DecodeLimits, Intake, MemfdPool, TableSchema, WriterOptions};
+use arrow_array::RecordBatch;
+
+use crate::forge::Forged;
+use crate::stream::{self, Piece};
+use crate::{corpus, drive};
+
+fn intake(batches: &[RecordBatch]) -> (Intake, Vec<Piece>) {
+    let mut pieces = stream::split(&corpus::stream(batches, None));
+    let schema = pieces.remove(0);
+    let homes = Box::new(MemfdPool::default());
+    let limits = DecodeLimits::default();
+    let intake = Intake::from_message(&schema.header, limits, WriterOptions::default(), homes);
+    (intake.expect("a valid schema"), pieces)
+}
+
+fn local(batch: &RecordBatch) -> Intake {
+    let schema = TableSchema::from_arrow(&batch.schema()).expect("a schema");
+    Intake::from_schema(schema, WriterOptions::default(), Box::new(MemfdPool::default()))
+}
+
+fn take(intake: &mut Intake, piece: &Piece) -> Result<(), Error> {
+    intake.begin(&piece.header, piece.body.len() as u64)?;
+    piece.body.chunks(100).try_for_each(|chunk| intake.body(chunk))?;
+    intake.end()
+}
+
+#[test]
+fn an_intake_can_move_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Intake>();
+}
+
+#[test]
+fn rows_are_counted_and_laid_out() {
+    let batches = [corpus::every_column(9), corpus::every_column(100), corpus::every_column(0)];
+    let (mut intake, pieces) = intake(&batches);
+    pieces.iter().try_for_each(|piece| take(&mut intake, piece)).expect("valid");
+    assert_eq!(intake.rows(), 109);
+    assert_eq!(intake.schema().arrow(), &batches[0].schema());
+    let segments = intake.finish().expect("sealed");
+    assert_eq!(segments.iter().map(airlane_segment::Segment::rows).sum::<u64>(), 109);
+    drive::compare(&batches, &segments);
+}
+
+#[test]
+fn batches_of_this_process_are_laid_out_alike() {
+    let batches = [corpus::every_column(9), corpus::every_column(100)];
+    let mut intake = local(&batches[0]);
+    batches.iter().try_for_each(|batch| intake.append(batch)).expect("valid");
+    assert_eq!(intake.rows(), 109);
+    drive::compare(&batches, &intake.finish().expect("sealed"));
+}
+
+#[test]
+fn a12_a_schema_alone_is_a_table_without_rows() {
+    let (intake, _) = intake(&[corpus::every_column(1)]);
+    let segments = intake.finish().expect("sealed");
+    assert_eq!(segments.len(), 1);
+    assert_eq!(segments[0].rows(), 0);
+}
+
+/// Steps that a door could take, in an order that makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    Begin,
+    Body,
+    End,
+    Append,
+    Finish,
+}
+
+#[test]
+fn a12_all_pairs_of_steps_are_taken_or_refused() {
+    use Step::{Append, Begin, Body, End, Finish};
+    let batch = corpus::batch(corpus::columns(17).into_iter().take(2).collect());
+    for prefix in [vec![], vec![Begin], vec![Begin, Body]] {
+        for first in [Begin, Body, End, Append, Finish] {
+            for second in [Begin, Body, End, Append, Finish] {
+                let (mut intake, pieces) = intake(std::slice::from_ref(&batch));
+                let piece = &pieces[0];
+                let (mut is_open, mut is_full, mut expected) = (false, false, Ok(()));
+                let mut got = Ok(());
+                let mut finished = false;
+                for step in prefix.iter().copied().chain([first, second]) {
+                    if expected.is_err() || finished {
+                        break;
+                    }
+                    // The model: what a put is, in five lines.
+                    (expected, is_open, is_full) = match (step, is_open, is_full) {
+                        (Begin, false, _) => (Ok(()), true, false),
+                        (Body, true, false) => (Ok(()), true, true),
+                        (Body, true, true) => (Err(MESSAGE_INVALID), true, true),
+                        (End, true, true) => (Ok(()), false, false),
+                        (End, true, false) => (Err(MESSAGE_INVALID), true, false),
+                        (Append | Finish, false, _) => (Ok(()), false, false),
+                        _ => (Err(MESSAGE_ORDER_INVALID), is_open, is_full),
+                    };
+                    got = match step {
+                        Begin => intake.begin(&piece.header, piece.body.len() as u64),
+                        Body => intake.body(&piece.body),
+                        End => intake.end(),
+                        Append => intake.append(&batch),
+                        Finish => {
+                            finished = true;
+                            let old = std::mem::replace(&mut intake, local(&batch));
+                            old.finish().map(drop)
+                        }
+                    };
+                    let code = got.as_ref().map_err(Error::code).copied();
+                    assert_eq!(code, expected, "{prefix:?} {first:?} {second:?}: at {step:?}");
+                }
+                if let Err(error) = got
+                    && !finished
+                {
+                    for again in [intake.begin(&piece.header, 0), intake.body(&[]), intake.end(), intake.append(&batch)]
+                    {
+                        let again = again.expect_err("a put that failed has failed");
+                        assert_eq!(again.code(), error.code());
+                        assert!(again.message().contains(error.message()), "{again}");
+                    }
+                    assert_eq!(intake.finish().expect_err("failed").code(), error.code());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a12_messages_need_a_schema_message() {
+    let batch = corpus::every_column(3);
+    let piece = stream::split(&corpus::stream(std::slice::from_ref(&batch), None)).remove(1);
+    let error = local(&batch).begin(&piece.header, piece.body.len() as u64).expect_err("no schema message");
+    assert_eq!(error.code(), MESSAGE_ORDER_INVALID);
+}
+
+#[test]
+fn an_error_names_the_row_of_the_put() {
+    let batch = corpus::batch(vec![("d", corpus::columns(17).remove(0).1), ("text", texts())]);
+    let (mut intake, pieces) = intake(std::slice::from_ref(&batch));
+    for _ in 0..100 {
+        take(&mut intake, &pieces[0]).expect("valid");
+    }
+    let mut wrong = Forged::of(&pieces[0]);
+    let mut offsets = wrong.buffer(3).to_vec();
+    offsets[4 * 5..][..4].copy_from_slice(&i32::MAX.to_le_bytes());
+    wrong.set_buffer(3, &offsets);
+    let error = take(&mut intake, &wrong.piece()).expect_err("an offset out of bounds");
+    assert_eq!((error.code(), error.place()), (DATA_INVALID, Some("row 1704, column \"text\"")));
+    assert_eq!(intake.rows(), 1700);
+}
+
+fn texts() -> arrow_array::ArrayRef {
+    std::sync::Arc::new(arrow_array::StringArray::from_iter_values((0..17).map(|row| format!("text {row}"))))
+}
+
+#[test]
+fn a_body_above_the_limit_is_refused_before_it_comes() {
+    let (mut intake, pieces) = intake(&[corpus::every_column(3)]);
+    let piece = pieces.last().expect("a batch");
+    let error = intake.begin(&piece.header, u64::MAX).expect_err("too large");
+    assert_eq!(error.code(), LIMIT_EXCEEDED);
+}
