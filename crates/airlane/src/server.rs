@@ -66,14 +66,10 @@ impl Handle {
         &self.exchange
     }
 
-    /// Marks the server as not ready for a reason, until [`ready`](Self::ready).
-    pub fn not_ready(&self, reason: impl Into<String>) {
+    /// Marks the server as not ready for a reason, until the answer is dropped.
+    pub fn hold_readiness(&self, reason: impl Into<String>) -> ReadinessHold {
         self.status.wait_for("program", reason.into());
-    }
-
-    /// Takes back what [`not_ready`](Self::not_ready) said.
-    pub fn ready(&self) {
-        self.status.done("program");
+        ReadinessHold { status: self.status.clone() }
     }
 
     /// Tells the server to stop; [`wait`](Self::wait) answers when it has.
@@ -81,11 +77,11 @@ impl Handle {
         self.stop.send_replace(true);
     }
 
-    /// Waits for the end of the server.
+    /// Waits for the end of the server; may be given up and called again.
     ///
     /// # Errors
     /// `commit_unknown` when the store failed: the process must be started again, which decides what was kept.
-    pub async fn wait(mut self) -> Result<()> {
+    pub async fn wait(&mut self) -> Result<()> {
         match (&mut self.task).await {
             Ok(ended) => ended,
             Err(error) => Err(Error::new(codes::INTERNAL, format!("the server ended unexpectedly: {error}"))),
@@ -96,6 +92,18 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Keeps a server from being ready; dropping it lets it be.
+#[derive(Debug)]
+pub struct ReadinessHold {
+    status: Arc<ServerStatus>,
+}
+
+impl Drop for ReadinessHold {
+    fn drop(&mut self) {
+        self.status.done("program");
     }
 }
 
