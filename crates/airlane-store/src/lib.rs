@@ -19,6 +19,7 @@ use airlane_model::{
 };
 use airlane_segment::{DecodeLimits, Intake, Segment, TableSchema, WriterOptions};
 
+pub mod catalog;
 pub mod disk;
 
 pub use disk::{Disk, SystemDisk};

@@ -1,0 +1,191 @@
+//! The catalog: what tables there are, and which segments make up each version.
+//!
+//! One trait, two implementations: [`sqlite`] keeps the durable tables, [`memory`] the ephemeral ones. Both pass
+//! [`conformance`], which further implementations can run too.
+//!
+//! The catalog decides nothing. The store works out what a put, a drop or a merge does and hands over the changes;
+//! the catalog keeps all of them or none.
+
+use std::fmt;
+
+use airlane_model::{Error, Result, SegmentId, TableId, TableName, Timestamp, Version, codes};
+use bytes::Bytes;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+pub mod memory;
+pub mod sqlite;
+
+/// Keeps the facts of tables. One owner at a time.
+pub trait Catalog: Send + fmt::Debug {
+    /// Everything that was committed, in the order of the tables' names.
+    ///
+    /// # Errors
+    /// `storage_failed`, `data_damaged`.
+    fn load(&mut self) -> Result<Vec<StoredTable>>;
+
+    /// Keeps all changes, in order, or none. A durable catalog has synced them when it answers `Ok`.
+    fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError>;
+
+    /// The bytes of a segment that was committed with its body.
+    ///
+    /// # Errors
+    /// `data_damaged` when there is none; `storage_failed`.
+    fn body(&mut self, segment: SegmentId) -> Result<Bytes>;
+
+    /// Makes what was dropped unreadable in the storage below: its bytes are in no file any more.
+    ///
+    /// # Errors
+    /// `storage_failed`. Nothing is lost then, the bytes go later.
+    fn purge(&mut self) -> Result<()>;
+}
+
+/// Why a commit was not confirmed.
+#[derive(Debug)]
+pub enum CommitError {
+    /// Nothing of it was kept, for certain; the catalog can go on.
+    RolledBack(Error),
+    /// Kept or not: only opening the catalog anew tells.
+    Unknown(Error),
+}
+
+/// One step of a commit.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A new table without content; a [`ReplaceContent`](Change::ReplaceContent) follows in the same commit.
+    CreateTable {
+        /// Its identity.
+        id: TableId,
+        /// Its name, which no other table has.
+        name: TableName,
+        /// When.
+        created: Timestamp,
+    },
+    /// A new content: earlier versions and their segments are forgotten.
+    ReplaceContent {
+        /// The table.
+        table: TableId,
+        /// The schema message.
+        schema: Bytes,
+        /// The version that begins here.
+        version: StoredVersion,
+        /// Its segments.
+        segments: Vec<NewSegment>,
+    },
+    /// More rows after those there are.
+    AppendContent {
+        /// The table.
+        table: TableId,
+        /// The new version.
+        version: StoredVersion,
+        /// The segments that it adds.
+        segments: Vec<NewSegment>,
+        /// Versions before this one are forgotten (their rows stay).
+        keep_from: Version,
+    },
+    /// The same rows in fewer segments.
+    ReplaceSegments {
+        /// The table.
+        table: TableId,
+        /// A run of its segments, without gaps, in order.
+        old: Vec<SegmentId>,
+        /// What stands in their place; at least one, at most as many.
+        new: Vec<NewSegment>,
+    },
+    /// The table with all it has.
+    DropTable {
+        /// The table.
+        table: TableId,
+    },
+}
+
+impl Change {
+    /// The segments that the change brings.
+    pub fn segments(&self) -> &[NewSegment] {
+        match self {
+            Self::ReplaceContent { segments, .. } | Self::AppendContent { segments, .. } => segments,
+            Self::ReplaceSegments { new, .. } => new,
+            Self::CreateTable { .. } | Self::DropTable { .. } => &[],
+        }
+    }
+}
+
+/// A table as the catalog keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTable {
+    /// Its identity.
+    pub id: TableId,
+    /// Its name.
+    pub name: TableName,
+    /// When the name was created.
+    pub created: Timestamp,
+    /// The schema message.
+    pub schema: Bytes,
+    /// The versions since the last replace, oldest first; the last one is current.
+    pub versions: Vec<StoredVersion>,
+    /// The segments, in order.
+    pub segments: Vec<StoredSegment>,
+}
+
+/// A version: appends only add rows, so it is the first `rows` rows of what the table holds now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredVersion {
+    /// Its number.
+    pub version: Version,
+    /// Rows from the beginning of the table.
+    pub rows: u64,
+    /// The bodies of record batches and dictionaries when it was committed; merging may have made them fewer.
+    pub bytes: u64,
+    /// When it was committed.
+    pub committed: Timestamp,
+}
+
+/// The facts of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredSegment {
+    /// Its identity, and the name of its file.
+    pub id: SegmentId,
+    /// Its rows.
+    pub rows: u64,
+    /// The bodies of record batches and dictionaries, in bytes.
+    pub payload_bytes: u64,
+    /// All bytes of the IPC file.
+    pub file_bytes: u64,
+    /// xxh3-64 of all bytes of the IPC file.
+    pub checksum: u64,
+    /// Where these bytes are.
+    pub place: Place,
+}
+
+/// Where the bytes of a segment are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In memory only.
+    Memory,
+    /// In the catalog itself, committed in one transaction with the version.
+    Catalog,
+    /// In a file of the data folder.
+    File,
+}
+
+/// A segment that a commit brings.
+#[derive(Clone, Debug)]
+pub struct NewSegment {
+    /// Its facts.
+    pub facts: StoredSegment,
+    /// Its bytes, when its place is the catalog.
+    pub body: Option<Bytes>,
+}
+
+/// A change that contradicts what the catalog holds: a fault of the caller's, not of the disk.
+fn refused(message: impl Into<String>) -> Error {
+    Error::new(codes::INTERNAL, format!("the catalog refuses a change: {}", message.into()))
+}
+
+fn unknown(id: TableId) -> Error {
+    refused(format!("no table has the id {id}"))
+}
+
+fn body_missing(segment: SegmentId) -> Error {
+    Error::new(codes::DATA_DAMAGED, format!("the catalog does not hold the bytes of segment {segment}"))
+}

@@ -1,0 +1,230 @@
+//! The catalog of ephemeral tables: gone with the process, and never waiting for a disk.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
+
+use airlane_model::{Result, SegmentId, TableId, TableName, Timestamp};
+use bytes::Bytes;
+
+use super::{
+    Catalog, Change, CommitError, NewSegment, StoredSegment, StoredTable, StoredVersion, body_missing, refused, unknown,
+};
+
+/// Keeps everything in memory.
+#[derive(Debug, Default)]
+pub struct MemoryCatalog {
+    names: BTreeMap<TableName, TableId>,
+    tables: HashMap<TableId, Kept>,
+    bodies: HashMap<SegmentId, Bytes>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    name: TableName,
+    created: Timestamp,
+    schema: Bytes,
+    versions: VecDeque<StoredVersion>,
+    segments: Vec<StoredSegment>,
+}
+
+/// How to take a change back; it holds what the change took out.
+enum Undo {
+    Create(TableId),
+    Replace(TableId, Bytes, VecDeque<StoredVersion>, Vec<StoredSegment>),
+    Append(TableId, Vec<StoredVersion>, usize),
+    Merge(TableId, Range<usize>, Vec<StoredSegment>),
+    Drop(TableId, Kept),
+}
+
+impl Catalog for MemoryCatalog {
+    fn load(&mut self) -> Result<Vec<StoredTable>> {
+        let tables = self.names.values().filter_map(|id| self.tables.get(id).map(|kept| (*id, kept)));
+        Ok(tables.map(|(id, kept)| kept.stored(id)).collect())
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
+        let mut undo = Vec::with_capacity(changes.len());
+        for change in changes {
+            match self.apply(change) {
+                Ok(step) => undo.push(step),
+                Err(error) => {
+                    undo.into_iter().rev().for_each(|step| self.take_back(step));
+                    return Err(CommitError::RolledBack(error));
+                }
+            }
+        }
+        for segment in changes.iter().flat_map(Change::segments) {
+            if let Some(body) = &segment.body {
+                self.bodies.insert(segment.facts.id, body.clone());
+            }
+        }
+        for segment in undo.iter().flat_map(Undo::segments) {
+            self.bodies.remove(&segment.id);
+        }
+        Ok(())
+    }
+
+    fn body(&mut self, segment: SegmentId) -> Result<Bytes> {
+        self.bodies.get(&segment).cloned().ok_or_else(|| body_missing(segment))
+    }
+
+    fn purge(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl MemoryCatalog {
+    fn apply(&mut self, change: &Change) -> Result<Undo> {
+        match change {
+            Change::CreateTable { id, name, created } => {
+                if self.names.contains_key(name) || self.tables.contains_key(id) {
+                    return Err(refused(format!("table `{name}` exists")));
+                }
+                self.names.insert(name.clone(), *id);
+                self.tables.insert(*id, Kept::new(name.clone(), *created));
+                Ok(Undo::Create(*id))
+            }
+            Change::ReplaceContent { table, schema, version, segments } => {
+                let kept = self.table(*table)?;
+                let schema = std::mem::replace(&mut kept.schema, schema.clone());
+                let versions = std::mem::replace(&mut kept.versions, VecDeque::from([*version]));
+                let segments = std::mem::replace(&mut kept.segments, facts(segments));
+                Ok(Undo::Replace(*table, schema, versions, segments))
+            }
+            Change::AppendContent { table, version, segments, keep_from } => {
+                let kept = self.table(*table)?;
+                if kept.versions.back().is_none_or(|last| last.version >= version.version) {
+                    return Err(refused(format!("version {} does not follow the last one", version.version)));
+                }
+                let forgotten = kept.versions.partition_point(|version| version.version < *keep_from);
+                let forgotten = kept.versions.drain(..forgotten).collect();
+                kept.versions.push_back(*version);
+                kept.segments.extend(facts(segments));
+                Ok(Undo::Append(*table, forgotten, segments.len()))
+            }
+            Change::ReplaceSegments { table, old, new } => {
+                let kept = self.table(*table)?;
+                let range = kept.run(old).filter(|_| !new.is_empty() && new.len() <= old.len());
+                let range = range.ok_or_else(|| refused(format!("{} segments are no run of the table", old.len())))?;
+                let before = kept.segments.splice(range.clone(), facts(new)).collect();
+                Ok(Undo::Merge(*table, range.start..range.start + new.len(), before))
+            }
+            Change::DropTable { table } => {
+                let dropped = self.tables.remove(table).ok_or_else(|| unknown(*table))?;
+                self.names.remove(&dropped.name);
+                Ok(Undo::Drop(*table, dropped))
+            }
+        }
+    }
+
+    fn take_back(&mut self, step: Undo) {
+        match step {
+            Undo::Create(id) => {
+                if let Some(kept) = self.tables.remove(&id) {
+                    self.names.remove(&kept.name);
+                }
+            }
+            Undo::Replace(id, schema, versions, segments) => {
+                if let Some(kept) = self.tables.get_mut(&id) {
+                    *kept = Kept { name: kept.name.clone(), created: kept.created, schema, versions, segments };
+                }
+            }
+            Undo::Append(id, forgotten, segments) => {
+                if let Some(kept) = self.tables.get_mut(&id) {
+                    kept.versions.pop_back();
+                    forgotten.into_iter().rev().for_each(|version| kept.versions.push_front(version));
+                    kept.segments.truncate(kept.segments.len() - segments);
+                }
+            }
+            Undo::Merge(id, range, before) => {
+                if let Some(kept) = self.tables.get_mut(&id) {
+                    kept.segments.splice(range, before);
+                }
+            }
+            Undo::Drop(id, kept) => {
+                self.names.insert(kept.name.clone(), id);
+                self.tables.insert(id, kept);
+            }
+        }
+    }
+
+    fn table(&mut self, id: TableId) -> Result<&mut Kept> {
+        self.tables.get_mut(&id).ok_or_else(|| unknown(id))
+    }
+}
+
+impl Kept {
+    fn new(name: TableName, created: Timestamp) -> Self {
+        Self { name, created, schema: Bytes::new(), versions: VecDeque::new(), segments: Vec::new() }
+    }
+
+    fn stored(&self, id: TableId) -> StoredTable {
+        StoredTable {
+            id,
+            name: self.name.clone(),
+            created: self.created,
+            schema: self.schema.clone(),
+            versions: self.versions.iter().copied().collect(),
+            segments: self.segments.clone(),
+        }
+    }
+
+    /// Where these segments stand one after another.
+    fn run(&self, ids: &[SegmentId]) -> Option<Range<usize>> {
+        let first = ids.first()?;
+        let start = self.segments.iter().position(|segment| segment.id == *first)?;
+        let run = self.segments.get(start..start + ids.len())?;
+        run.iter().map(|segment| segment.id).eq(ids.iter().copied()).then_some(start..start + ids.len())
+    }
+}
+
+impl Undo {
+    fn segments(&self) -> &[StoredSegment] {
+        match self {
+            Undo::Replace(_, _, _, segments) | Undo::Merge(_, _, segments) => segments,
+            Undo::Drop(_, kept) => &kept.segments,
+            Undo::Create(_) | Undo::Append(..) => &[],
+        }
+    }
+}
+
+fn facts(segments: &[NewSegment]) -> Vec<StoredSegment> {
+    segments.iter().map(|segment| segment.facts).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::catalog::conformance;
+
+    /// The same catalog opened again: what a restart is to one that lives in memory.
+    #[derive(Clone, Debug, Default)]
+    struct Shared(Arc<Mutex<MemoryCatalog>>);
+
+    impl Catalog for Shared {
+        fn load(&mut self) -> Result<Vec<StoredTable>> {
+            self.0.lock().load()
+        }
+        fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
+            self.0.lock().commit(changes)
+        }
+        fn body(&mut self, segment: SegmentId) -> Result<Bytes> {
+            self.0.lock().body(segment)
+        }
+        fn purge(&mut self) -> Result<()> {
+            self.0.lock().purge()
+        }
+    }
+
+    #[test]
+    fn conforms() {
+        conformance::run(|| {
+            let shared = Shared::default();
+            Box::new(move || Box::new(shared.clone()))
+        });
+    }
+}

@@ -1,0 +1,202 @@
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::catalog::conformance;
+use crate::catalog::memory::MemoryCatalog;
+
+fn table(number: u8) -> TableId {
+    TableId::from_bytes([number; 16])
+}
+
+fn new_segment(id: SegmentId, bytes: usize) -> NewSegment {
+    let facts = StoredSegment {
+        id,
+        rows: 10,
+        payload_bytes: 64,
+        file_bytes: bytes as u64,
+        checksum: 1 << 63,
+        place: if bytes > 0 { Place::Catalog } else { Place::File },
+    };
+    NewSegment { facts, body: (bytes > 0).then(|| Bytes::from(vec![0xa7; bytes])) }
+}
+
+fn version(number: u64) -> StoredVersion {
+    let version = Version::new(number).expect("versions count from 1");
+    StoredVersion { version, rows: number * 10, bytes: number * 64, committed: Timestamp::from_micros(5) }
+}
+
+fn create(number: u8, name: &str) -> [Change; 2] {
+    let segments = vec![new_segment(SegmentId::from_bytes([number; 16]), 100)];
+    [
+        Change::CreateTable {
+            id: table(number),
+            name: TableName::parse(name).expect("a valid name"),
+            created: Timestamp::from_micros(1),
+        },
+        Change::ReplaceContent {
+            table: table(number),
+            schema: Bytes::from_static(b"schema"),
+            version: version(1),
+            segments,
+        },
+    ]
+}
+
+fn path_in(folder: &TempDir) -> PathBuf {
+    folder.path().join("catalog.db")
+}
+
+#[test]
+fn conforms() {
+    conformance::run(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        Box::new(move || Box::new(SqliteCatalog::open(&path_in(&folder)).expect("the catalog opens")))
+    });
+}
+
+#[test]
+fn refuses_files_that_are_no_catalog_of_this_version() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = path_in(&folder);
+    drop(SqliteCatalog::open(&path).expect("a new catalog"));
+    let change = |pragma: &str| {
+        let connection = Connection::open(&path).expect("an open file");
+        connection.execute_batch(pragma).expect("a pragma");
+    };
+    change("PRAGMA user_version = 2");
+    let error = SqliteCatalog::open(&path).expect_err("a later layout");
+    assert_eq!(error.code(), codes::FORMAT_UNSUPPORTED);
+    assert!(error.hint_text().is_some_and(|hint| hint.contains("reads layout 1")), "{error}");
+    change("PRAGMA user_version = 1; PRAGMA application_id = 7");
+    assert_eq!(SqliteCatalog::open(&path).expect_err("another program's").code(), codes::FORMAT_UNSUPPORTED);
+    std::fs::write(&path, b"not a database, but long enough to be read as the header of one, is it not so?")
+        .expect("a written file");
+    assert_eq!(SqliteCatalog::open(&path).expect_err("no database").code(), codes::DATA_DAMAGED);
+}
+
+#[test]
+fn a_second_owner_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut first = SqliteCatalog::open(&path_in(&folder)).expect("the catalog");
+    first.commit(&create(1, "a")).expect("a commit");
+    assert_eq!(SqliteCatalog::open(&path_in(&folder)).expect_err("a second one").code(), codes::FOLDER_LOCKED);
+}
+
+/// A catalog that cannot grow stands for a full disk: SQLite answers both with the same code.
+#[test]
+fn d5_a_full_disk_refuses_a_commit_and_the_catalog_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut catalog = SqliteCatalog::open(&path_in(&folder)).expect("the catalog");
+    catalog.commit(&create(1, "a")).expect("a commit");
+    let before = catalog.load().expect("tables");
+    let pages: i64 = catalog.connection.pragma_query_value(None, "page_count", |row| row.get(0)).expect("pages");
+    catalog.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).expect("a limit");
+
+    let [made, Change::ReplaceContent { table, schema, version, .. }] = create(2, "b") else { panic!("two changes") };
+    let segments = vec![new_segment(SegmentId::from_bytes([9; 16]), 200_000)];
+    let large = [made, Change::ReplaceContent { table, schema, version, segments }];
+    match catalog.commit(&large) {
+        Err(CommitError::RolledBack(error)) => assert_eq!(error.code(), codes::STORAGE_FULL),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(catalog.load().expect("tables"), before);
+    catalog.connection.pragma_update_and_check(None, "max_page_count", pages * 1_000, |_| Ok(())).expect("no limit");
+    catalog.commit(&large).expect("room again");
+    assert_eq!(catalog.load().expect("tables").len(), 2);
+}
+
+#[test]
+fn what_was_dropped_is_in_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut catalog = SqliteCatalog::open(&path_in(&folder)).expect("the catalog");
+    let secret = b"a secret that nobody may find again";
+    let holds_secret = || {
+        let files = std::fs::read_dir(folder.path()).expect("a folder");
+        files
+            .filter_map(|file| std::fs::read(file.expect("an entry").path()).ok())
+            .any(|bytes| bytes.windows(secret.len()).any(|window| window == secret))
+    };
+    let mut changes = create(1, "a");
+    if let Change::ReplaceContent { segments, .. } = &mut changes[1] {
+        segments[0].body = Some(Bytes::from(secret.repeat(300)));
+    }
+    catalog.commit(&changes).expect("a commit");
+    assert!(holds_secret());
+    catalog.commit(&[Change::DropTable { table: table(1) }]).expect("a drop");
+    catalog.purge().expect("a purge");
+    assert!(!holds_secret());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create(u8),
+    Replace(u8, u8),
+    Append(u8, u8),
+    Merge(u8, u8, u8),
+    Drop(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..4_u8).prop_map(Step::Create),
+        (0..4_u8, 0..4_u8).prop_map(|(table, segments)| Step::Replace(table, segments)),
+        (0..4_u8, 0..3_u8).prop_map(|(table, segments)| Step::Append(table, segments)),
+        (0..4_u8, 0..6_u8, 0..6_u8).prop_map(|(table, first, count)| Step::Merge(table, first, count)),
+        (0..4_u8).prop_map(Step::Drop),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Both catalogs take and refuse the same commits, and hold the same afterwards.
+    #[test]
+    fn agrees_with_the_memory_catalog(batches in prop::collection::vec(prop::collection::vec(step(), 1..4), 1..20)) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut sqlite = SqliteCatalog::open(&path_in(&folder)).expect("the catalog");
+        let mut memory = MemoryCatalog::default();
+        let (mut segments, mut versions) = (0_u64, 0_u64);
+        for batch in batches {
+            let known = memory.load().expect("tables");
+            let mut fresh = |count: u8| {
+                (0..count).map(|index| {
+                    segments += 1;
+                    new_segment(SegmentId::from_bytes(u128::from(segments).to_be_bytes()), usize::from(index) * 9)
+                }).collect::<Vec<_>>()
+            };
+            let mut changes = Vec::new();
+            for step in batch {
+                versions += 1;
+                let version = version(versions);
+                match step {
+                    Step::Create(number) => changes.extend(create(number, &format!("t{number}")).into_iter().take(1)),
+                    Step::Replace(number, count) => changes.push(Change::ReplaceContent {
+                        table: table(number),
+                        schema: Bytes::from(vec![number; 3]),
+                        version,
+                        segments: fresh(count),
+                    }),
+                    Step::Append(number, count) => changes.push(Change::AppendContent {
+                        table: table(number),
+                        version,
+                        segments: fresh(count),
+                        keep_from: Version::new(versions.saturating_sub(5).max(1)).expect("not zero"),
+                    }),
+                    Step::Merge(number, first, count) => {
+                        let stored = known.iter().find(|stored| stored.id == table(number));
+                        let ids = stored.into_iter().flat_map(|stored| &stored.segments).map(|segment| segment.id);
+                        let old: Vec<_> = ids.skip(first.into()).take(count.into()).collect();
+                        changes.push(Change::ReplaceSegments { table: table(number), old, new: fresh(1) });
+                    }
+                    Step::Drop(number) => changes.push(Change::DropTable { table: table(number) }),
+                }
+            }
+            let outcomes = (sqlite.commit(&changes).is_ok(), memory.commit(&changes).is_ok());
+            prop_assert_eq!(outcomes.0, outcomes.1, "{:?}", changes);
+            prop_assert_eq!(sqlite.load().expect("tables"), memory.load().expect("tables"));
+        }
+    }
+}
