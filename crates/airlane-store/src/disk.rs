@@ -7,6 +7,11 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use airlane_model::Result;
+
+use crate::catalog::Catalog;
+use crate::catalog::sqlite::SqliteCatalog;
+
 /// What a store does to the file system. Files are made for their owner alone (0600, folders 0700).
 pub trait Disk: Send + Sync + fmt::Debug {
     /// Makes a folder; it may exist.
@@ -32,6 +37,14 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Opens the catalog, which keeps its file in its own way.
+    ///
+    /// # Errors
+    /// As [`SqliteCatalog::open`].
+    fn open_catalog(&self, path: &Path) -> Result<Box<dyn Catalog>> {
+        Ok(Box::new(SqliteCatalog::open(path)?))
+    }
 }
 
 /// An open file.

@@ -1,0 +1,87 @@
+//! Whether catalog, folder and memory tell the same story.
+
+use std::collections::BTreeMap;
+
+use airlane_model::{Durability, SegmentId, TableName};
+
+use crate::catalog::{Place, StoredTable};
+use crate::folder::segment_of;
+use crate::shared::Shared;
+use crate::slot::SharedCatalog;
+use crate::store::Store;
+
+impl Store {
+    /// Compares what is in memory with the catalog, and the catalog with the files: one line for each contradiction,
+    /// none when all is well. Commits wait meanwhile, and files of puts in progress count as unknown, so this is for
+    /// a store at rest. Blocking.
+    pub fn check(&self) -> Vec<String> {
+        let shared = self.shared();
+        let mut found = Vec::new();
+        let mut files = BTreeMap::new();
+        check_lane(shared, Durability::Ephemeral, &shared.ephemeral.catalog, &mut found);
+        if let Some(origin) = &shared.origin {
+            for table in check_lane(shared, Durability::Durable, &origin.catalog, &mut found) {
+                let of_files = table.segments.into_iter().filter(|segment| segment.place == Place::File);
+                files.extend(of_files.map(|segment| (segment.id, segment.file_bytes)));
+            }
+            check_files(shared, files, &mut found);
+        }
+        found
+    }
+}
+
+fn check_lane(
+    shared: &Shared,
+    durability: Durability,
+    catalog: &SharedCatalog,
+    found: &mut Vec<String>,
+) -> Vec<StoredTable> {
+    let loaded = match catalog.lock().as_mut().map(|catalog| catalog.load()) {
+        Some(Ok(loaded)) => loaded,
+        Some(Err(error)) => {
+            found.push(format!("the {durability} catalog cannot be read: {error}"));
+            return Vec::new();
+        }
+        None => return Vec::new(),
+    };
+    let mut kept: BTreeMap<&TableName, &StoredTable> = loaded.iter().map(|table| (&table.name, table)).collect();
+    for content in shared.index.list("").iter().filter(|content| content.durability == durability) {
+        let name = &content.table;
+        let Some(table) = kept.remove(name) else {
+            found.push(format!("table `{name}` is in memory and not in the {durability} catalog"));
+            continue;
+        };
+        let versions = shared.index.get(name).map(|table| table.history()).unwrap_or_default();
+        let segments = content.segments.iter().map(|segment| *segment.facts()).collect();
+        let schema = content.schema.message().clone();
+        let memory =
+            StoredTable { id: content.id, name: name.clone(), created: content.created, schema, versions, segments };
+        if memory != *table {
+            found.push(format!("table `{name}` differs: memory has {memory:?}, the catalog {table:?}"));
+        }
+        let rows: u64 = table.segments.iter().map(|segment| segment.rows).sum();
+        if rows != content.version.rows {
+            found.push(format!("table `{name}` has {} rows, its segments {rows}", content.version.rows));
+        }
+    }
+    found.extend(kept.keys().map(|name| format!("table `{name}` is in the {durability} catalog and not in memory")));
+    loaded
+}
+
+fn check_files(shared: &Shared, mut named: BTreeMap<SegmentId, u64>, found: &mut Vec<String>) {
+    let Some(paths) = &shared.paths else { return };
+    let names = match shared.disk.list(&paths.segments()) {
+        Ok(names) => names,
+        Err(error) => return found.push(format!("the folder of segments cannot be listed: {error}")),
+    };
+    for id in names.iter().filter_map(|name| name.to_str().and_then(segment_of)) {
+        match (named.remove(&id), shared.disk.len(&paths.segment(id))) {
+            (None, _) => found.push(format!("the file of segment {id} belongs to no table")),
+            (Some(expected), Ok(length)) if length == expected => {}
+            (Some(expected), length) => {
+                found.push(format!("the file of segment {id} should have {expected} bytes: {length:?}"));
+            }
+        }
+    }
+    found.extend(named.keys().map(|id| format!("the file of segment {id} is missing")));
+}

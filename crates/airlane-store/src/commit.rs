@@ -1,0 +1,244 @@
+//! Commits: one transaction for all that waits, then everybody sees it, then everybody is answered.
+//!
+//! ```text
+//! durable     requests ──channel──▶ committer: plan ─▶ catalog.commit (one fsync) ─▶ publish ─▶ answers ─▶ sweeper
+//! ephemeral   the same on the caller's thread, one request at a time, over the catalog in memory
+//! ```
+//!
+//! The committer begins at once when it is idle; what arrives while it waits for the disk shares the next transaction.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use airlane_model::{Durability, Error, Receipt, Result, SegmentId, TableId, TableInfo, TableName, codes};
+use tokio::sync::oneshot;
+
+use crate::catalog::{CommitError, Place};
+use crate::error::copy;
+use crate::failpoint::failpoint;
+use crate::plan::{Context, MergeRequest, Plan, PutRequest, Written};
+use crate::shared::Shared;
+use crate::slot::SharedCatalog;
+use crate::staging::Staging;
+
+/// Requests that share a transaction, at most.
+pub(crate) const BATCH_MAX: usize = 64;
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
+
+/// A change of the store's content that waits for its commit.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Make a put visible.
+    Put(Box<PutRequest>, Option<Arc<Staging>>, Reply<Receipt>),
+    /// Drop the table of this name and id.
+    Drop(TableName, TableId, Reply<TableInfo>),
+    /// Swap segments for fewer ones; answers whether they were still there.
+    Merge(Box<MergeRequest>, Option<Arc<Staging>>, Reply<bool>),
+    /// End the committer.
+    Stop,
+}
+
+/// A planned request that waits for the outcome.
+enum Answer {
+    Put(Receipt, Kept, Reply<Receipt>),
+    Drop(TableInfo, Reply<TableInfo>),
+    Merge(bool, Kept, Reply<bool>),
+}
+
+/// The files of a request, which the catalog takes over.
+struct Kept {
+    files: Vec<SegmentId>,
+    staging: Option<Arc<Staging>>,
+}
+
+impl Kept {
+    fn new(segments: &[Written], staging: Option<Arc<Staging>>) -> Self {
+        let files = segments.iter().filter(|segment| segment.new.facts.place == Place::File);
+        Self { files: files.map(|segment| segment.new.facts.id).collect(), staging }
+    }
+
+    fn hand_over(&self) {
+        if let Some(staging) = &self.staging {
+            staging.hand_over(self.files.iter().copied());
+        }
+    }
+}
+
+/// Takes requests until it is told to stop, or its store is gone.
+pub(crate) fn run_committer(shared: &Shared, catalog: &SharedCatalog, jobs: &Receiver<Job>) {
+    while let Ok(first) = jobs.recv() {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut stop = matches!(first, Job::Stop);
+        batch.push(first);
+        while !stop && batch.len() < BATCH_MAX {
+            let Ok(job) = jobs.try_recv() else { break };
+            stop = matches!(job, Job::Stop);
+            batch.push(job);
+        }
+        run_batch(shared, catalog, Durability::Durable, batch);
+        if stop {
+            return;
+        }
+    }
+}
+
+/// Plans, commits, publishes and answers a batch.
+pub(crate) fn run_batch(shared: &Shared, catalog: &SharedCatalog, durability: Durability, jobs: Vec<Job>) {
+    let context = Context {
+        index: &shared.index,
+        chance: shared.chance.as_ref(),
+        origin: shared.origin.as_ref().filter(|_| durability == Durability::Durable),
+        now: shared.clock.now(),
+        durability,
+    };
+    let mut plan = Plan::new(context);
+    let answers: Vec<Answer> = jobs.into_iter().filter_map(|job| take(shared, &mut plan, job)).collect();
+    if plan.changes().is_empty() {
+        answers.into_iter().for_each(|answer| succeed(shared, answer));
+        return;
+    }
+    plan.pin();
+    failpoint!("p7.before");
+    let outcome = match catalog.lock().as_mut() {
+        Some(catalog) => catalog.commit(plan.changes()),
+        None => Err(CommitError::RolledBack(shared.closed())),
+    };
+    match outcome {
+        Ok(()) => {
+            failpoint!("p9.before");
+            finish(shared, catalog, plan, answers);
+        }
+        Err(CommitError::RolledBack(error)) => {
+            tracing::error!(?error, "a commit failed; nothing of it was kept");
+            // First, so that who is answered finds the names free again.
+            drop(plan);
+            answers.into_iter().for_each(|answer| fail(answer, &error));
+        }
+        Err(CommitError::Unknown(error)) => {
+            tracing::error!(?error, "the outcome of a commit is unknown; the store takes no more puts");
+            let unknown = commit_unknown(&error);
+            // First, so that who is answered finds the store refusing.
+            shared.poison(error.to_string());
+            drop(plan);
+            for answer in answers {
+                if let Answer::Put(_, kept, _) | Answer::Merge(_, kept, _) = &answer {
+                    kept.hand_over();
+                }
+                fail(answer, &unknown);
+            }
+        }
+    }
+}
+
+/// Plans one request; a refused one is answered at once.
+fn take(shared: &Shared, plan: &mut Plan<'_>, job: Job) -> Option<Answer> {
+    if !matches!(job, Job::Stop)
+        && let Err(error) = shared.check_health()
+    {
+        refuse(job, error);
+        return None;
+    }
+    match job {
+        Job::Put(request, staging, reply) => {
+            let kept = Kept::new(&request.segments, staging);
+            match plan.put(*request) {
+                Ok(receipt) => return Some(Answer::Put(receipt, kept, reply)),
+                Err(error) => send(reply, Err(error)),
+            }
+        }
+        Job::Drop(table, id, reply) => {
+            failpoint!("drop.before");
+            match plan.drop_table(&table, id) {
+                Ok(info) => return Some(Answer::Drop(info, reply)),
+                Err(error) => send(reply, Err(error)),
+            }
+        }
+        Job::Merge(request, staging, reply) => {
+            let kept = Kept::new(&request.new, staging);
+            match plan.merge(*request) {
+                Ok(true) => return Some(Answer::Merge(true, kept, reply)),
+                outcome => send(reply, outcome),
+            }
+        }
+        Job::Stop => {}
+    }
+    None
+}
+
+fn finish(shared: &Shared, catalog: &SharedCatalog, plan: Plan<'_>, answers: Vec<Answer>) {
+    let purge = plan.drops_bodies();
+    let sweep = plan.publish();
+    failpoint!("p9.after");
+    let mut dropped = Vec::new();
+    for answer in answers {
+        match answer {
+            Answer::Drop(info, reply) => dropped.push((info, reply)),
+            answer => succeed(shared, answer),
+        }
+    }
+    if dropped.is_empty() {
+        shared.sweeper.sweep(sweep, None);
+        return;
+    }
+    let purged = if purge { catalog.lock().as_mut().map_or(Ok(()), |catalog| catalog.purge()) } else { Ok(()) };
+    failpoint!("drop.purged");
+    let answer_drops = move |swept: Result<()>| {
+        failpoint!("drop.after");
+        let outcome = purged.and(swept);
+        for (info, reply) in dropped {
+            send(reply, outcome.as_ref().map(|()| info).map_err(not_erased));
+        }
+    };
+    shared.sweeper.sweep(sweep, Some(Box::new(answer_drops)));
+}
+
+fn succeed(shared: &Shared, answer: Answer) {
+    match answer {
+        Answer::Put(receipt, kept, reply) => {
+            kept.hand_over();
+            shared.merges.consider(shared, &receipt.table);
+            send(reply, Ok(receipt));
+        }
+        Answer::Merge(merged, kept, reply) => {
+            kept.hand_over();
+            send(reply, Ok(merged));
+        }
+        Answer::Drop(info, reply) => send(reply, Ok(info)),
+    }
+}
+
+fn fail(answer: Answer, error: &Error) {
+    match answer {
+        Answer::Put(_, _, reply) => send(reply, Err(copy(error))),
+        Answer::Drop(_, reply) => send(reply, Err(copy(error))),
+        Answer::Merge(_, _, reply) => send(reply, Err(copy(error))),
+    }
+}
+
+/// Answers a request that is not planned.
+pub(crate) fn refuse(job: Job, error: Error) {
+    match job {
+        Job::Put(_, _, reply) => send(reply, Err(error)),
+        Job::Drop(_, _, reply) => send(reply, Err(error)),
+        Job::Merge(_, _, reply) => send(reply, Err(error)),
+        Job::Stop => {}
+    }
+}
+
+/// Answers somebody who may have gone away meanwhile.
+fn send<T>(reply: Reply<T>, answer: Result<T>) {
+    let _ = reply.send(answer);
+}
+
+fn commit_unknown(error: &Error) -> Error {
+    let message = format!("the catalog could not confirm the commit: {}", error.message());
+    Error::new(codes::COMMIT_UNKNOWN, message)
+        .hint("the server stops; after its restart look at the table's version before you repeat the put")
+}
+
+fn not_erased(error: &Error) -> Error {
+    let message = format!("the table is dropped, but its bytes could not be removed yet: {}", error.message());
+    copy(&Error::new(error.code(), message).at(error.place().unwrap_or("the data folder")))
+        .hint("they go with the next drop or put, or at the next start")
+}

@@ -1,0 +1,168 @@
+//! What a table holds, in memory.
+//!
+//! A [`Content`] never changes: a put, a merge or a drop makes another one and swaps it in, so that a reader keeps
+//! what it opened. Appends only add rows, so each version since the last replace is the first rows of the content, and
+//! the history (version → rows) is all it takes to read an older one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use airlane_model::{Durability, Error, Result, TableId, TableInfo, TableName, Ticket, Timestamp, Version, codes};
+use airlane_segment::TableSchema;
+use parking_lot::RwLock;
+
+use crate::catalog::StoredVersion;
+use crate::slot::SegmentRef;
+
+/// Versions of a table that can be read, at most; the oldest are forgotten first.
+pub(crate) const VERSIONS_KEPT_MAX: u64 = 100_000;
+
+/// One content of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    pub(crate) table: TableName,
+    pub(crate) id: TableId,
+    pub(crate) created: Timestamp,
+    pub(crate) durability: Durability,
+    pub(crate) schema: TableSchema,
+    pub(crate) version: StoredVersion,
+    pub(crate) segments: Vec<SegmentRef>,
+}
+
+impl Content {
+    /// The current version as it is now: merging changes the bytes of a version and nothing else of it.
+    pub(crate) fn current(&self) -> StoredVersion {
+        StoredVersion { bytes: self.segments.iter().map(SegmentRef::payload_bytes).sum(), ..self.version }
+    }
+
+    pub(crate) fn info(&self) -> TableInfo {
+        self.info_of(self.current(), self.segments.len())
+    }
+
+    fn info_of(&self, version: StoredVersion, segments: usize) -> TableInfo {
+        TableInfo {
+            table: self.table.clone(),
+            table_id: self.id,
+            version: version.version,
+            rows: version.rows,
+            bytes: version.bytes,
+            segments: segments as u64,
+            durability: self.durability,
+            created: self.created,
+            committed: version.committed,
+            ticket: Ticket::version(self.table.clone(), version.version).to_string(),
+        }
+    }
+}
+
+/// A table of the store.
+#[derive(Debug)]
+pub(crate) struct Table {
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    content: Arc<Content>,
+    history: VecDeque<StoredVersion>,
+}
+
+/// What becomes of the history of a table when its next content is published.
+#[derive(Debug, Default)]
+pub(crate) struct HistoryStep {
+    /// The versions before are forgotten.
+    pub(crate) restart: bool,
+    /// The versions that are new.
+    pub(crate) versions: Vec<StoredVersion>,
+}
+
+impl Table {
+    pub(crate) fn new(content: Arc<Content>, history: impl IntoIterator<Item = StoredVersion>) -> Self {
+        Self { state: RwLock::new(State { content, history: history.into_iter().collect() }) }
+    }
+
+    pub(crate) fn content(&self) -> Arc<Content> {
+        self.state.read().content.clone()
+    }
+
+    /// Swaps the content; the one before is handed back, since dropping it may unmap a lot.
+    pub(crate) fn publish(&self, content: Arc<Content>, step: HistoryStep) -> Arc<Content> {
+        let mut state = self.state.write();
+        if step.restart {
+            state.history.clear();
+        }
+        state.history.extend(step.versions);
+        let surplus = state.history.len().saturating_sub(VERSIONS_KEPT_MAX as usize);
+        state.history.drain(..surplus);
+        std::mem::replace(&mut state.content, content)
+    }
+
+    pub(crate) fn snapshot(&self, version: Option<Version>) -> Result<Snapshot> {
+        let state = self.state.read();
+        let current = state.content.version.version;
+        let Some(version) = version.filter(|version| *version != current) else {
+            return Ok(Snapshot::new(state.content.clone(), None));
+        };
+        match state.history.binary_search_by_key(&version, |stored| stored.version) {
+            Ok(index) => Ok(Snapshot::new(state.content.clone(), state.history.get(index).copied())),
+            Err(_) => Err(version_not_found(&state.content, version, state.history.front())),
+        }
+    }
+
+    /// The versions that can be read, oldest first.
+    pub(crate) fn history(&self) -> Vec<StoredVersion> {
+        self.state.read().history.iter().copied().collect()
+    }
+}
+
+/// One version of a table, pinned: replacing, merging or dropping the table changes nothing for its holder.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    content: Arc<Content>,
+    info: TableInfo,
+}
+
+impl Snapshot {
+    /// The current version of a content, or an older one of its history.
+    fn new(content: Arc<Content>, older: Option<StoredVersion>) -> Self {
+        let Some(version) = older else {
+            return Self { info: content.info(), content };
+        };
+        let mut rows = 0;
+        let ends = content.segments.iter().map(|segment| {
+            rows += segment.rows();
+            rows
+        });
+        let full = ends.take_while(|end| *end < version.rows).count();
+        let segments = (full + 1).min(content.segments.len());
+        Self { info: content.info_of(version, segments), content }
+    }
+
+    /// The table as it was (version, rows and bytes are this snapshot's).
+    pub fn info(&self) -> &TableInfo {
+        &self.info
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &TableSchema {
+        &self.content.schema
+    }
+
+    /// The segments in order. Only the first `info().rows` rows of them all belong to the version.
+    pub fn segments(&self) -> &[SegmentRef] {
+        let count = usize::try_from(self.info.segments).unwrap_or(usize::MAX).min(self.content.segments.len());
+        &self.content.segments[..count]
+    }
+}
+
+fn version_not_found(content: &Content, version: Version, oldest: Option<&StoredVersion>) -> Error {
+    let (table, current) = (&content.table, content.version.version);
+    let message = format!("table `{table}` has no version {version}");
+    let hint = match oldest {
+        Some(oldest) if oldest.version < current => {
+            format!("versions {} to {current} can be read; the current one is `{table}@{current}`", oldest.version)
+        }
+        _ => format!("the current version is `{table}@{current}`"),
+    };
+    Error::new(codes::VERSION_NOT_FOUND, message).at(format!("table `{table}`")).hint(hint)
+}

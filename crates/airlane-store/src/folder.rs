@@ -1,0 +1,171 @@
+//! The data folder: who owns it, which layout it has, and where things are in it.
+//!
+//! ```text
+//! LOCK                      held by the one server that uses the folder; its process id
+//! FORMAT                    "airlane data format 1"
+//! catalog.db                SQLite: tables, versions, segments, and the bytes of small segments
+//! segments/<id>.arrow       larger segments, one file each; the id is 32 hexadecimal digits
+//! damaged                   ids of segments whose mapping could not be read, from the process that met it
+//! ```
+//!
+//! Names of tables never become paths. The folder is for its owner alone (0700, files 0600).
+
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, IoSlice, Read, Seek, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use airlane_model::{Error, Result, SegmentId, codes};
+
+use crate::disk::Disk;
+use crate::error::storage;
+use crate::failpoint::failpoint;
+
+const FORMAT: &str = "airlane data format 1\n";
+const FORMAT_PREFIX: &str = "airlane data format ";
+
+/// What a folder may hold before it becomes a data folder: a mount point's own entry, and what an earlier start left
+/// that ended before it was done.
+const MAY_BE_THERE: [&str; 3] = ["lost+found", "LOCK", "FORMAT.new"];
+
+/// A data folder, locked for this process until it is dropped.
+#[derive(Debug)]
+pub(crate) struct DataFolder {
+    paths: Paths,
+    _lock: File,
+}
+
+/// Where things are in a data folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Paths {
+    root: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.root.join("catalog.db")
+    }
+
+    pub(crate) fn segments(&self) -> PathBuf {
+        self.root.join("segments")
+    }
+
+    pub(crate) fn segment(&self, id: SegmentId) -> PathBuf {
+        self.root.join("segments").join(format!("{id}.arrow"))
+    }
+
+    pub(crate) fn damage_report(&self) -> PathBuf {
+        self.root.join("damaged")
+    }
+}
+
+/// The id that a file of the segments' folder has in its name; `None` for names that the store never gives.
+pub(crate) fn segment_of(name: &str) -> Option<SegmentId> {
+    name.strip_suffix(".arrow")?.parse().ok()
+}
+
+impl DataFolder {
+    /// Makes or opens the folder and takes its lock.
+    pub(crate) fn open(root: &Path, disk: &dyn Disk) -> Result<Self> {
+        disk.create_dir(root).map_err(|error| storage("make the data folder", root, error))?;
+        let lock = lock(root)?;
+        failpoint!("start.locked");
+        let paths = Paths { root: root.to_owned() };
+        check_format(&paths, disk)?;
+        failpoint!("start.format");
+        fs::set_permissions(root, Permissions::from_mode(0o700))
+            .map_err(|error| storage("keep the data folder private", root, error))?;
+        let segments = paths.segments();
+        disk.create_dir(&segments).map_err(|error| storage("make the folder of segments", &segments, error))?;
+        disk.sync_dir(root).map_err(|error| storage("sync the data folder", root, error))?;
+        Ok(Self { paths, _lock: lock })
+    }
+
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.paths
+    }
+}
+
+fn lock(root: &Path) -> Result<File> {
+    let path = root.join("LOCK");
+    let failed = |error| storage("lock the data folder", &path, error);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(locked(root, &mut file)),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    // For the message above; the lock itself is the kernel's.
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+    Ok(file)
+}
+
+fn locked(root: &Path, file: &mut File) -> Error {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| Read::take(&mut *file, 32).read_to_string(&mut text));
+    let owner = read.ok().and_then(|_| text.trim().parse::<u32>().ok());
+    let owner = owner.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+    let folder = root.display();
+    Error::new(codes::FOLDER_LOCKED, format!("another server{owner} uses the data folder `{folder}`"))
+        .at(folder.to_string())
+        .hint("stop it, or give this one a folder of its own with `--data-dir`")
+}
+
+fn check_format(paths: &Paths, disk: &dyn Disk) -> Result<()> {
+    let root = &paths.root;
+    let path = root.join("FORMAT");
+    match fs::read(&path) {
+        Ok(text) if text == FORMAT.as_bytes() => Ok(()),
+        Ok(text) => Err(unknown_format(root, &String::from_utf8_lossy(&text))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let names = disk.list(root).map_err(|error| storage("list the data folder", root, error))?;
+            let foreign = names.iter().find(|name| !MAY_BE_THERE.iter().any(|known| name.as_os_str() == *known));
+            match foreign {
+                None => write_format(root, &path, disk).map_err(|error| storage("write the format", &path, error)),
+                Some(name) => Err(no_data_folder(root, &name.to_string_lossy())),
+            }
+        }
+        Err(error) => Err(storage("read the format", &path, error)),
+    }
+}
+
+/// The file has its name only when it is whole.
+fn write_format(root: &Path, path: &Path, disk: &dyn Disk) -> io::Result<()> {
+    let draft = root.join("FORMAT.new");
+    match disk.unlink(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create(&draft)?;
+    airlane_segment::home::write_all_at(0, &[IoSlice::new(FORMAT.as_bytes())], |pieces, offset| {
+        file.write_vectored_at(pieces, offset)
+    })?;
+    file.sync_data()?;
+    disk.rename(&draft, path)?;
+    disk.sync_dir(root)
+}
+
+fn unknown_format(root: &Path, text: &str) -> Error {
+    let first = text.lines().next().unwrap_or_default();
+    let message = match first.strip_prefix(FORMAT_PREFIX) {
+        Some(number) => format!("the data folder has format `{}`, this version reads 1", number.escape_debug()),
+        None => format!("`FORMAT` of the data folder says `{}`", first.escape_debug()),
+    };
+    Error::new(codes::FORMAT_UNSUPPORTED, message)
+        .at(root.display().to_string())
+        .hint("start the version of Airlane that wrote it, or give another folder with `--data-dir`")
+}
+
+fn no_data_folder(root: &Path, name: &str) -> Error {
+    let message = format!("the folder is no data folder of Airlane and not empty: it holds `{}`", name.escape_debug());
+    Error::new(codes::FORMAT_UNSUPPORTED, message)
+        .at(root.display().to_string())
+        .hint("give an empty or a new folder with `--data-dir`")
+}

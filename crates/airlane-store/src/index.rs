@@ -1,0 +1,124 @@
+//! Names to tables, in memory.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as MapEntry;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use airlane_model::name::NAMESPACE_DEFAULT;
+use airlane_model::{Error, Result, TableName, codes};
+use parking_lot::RwLock;
+
+use crate::content::{Content, HistoryStep, Table};
+
+/// All tables of a store, durable and ephemeral.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    entries: RwLock<BTreeMap<TableName, Entry>>,
+}
+
+#[derive(Clone, Debug)]
+enum Entry {
+    Table(Arc<Table>),
+    /// A commit under way creates the table; nobody sees it yet, and nobody else can take the name.
+    Reserved,
+}
+
+impl Index {
+    pub(crate) fn insert(&self, table: Table) {
+        self.entries.write().insert(table.content().table.clone(), Entry::Table(Arc::new(table)));
+    }
+
+    /// The table of this name; `None` also while a first put is not committed.
+    pub(crate) fn get(&self, name: &TableName) -> Option<Arc<Table>> {
+        match self.entries.read().get(name)? {
+            Entry::Table(table) => Some(table.clone()),
+            Entry::Reserved => None,
+        }
+    }
+
+    pub(crate) fn find(&self, name: &TableName) -> Result<Arc<Table>> {
+        self.get(name).ok_or_else(|| table_not_found(name))
+    }
+
+    /// Tables whose names begin with `prefix`, in the order of their names. Bare names live in the namespace
+    /// `default`, so `default/` lists them too.
+    pub(crate) fn list(&self, prefix: &str) -> Vec<Arc<Content>> {
+        let bare = prefix.strip_prefix(NAMESPACE_DEFAULT).and_then(|rest| rest.strip_prefix('/'));
+        let entries = self.entries.read();
+        let matches = |name: &str| {
+            name.starts_with(prefix) || bare.is_some_and(|rest| !name.contains('/') && name.starts_with(rest))
+        };
+        let content = |entry: &Entry| match entry {
+            Entry::Table(table) => Some(table.content()),
+            Entry::Reserved => None,
+        };
+        if bare.is_some() {
+            let found = entries.iter().filter(|(name, _)| matches(name.as_str()));
+            return found.filter_map(|(_, entry)| content(entry)).collect();
+        }
+        let from = entries.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.take_while(|(name, _)| matches(name.as_str())).filter_map(|(_, entry)| content(entry)).collect()
+    }
+
+    /// Takes a name that no table has, for a table that a commit is about to create.
+    pub(crate) fn reserve(&self, name: &TableName) -> bool {
+        match self.entries.write().entry(name.clone()) {
+            MapEntry::Vacant(vacant) => {
+                vacant.insert(Entry::Reserved);
+                true
+            }
+            MapEntry::Occupied(_) => false,
+        }
+    }
+
+    pub(crate) fn is_reserved(&self, name: &TableName) -> bool {
+        matches!(self.entries.read().get(name), Some(Entry::Reserved))
+    }
+
+    /// Gives reserved names back.
+    pub(crate) fn release<'a>(&self, names: impl Iterator<Item = &'a TableName>) {
+        let mut entries = self.entries.write();
+        for name in names {
+            if let MapEntry::Occupied(occupied) = entries.entry(name.clone())
+                && matches!(occupied.get(), Entry::Reserved)
+            {
+                occupied.remove();
+            }
+        }
+    }
+
+    /// Makes a commit visible, all of its tables at one moment. Gives back the contents that were there before.
+    pub(crate) fn publish(
+        &self,
+        tables: impl Iterator<Item = (TableName, Option<Arc<Content>>, HistoryStep)>,
+    ) -> Vec<Arc<Content>> {
+        let mut entries = self.entries.write();
+        let mut before = Vec::new();
+        for (name, content, step) in tables {
+            let old = match entries.get(&name) {
+                Some(Entry::Table(table)) => Some(table.clone()),
+                Some(Entry::Reserved) | None => None,
+            };
+            match (old, content) {
+                (Some(table), Some(content)) if table.content().id == content.id => {
+                    before.push(table.publish(content, step));
+                }
+                (old, Some(content)) => {
+                    before.extend(old.map(|table| table.content()));
+                    entries.insert(name, Entry::Table(Arc::new(Table::new(content, step.versions))));
+                }
+                (old, None) => {
+                    before.extend(old.map(|table| table.content()));
+                    entries.remove(&name);
+                }
+            }
+        }
+        before
+    }
+}
+
+pub(crate) fn table_not_found(name: &TableName) -> Error {
+    Error::new(codes::TABLE_NOT_FOUND, format!("there is no table `{name}`"))
+        .hint("list the tables; names are case-sensitive")
+}

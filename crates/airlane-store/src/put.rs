@@ -1,0 +1,92 @@
+//! A put in progress.
+
+use std::fmt;
+use std::sync::Arc;
+
+use airlane_model::{Durability, Error, PutMode, Receipt, Result, TableName, codes};
+use airlane_segment::Intake;
+use tokio::sync::oneshot;
+use tokio::task;
+
+use crate::commit::Job;
+use crate::merge::wait_for_room;
+use crate::plan::{PutRequest, Written};
+use crate::shared::Shared;
+use crate::staging::Staging;
+
+/// A put in progress. Dropping it leaves nothing behind.
+pub struct Put {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) table: TableName,
+    pub(crate) mode: PutMode,
+    pub(crate) durability: Durability,
+    pub(crate) intake: Intake,
+    pub(crate) staging: Option<Arc<Staging>>,
+}
+
+impl fmt::Debug for Put {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, mode, durability, .. } = self;
+        f.debug_struct("Put")
+            .field("table", table)
+            .field("mode", mode)
+            .field("durability", durability)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Put {
+    /// Takes the messages or batches of the put.
+    pub fn intake(&mut self) -> &mut Intake {
+        &mut self.intake
+    }
+
+    /// The schema of the put.
+    pub fn schema(&self) -> &airlane_segment::TableSchema {
+        self.intake.schema()
+    }
+
+    /// Rows taken so far.
+    pub fn rows(&self) -> u64 {
+        self.intake.rows()
+    }
+
+    /// Makes the put visible, whole, at its durability. When this answers `Ok` the version is kept. Must be polled
+    /// inside a tokio runtime, whose blocking threads seal and sync the tail. Once the commit is under way, dropping
+    /// the future no longer stops it.
+    ///
+    /// # Errors
+    /// `schema_mismatch`, `durability_conflict` (another put came first), `storage_full`, `storage_failed`,
+    /// `shutting_down`: nothing was kept. `commit_unknown`: see there.
+    pub async fn commit(self) -> Result<Receipt> {
+        self.shared.check_open()?;
+        if self.mode == PutMode::Append {
+            wait_for_room(&self.shared, &self.table).await?;
+        }
+        let shared = self.shared.clone();
+        let durability = self.durability;
+        let sealed = task::spawn_blocking(move || self.seal()).await;
+        let (request, staging) = sealed.map_err(|error| interrupted(&error))??;
+        let (reply, answer) = oneshot::channel();
+        shared.submit(durability, Job::Put(Box::new(request), staging, reply));
+        answer.await.unwrap_or_else(|_| Err(shared.closed()))
+    }
+
+    /// Seals the tail and makes everything durable but the catalog.
+    fn seal(self) -> Result<(PutRequest, Option<Arc<Staging>>)> {
+        let Self { shared, table, mode, durability, intake, staging } = self;
+        let (schema, rows) = (intake.schema().clone(), intake.rows());
+        let chance = shared.chance.as_ref();
+        let sealed = intake.finish()?;
+        let segments = sealed.into_iter().map(|segment| Written::new(segment, durability, chance)).collect();
+        if let Some(staging) = &staging {
+            staging.sync_names()?;
+        }
+        Ok((PutRequest { table, mode, schema, rows, segments }, staging))
+    }
+}
+
+fn interrupted(error: &task::JoinError) -> Error {
+    let reason = if error.is_panic() { "it panicked" } else { "the runtime is stopping" };
+    Error::new(codes::INTERNAL, format!("sealing a put did not end: {reason}"))
+}

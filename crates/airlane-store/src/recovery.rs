@@ -1,0 +1,172 @@
+//! What a start finds in a data folder, and makes of it.
+//!
+//! 1. The catalog is opened; its log brings it to the last commit.
+//! 2. Its tables are taken over: these are exactly the versions that were acknowledged, and perhaps one commit that
+//!    was not any more.
+//! 3. Segments that an earlier process could not read are compared with their checksums; all others by their length
+//!    now, and by their checksum when they are first read.
+//! 4. Files that the catalog does not name are removed: puts that were not committed, segments that were superseded.
+//!
+//! Each step may be interrupted and is then done again by the next start.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+use airlane_model::{Durability, Error, Result, SegmentId, TableName};
+use airlane_segment::TableSchema;
+
+use crate::catalog::{Catalog, Place, StoredTable};
+use crate::content::{Content, Table};
+use crate::disk::Disk;
+use crate::error::storage;
+use crate::failpoint::failpoint;
+use crate::folder::{Paths, segment_of};
+use crate::index::Index;
+use crate::slot::{Origin, SegmentRef};
+
+/// What opening a data folder found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Tables found.
+    pub tables: u64,
+    /// Segments found.
+    pub segments: u64,
+    /// Files that no committed version names, now removed.
+    pub orphans_removed: u64,
+    /// Tables with damaged segments, with the reason.
+    pub damaged: Vec<(TableName, String)>,
+}
+
+/// Opens the catalog of a folder.
+pub(crate) fn open_catalog(paths: &Paths, disk: &dyn Disk) -> Result<Box<dyn Catalog>> {
+    let path = paths.catalog();
+    // SQLite would make the file readable for everybody; it keeps the mode of one that is there.
+    match disk.create(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(storage("make the catalog", &path, error));
+        }
+        _ => {}
+    }
+    let catalog = disk.open_catalog(&path)?;
+    failpoint!("start.catalog");
+    Ok(catalog)
+}
+
+/// Takes over what the catalog holds.
+pub(crate) fn recover(origin: &Arc<Origin>, stored: Vec<StoredTable>, index: &Index) -> Result<Recovery> {
+    failpoint!("start.loaded");
+    let disk = origin.disk.as_ref();
+    let reported = read_damage_report(&origin.paths, disk)?;
+    let mut recovery = Recovery::default();
+    let mut named = HashSet::new();
+    for table in stored {
+        let segments = table.segments.iter();
+        let segments: Vec<SegmentRef> =
+            segments.map(|facts| SegmentRef::stored(table.name.clone(), *facts, Some(origin.clone()))).collect();
+        named.extend(segments.iter().filter(|segment| segment.facts().place == Place::File).map(SegmentRef::id));
+        recovery.tables += 1;
+        recovery.segments += segments.len() as u64;
+        for segment in &segments {
+            if let Some(reason) = look_at(segment, &reported, &origin.paths, disk) {
+                recovery.damaged.push((table.name.clone(), format!("segment {}: {reason}", segment.id())));
+            }
+        }
+        index.insert(take_over(table, segments)?);
+    }
+    failpoint!("start.checked");
+    recovery.orphans_removed = remove_orphans(&named, &origin.paths, disk)?;
+    clear_damage_report(&origin.paths, disk)?;
+    failpoint!("start.after");
+    Ok(recovery)
+}
+
+fn take_over(stored: StoredTable, segments: Vec<SegmentRef>) -> Result<Table> {
+    let damaged = |message: &str| {
+        Error::new(
+            airlane_model::codes::DATA_DAMAGED,
+            format!("the catalog's entry of table `{}`: {message}", stored.name),
+        )
+        .hint("restore the data folder from a backup")
+    };
+    let schema = TableSchema::from_message(&stored.schema).map_err(|error| damaged(error.message()).source(error))?;
+    let version = *stored.versions.last().ok_or_else(|| damaged("it has no version"))?;
+    let rows = segments.iter().map(SegmentRef::rows).sum::<u64>();
+    if rows != version.rows {
+        return Err(damaged(&format!("its segments have {rows} rows, its version {}", version.rows)));
+    }
+    let content = Content {
+        table: stored.name,
+        id: stored.id,
+        created: stored.created,
+        durability: Durability::Durable,
+        schema,
+        version,
+        segments,
+    };
+    Ok(Table::new(Arc::new(content), stored.versions))
+}
+
+/// Whether a segment is damaged, as far as a start looks.
+fn look_at(segment: &SegmentRef, reported: &HashSet<SegmentId>, paths: &Paths, disk: &dyn Disk) -> Option<String> {
+    let facts = segment.facts();
+    if facts.place != Place::File {
+        return None;
+    }
+    if reported.contains(&facts.id) {
+        return segment.open().err().map(|error| error.message().to_owned());
+    }
+    let reason = match disk.len(&paths.segment(facts.id)) {
+        Ok(length) if length == facts.file_bytes => return None,
+        Ok(length) => format!("its file has {length} bytes, {} were written", facts.file_bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "its file is missing".to_owned(),
+        // The first reader will know more.
+        Err(_) => return None,
+    };
+    segment.mark_damaged(&reason);
+    Some(reason)
+}
+
+fn remove_orphans(named: &HashSet<SegmentId>, paths: &Paths, disk: &dyn Disk) -> Result<u64> {
+    let folder = paths.segments();
+    let names = disk.list(&folder).map_err(|error| storage("list the folder of segments", &folder, error))?;
+    let mut removed = 0;
+    for name in names {
+        let Some(id) = name.to_str().and_then(segment_of) else {
+            tracing::warn!(folder = %folder.display(), ?name, "a file that is no segment was left alone");
+            continue;
+        };
+        if named.contains(&id) {
+            continue;
+        }
+        let path = paths.segment(id);
+        disk.unlink(&path).map_err(|error| storage("remove an orphan", &path, error))?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+fn read_damage_report(paths: &Paths, disk: &dyn Disk) -> Result<HashSet<SegmentId>> {
+    let path = paths.damage_report();
+    let failed = |error| storage("read the report of damage", &path, error);
+    let length = match disk.len(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+        length => length.map_err(failed)?,
+    };
+    // One line for each fault that ended a process; nobody has millions.
+    let mut text = vec![0; usize::try_from(length).unwrap_or(usize::MAX).min(1 << 20)];
+    disk.open(&path).and_then(|file| file.read_exact_at(&mut text, 0)).map_err(failed)?;
+    let lines = text.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    Ok(lines.filter_map(|line| line.parse().ok()).collect())
+}
+
+/// Only when the start is through with it, so that an interrupted one looks again.
+fn clear_damage_report(paths: &Paths, disk: &dyn Disk) -> Result<()> {
+    let path = paths.damage_report();
+    match disk.unlink(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(storage("clear the report of damage", &path, error))
+        }
+        _ => Ok(()),
+    }
+}

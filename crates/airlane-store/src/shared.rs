@@ -1,0 +1,131 @@
+//! What the parts of an open store share.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use airlane_model::{Chance, Clock, Durability, Error, Result, codes};
+use airlane_segment::{DecodeLimits, HomeFactory, MemfdPool, WriterOptions};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::commit::{Job, refuse, run_batch};
+use crate::disk::Disk;
+use crate::folder::Paths;
+use crate::index::Index;
+use crate::merge::MergeQueue;
+use crate::slot::{Origin, SharedCatalog};
+use crate::staging::Staging;
+use crate::sweeper::Sweeper;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) chance: Arc<dyn Chance>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) writer: WriterOptions,
+    pub(crate) limits: DecodeLimits,
+    pub(crate) paths: Option<Paths>,
+    pub(crate) index: Index,
+    pub(crate) ephemeral: EphemeralLane,
+    /// The committer and where its segments come from; `None` without a data folder.
+    pub(crate) committer: Option<Sender<Job>>,
+    pub(crate) origin: Option<Arc<Origin>>,
+    /// Where large segments of ephemeral tables live.
+    pub(crate) memory: MemfdPool,
+    pub(crate) sweeper: Sweeper,
+    pub(crate) merges: MergeQueue,
+    pub(crate) health: watch::Sender<Health>,
+}
+
+/// Ephemeral commits: one at a time, on the thread of whoever commits.
+#[derive(Debug)]
+pub(crate) struct EphemeralLane {
+    pub(crate) turn: Mutex<()>,
+    pub(crate) catalog: SharedCatalog,
+}
+
+/// Whether a store takes puts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    Open,
+    Closing,
+    /// A commit's outcome is unknown, for this reason.
+    Poisoned(String),
+}
+
+impl Shared {
+    /// Whether new work is taken.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        match &*self.health.borrow() {
+            Health::Open => Ok(()),
+            Health::Closing => Err(self.closed()),
+            Health::Poisoned(reason) => Err(poisoned(reason)),
+        }
+    }
+
+    /// Whether work that was begun may be committed: also while closing.
+    pub(crate) fn check_health(&self) -> Result<()> {
+        match &*self.health.borrow() {
+            Health::Open | Health::Closing => Ok(()),
+            Health::Poisoned(reason) => Err(poisoned(reason)),
+        }
+    }
+
+    pub(crate) fn closed(&self) -> Error {
+        Error::new(codes::SHUTTING_DOWN, "the server is stopping").hint("repeat the request when it is back")
+    }
+
+    pub(crate) fn poison(&self, reason: String) {
+        self.health.send_replace(Health::Poisoned(reason));
+    }
+
+    pub(crate) fn close(&self) {
+        self.health.send_if_modified(|health| {
+            let open = *health == Health::Open;
+            if open {
+                *health = Health::Closing;
+            }
+            open
+        });
+    }
+
+    /// Hands a change to where tables of this durability are committed.
+    pub(crate) fn submit(&self, durability: Durability, job: Job) {
+        match (durability, &self.committer) {
+            (Durability::Ephemeral, _) => {
+                let _turn = self.ephemeral.turn.lock();
+                run_batch(self, &self.ephemeral.catalog, durability, vec![job]);
+            }
+            (Durability::Durable, Some(committer)) => {
+                if let Err(error) = committer.send(job) {
+                    refuse(error.0, self.closed());
+                }
+            }
+            (Durability::Durable, None) => refuse(job, no_folder()),
+        }
+    }
+
+    /// The files of a put of this durability.
+    pub(crate) fn staging(&self, durability: Durability) -> Option<Arc<Staging>> {
+        let paths = self.paths.clone().filter(|_| durability == Durability::Durable)?;
+        Some(Staging::new(self.disk.clone(), self.chance.clone(), paths, self.sweeper.clone()))
+    }
+
+    /// Homes for large segments: files where there is a staging, else memory.
+    pub(crate) fn homes(&self, staging: Option<&Arc<Staging>>) -> Box<dyn HomeFactory> {
+        match staging {
+            Some(staging) => staging.homes(),
+            None => Box::new(self.memory.clone()),
+        }
+    }
+}
+
+fn poisoned(reason: &str) -> Error {
+    Error::new(codes::SHUTTING_DOWN, format!("the server stops, since a commit failed: {reason}"))
+        .hint("repeat the request when it is back")
+}
+
+pub(crate) fn no_folder() -> Error {
+    Error::new(codes::DURABILITY_CONFLICT, "this server has no data folder, so it keeps ephemeral tables only")
+        .hint("put the table as ephemeral, or start the server with `--data-dir`")
+}

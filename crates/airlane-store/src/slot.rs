@@ -1,0 +1,223 @@
+//! A segment of a table: its facts always, its bytes when first read.
+//!
+//! A segment that a put has just written is open already. After a restart the first reader opens it: a file is read
+//! through once with `pread`, where a bad sector is an error and not a signal, and its checksum compared; then it is
+//! mapped. What is damaged is remembered and answers the same to everyone.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use airlane_model::{Error, Result, SegmentId, TableName, codes};
+use airlane_segment::{Home, Segment, Trust};
+use arrow_buffer::Buffer;
+use parking_lot::Mutex;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::catalog::{Catalog, Place, StoredSegment};
+use crate::disk::Disk;
+use crate::error::storage;
+use crate::folder::Paths;
+
+/// Bytes that are read at once when a file is compared with its checksum.
+const READ_BYTES: usize = 1 << 20;
+
+/// A segment of a snapshot, opened when first read.
+#[derive(Clone, Debug)]
+pub struct SegmentRef(Arc<Slot>);
+
+#[derive(Debug)]
+struct Slot {
+    table: TableName,
+    facts: StoredSegment,
+    origin: Option<Arc<Origin>>,
+    opened: OnceLock<Arc<Segment>>,
+    /// Why the segment cannot be read, once that is certain. Locked while one reader opens it for all.
+    damage: Mutex<Option<String>>,
+    /// Merging it with its neighbours did not make them fewer.
+    settled: AtomicBool,
+}
+
+/// Where segments that are not in memory come from.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) paths: Paths,
+    pub(crate) catalog: SharedCatalog,
+}
+
+/// The durable catalog; `None` once the store is closed.
+pub(crate) type SharedCatalog = Arc<Mutex<Option<Box<dyn Catalog>>>>;
+
+enum Failure {
+    /// The bytes are not those that were written, and never will be.
+    Damaged(String),
+    /// This attempt failed, the next may not.
+    Now(Error),
+}
+
+impl SegmentRef {
+    /// A segment that was just written.
+    pub(crate) fn written(
+        table: TableName,
+        facts: StoredSegment,
+        segment: Arc<Segment>,
+        origin: Option<Arc<Origin>>,
+    ) -> Self {
+        let slot = Self::stored(table, facts, origin);
+        slot.0.opened.get_or_init(|| segment);
+        slot
+    }
+
+    /// A segment that an earlier process wrote.
+    pub(crate) fn stored(table: TableName, facts: StoredSegment, origin: Option<Arc<Origin>>) -> Self {
+        Self(Arc::new(Slot {
+            table,
+            facts,
+            origin,
+            opened: OnceLock::new(),
+            damage: Mutex::new(None),
+            settled: AtomicBool::new(false),
+        }))
+    }
+
+    /// Its rows.
+    pub fn rows(&self) -> u64 {
+        self.0.facts.rows
+    }
+
+    /// The bodies of its record batches and dictionaries, in bytes.
+    pub fn payload_bytes(&self) -> u64 {
+        self.0.facts.payload_bytes
+    }
+
+    /// The segment; the first call after a start reads the file and compares its checksum (blocking).
+    ///
+    /// # Errors
+    /// `data_damaged`; `storage_failed` when the disk could not be asked, which a later call may.
+    pub fn open(&self) -> Result<Arc<Segment>> {
+        if let Some(segment) = self.0.opened.get() {
+            return Ok(segment.clone());
+        }
+        let mut damage = self.0.damage.lock();
+        if let Some(segment) = self.0.opened.get() {
+            return Ok(segment.clone());
+        }
+        if let Some(reason) = &*damage {
+            return Err(self.damaged(reason));
+        }
+        match self.read() {
+            Ok(segment) => Ok(self.0.opened.get_or_init(|| Arc::new(segment)).clone()),
+            Err(Failure::Now(error)) => Err(error.at(self.place())),
+            Err(Failure::Damaged(reason)) => {
+                tracing::error!(table = %self.0.table, segment = %self.id(), reason, "a segment is damaged");
+                let error = self.damaged(&reason);
+                *damage = Some(reason);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn id(&self) -> SegmentId {
+        self.0.facts.id
+    }
+
+    pub(crate) fn facts(&self) -> &StoredSegment {
+        &self.0.facts
+    }
+
+    /// Whether somebody else than the caller refers to it.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    pub(crate) fn mark_damaged(&self, reason: &str) {
+        *self.0.damage.lock() = Some(reason.to_owned());
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.0.settled.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn settle(&self) {
+        self.0.settled.store(true, Ordering::Relaxed);
+    }
+
+    fn place(&self) -> String {
+        format!("table `{}`, segment {}", self.0.table, self.0.facts.id)
+    }
+
+    fn damaged(&self, reason: &str) -> Error {
+        Error::new(codes::DATA_DAMAGED, format!("stored data of table `{}` is damaged: {reason}", self.0.table))
+            .at(self.place())
+            .hint("put the table again, or restore the data folder from a backup")
+    }
+
+    fn read(&self) -> Result<Segment, Failure> {
+        let facts = &self.0.facts;
+        let closed = || Failure::Now(Error::new(codes::SHUTTING_DOWN, "the store is closed"));
+        let home = match (facts.place, self.0.origin.as_deref()) {
+            (Place::File, Some(origin)) => read_file(origin, facts)?,
+            (Place::Catalog, Some(origin)) => {
+                let mut catalog = origin.catalog.lock();
+                read_body(catalog.as_deref_mut().ok_or_else(closed)?, facts)?
+            }
+            (Place::Memory, _) | (_, None) => return Err(closed()),
+        };
+        let segment = Segment::open(home, Trust::Validated).map_err(|error| Failure::Damaged(error.to_string()))?;
+        if segment.rows() != facts.rows {
+            let reason = format!("it has {} rows, the catalog says {}", segment.rows(), facts.rows);
+            return Err(Failure::Damaged(reason));
+        }
+        Ok(segment)
+    }
+}
+
+fn read_file(origin: &Origin, facts: &StoredSegment) -> Result<Home, Failure> {
+    let path = origin.paths.segment(facts.id);
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::Damaged("its file is missing".into()),
+        io::ErrorKind::UnexpectedEof => Failure::Damaged("its file is shorter than it was written".into()),
+        // EIO: the sector is bad. Other errors, such as too many open files, say nothing about the bytes.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+            Failure::Damaged(format!("its file cannot be read: {error}"))
+        }
+        _ => Failure::Now(storage("read a segment", &path, error)),
+    };
+    let length = origin.disk.len(&path).map_err(failed)?;
+    if length != facts.file_bytes {
+        return Err(Failure::Damaged(format!("its file has {length} bytes, {} were written", facts.file_bytes)));
+    }
+    let file = origin.disk.open(&path).map_err(failed)?;
+    let mut hash = Xxh3::new();
+    let mut chunk = vec![0; READ_BYTES];
+    let mut offset = 0;
+    while offset < length {
+        let part = usize::try_from(length - offset).unwrap_or(usize::MAX).min(READ_BYTES);
+        file.read_exact_at(&mut chunk[..part], offset).map_err(failed)?;
+        hash.update(&chunk[..part]);
+        offset += part as u64;
+    }
+    compare(hash.digest(), facts)?;
+    let label = u128::from_be_bytes(facts.id.to_bytes());
+    Home::map_file(file.as_file(), length, label).map_err(failed)
+}
+
+fn read_body(catalog: &mut dyn Catalog, facts: &StoredSegment) -> Result<Home, Failure> {
+    let body = catalog.body(facts.id).map_err(|error| match error.code() {
+        codes::DATA_DAMAGED => Failure::Damaged(error.message().to_owned()),
+        _ => Failure::Now(error),
+    })?;
+    if body.len() as u64 != facts.file_bytes {
+        return Err(Failure::Damaged(format!("it has {} bytes, {} were written", body.len(), facts.file_bytes)));
+    }
+    compare(xxhash_rust::xxh3::xxh3_64(&body), facts)?;
+    Ok(Home::heap(Buffer::from(body)))
+}
+
+fn compare(checksum: u64, facts: &StoredSegment) -> Result<(), Failure> {
+    if checksum == facts.checksum {
+        return Ok(());
+    }
+    Err(Failure::Damaged(format!("its checksum is {checksum:016x}, {:016x} was written", facts.checksum)))
+}

@@ -1,0 +1,368 @@
+//! The store: what the other modules do, under one roof.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, JoinHandle};
+
+use airlane_model::{
+    Chance, Clock, Durability, Error, PutMode, Result, SystemChance, SystemClock, TableId, TableInfo, TableName,
+    Version, codes,
+};
+use airlane_segment::{DecodeLimits, Intake, MemfdPool, TableSchema, WriterOptions};
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+use tokio::task;
+
+use crate::catalog::memory::MemoryCatalog;
+use crate::commit::{Job, run_committer};
+use crate::content::Snapshot;
+use crate::disk::{Disk, SystemDisk};
+use crate::error::storage;
+use crate::folder::DataFolder;
+use crate::index::Index;
+use crate::merge::{MergeQueue, run_merges};
+use crate::plan::{durability_conflict, schema_mismatch};
+use crate::put::Put;
+use crate::recovery::{Recovery, open_catalog, recover};
+use crate::shared::{EphemeralLane, Health, Shared, no_folder};
+use crate::slot::{Origin, SharedCatalog};
+use crate::sweeper::Sweeper;
+
+/// What a store is opened with.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The data folder; `None` keeps ephemeral tables only.
+    pub folder: Option<PathBuf>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub chance: Arc<dyn Chance>,
+    /// Keeps the files.
+    pub disk: Arc<dyn Disk>,
+    /// The sizes of the layout.
+    pub writer: WriterOptions,
+    /// What a put from outside may ask for.
+    pub limits: DecodeLimits,
+    /// Who merges small segments.
+    pub merging: Merging,
+}
+
+/// Who merges small segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Merging {
+    /// A thread of the store, as soon as there is something to merge.
+    #[default]
+    Background,
+    /// A test, step by step.
+    ByHand,
+}
+
+impl StoreOptions {
+    /// The machine's clock, chance and disk, and the sizes of the design.
+    pub fn new(folder: Option<PathBuf>) -> Self {
+        Self {
+            folder,
+            clock: Arc::new(SystemClock),
+            chance: Arc::new(SystemChance),
+            disk: Arc::new(SystemDisk),
+            writer: WriterOptions::default(),
+            limits: DecodeLimits::default(),
+            merging: Merging::default(),
+        }
+    }
+}
+
+/// What a put is to do.
+#[derive(Clone, Debug)]
+pub struct PutSpec {
+    /// The table.
+    pub table: TableName,
+    /// Replace or append.
+    pub mode: PutMode,
+    /// The durability; absent: the table's own, or durable for a new table (ephemeral without a data folder).
+    pub durability: Option<Durability>,
+}
+
+/// All tables of one server. Cheap to clone; when the last clone goes, its threads end and the folder is unlocked.
+#[derive(Clone, Debug)]
+pub struct Store {
+    handle: Arc<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+    threads: Mutex<Option<Threads>>,
+}
+
+#[derive(Debug)]
+struct Threads {
+    merges: Option<JoinHandle<()>>,
+    committer: Option<JoinHandle<()>>,
+    sweeper: JoinHandle<()>,
+    folder: Option<DataFolder>,
+}
+
+impl Store {
+    /// Opens the data folder: takes its lock, recovers exactly the acknowledged versions, removes orphans. Starts the
+    /// threads that commit, merge and sweep.
+    ///
+    /// # Errors
+    /// `folder_locked`, `format_unsupported`, `data_damaged` for a damaged catalog, `storage_failed`, `storage_full`.
+    pub fn open(options: StoreOptions) -> Result<(Self, Recovery)> {
+        let folder = options.folder.as_deref().map(|root| DataFolder::open(root, options.disk.as_ref())).transpose()?;
+        let index = Index::default();
+        let (origin, recovery) = match &folder {
+            Some(folder) => {
+                let (origin, recovery) = open_folder(folder, &options.disk, &index)?;
+                (Some(origin), recovery)
+            }
+            None => (None, Recovery::default()),
+        };
+        say(options.folder.as_deref(), &recovery);
+        let handle = start(options, folder, origin, index)?;
+        Ok((Self { handle: Arc::new(handle) }, recovery))
+    }
+
+    /// Begins a put from a stream whose schema message is given. Refuses early what the commit would refuse.
+    ///
+    /// # Errors
+    /// `message_invalid`, `schema_invalid`, `schema_mismatch`, `durability_conflict`, `shutting_down`.
+    pub fn put_stream(&self, spec: PutSpec, schema_header: &[u8]) -> Result<Put> {
+        let shared = &self.handle.shared;
+        let limits = shared.limits.clone();
+        let writer = shared.writer.clone();
+        self.begin(spec, |homes| Intake::from_message(schema_header, limits, writer, homes))
+    }
+
+    /// Begins a put of batches made in this process.
+    ///
+    /// # Errors
+    /// As [`put_stream`](Self::put_stream).
+    pub fn put_batches(&self, spec: PutSpec, schema: TableSchema) -> Result<Put> {
+        let writer = self.handle.shared.writer.clone();
+        self.begin(spec, |homes| Ok(Intake::from_schema(schema, writer, homes)))
+    }
+
+    fn begin(
+        &self,
+        spec: PutSpec,
+        intake: impl FnOnce(Box<dyn airlane_segment::HomeFactory>) -> Result<Intake>,
+    ) -> Result<Put> {
+        let shared = &self.handle.shared;
+        shared.check_open()?;
+        let PutSpec { table, mode, durability } = spec;
+        let current = shared.index.get(&table).map(|table| table.content());
+        let new = if shared.paths.is_some() { Durability::Durable } else { Durability::Ephemeral };
+        let has = current.as_ref().map(|content| content.durability);
+        let asked = durability.or(has).unwrap_or(new);
+        if let Some(has) = has.filter(|has| *has != asked) {
+            return Err(durability_conflict(&table, has, asked));
+        }
+        if asked == Durability::Durable && shared.paths.is_none() {
+            return Err(no_folder());
+        }
+        let staging = shared.staging(asked);
+        let intake = intake(shared.homes(staging.as_ref()))?;
+        if let Some(content) = current.filter(|_| mode == PutMode::Append) {
+            content.schema.accept(intake.schema()).map_err(|error| schema_mismatch(&table, &error))?;
+        }
+        Ok(Put { shared: shared.clone(), table, mode, durability: asked, intake, staging })
+    }
+
+    /// One version of a table: the current one, or the one asked for. Versions since the last replace can be read.
+    ///
+    /// # Errors
+    /// `table_not_found`, `version_not_found`, `table_recreated`.
+    pub fn snapshot(&self, table: &TableName, version: Option<Version>, id: Option<TableId>) -> Result<Snapshot> {
+        let found = self.handle.shared.index.find(table)?;
+        if id.is_some_and(|id| id != found.content().id) {
+            let message = format!("table `{table}` was dropped and made anew since the ticket was given");
+            return Err(Error::new(codes::TABLE_RECREATED, message)
+                .at(format!("table `{table}`"))
+                .hint("ask for a new ticket"));
+        }
+        found.snapshot(version)
+    }
+
+    /// The tables whose names begin with `prefix`, in the order of their names.
+    pub fn list(&self, prefix: &str) -> Vec<TableInfo> {
+        self.handle.shared.index.list(prefix).iter().map(|content| content.info()).collect()
+    }
+
+    /// Drops a table: gone from catalog, memory and disk when this returns; running readers finish.
+    ///
+    /// # Errors
+    /// `table_not_found`, `commit_unknown`, `shutting_down`; `storage_failed` when the catalog could not commit, or
+    /// when it has, and the bytes could not be removed yet.
+    pub fn drop_table(&self, table: &TableName) -> impl Future<Output = Result<TableInfo>> + Send + use<> {
+        let shared = self.handle.shared.clone();
+        let table = table.clone();
+        async move {
+            shared.check_open()?;
+            let content = shared.index.find(&table)?.content();
+            let (durability, id) = (content.durability, content.id);
+            // Whoever holds the content is taken for a reader.
+            drop(content);
+            let (reply, answer) = oneshot::channel();
+            shared.submit(durability, Job::Drop(table, id, reply));
+            answer.await.unwrap_or_else(|_| Err(shared.closed()))
+        }
+    }
+
+    /// Stops the threads after what was begun; later puts answer `shutting_down`. Readers finish, and the folder is
+    /// free for the next server.
+    pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
+        let handle = self.handle.clone();
+        async move {
+            handle.shared.close();
+            // The threads have ended when this has, whatever became of waiting for them.
+            let _ = task::spawn_blocking(move || handle.stop()).await;
+        }
+    }
+
+    /// Where a SIGBUS handler writes the labels of segments that could not be read, one of 32 hexadecimal digits per
+    /// line; the next start looks at them first. `None` without a data folder.
+    pub fn damage_report_file(&self) -> Option<PathBuf> {
+        self.handle.shared.paths.as_ref().map(crate::folder::Paths::damage_report)
+    }
+
+    /// Why the store can take no more puts (a commit failed), if that is so. The server ends then.
+    pub fn failure(&self) -> Option<String> {
+        match &*self.handle.shared.health.borrow() {
+            Health::Poisoned(reason) => Some(reason.clone()),
+            Health::Open | Health::Closing => None,
+        }
+    }
+
+    /// Waits for a [`failure`](Self::failure), and gives its reason. Never ends while there is none.
+    pub fn failed(&self) -> impl Future<Output = String> + Send + use<> {
+        let mut health = self.handle.shared.health.subscribe();
+        async move {
+            loop {
+                if let Health::Poisoned(reason) = &*health.borrow_and_update() {
+                    return reason.clone();
+                }
+                if health.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn merges_in_background(&self) -> bool {
+        self.handle.threads.lock().as_ref().is_some_and(|threads| threads.merges.is_some())
+    }
+}
+
+fn open_folder(folder: &DataFolder, disk: &Arc<dyn Disk>, index: &Index) -> Result<(Arc<Origin>, Recovery)> {
+    let paths = folder.paths().clone();
+    let mut catalog = open_catalog(&paths, disk.as_ref())?;
+    let stored = catalog.load()?;
+    let catalog: SharedCatalog = Arc::new(Mutex::new(Some(catalog)));
+    let origin = Arc::new(Origin { disk: disk.clone(), paths, catalog });
+    let recovery = recover(&origin, stored, index)?;
+    Ok((origin, recovery))
+}
+
+fn start(
+    options: StoreOptions,
+    folder: Option<DataFolder>,
+    origin: Option<Arc<Origin>>,
+    index: Index,
+) -> Result<Handle> {
+    let failed = |error| storage("start a thread", Path::new("airlane-store"), error);
+    let paths = folder.as_ref().map(|folder| folder.paths().clone());
+    let files = paths.clone().map(|paths| (options.disk.clone(), paths));
+    let memory = MemfdPool::default();
+    let (sweeper, sweeping) = Sweeper::start(files, memory.clone()).map_err(failed)?;
+    let (jobs, requests) = channel();
+    let ephemeral: SharedCatalog = Arc::new(Mutex::new(Some(Box::new(MemoryCatalog::default()))));
+    let shared = Arc::new(Shared {
+        clock: options.clock,
+        chance: options.chance,
+        disk: options.disk,
+        writer: options.writer,
+        limits: options.limits,
+        paths,
+        index,
+        ephemeral: EphemeralLane { turn: Mutex::new(()), catalog: ephemeral },
+        committer: origin.is_some().then_some(jobs),
+        origin,
+        memory,
+        sweeper,
+        merges: MergeQueue::new(),
+        health: watch::Sender::new(Health::Open),
+    });
+    let mut threads = Threads { merges: None, committer: None, sweeper: sweeping, folder };
+    threads.committer = start_committer(&shared, requests).map_err(failed)?;
+    if options.merging == Merging::Background {
+        let merging = shared.clone();
+        let thread = thread::Builder::new().name("airlane-merges".into());
+        threads.merges = Some(thread.spawn(move || run_merges(&merging)).map_err(failed)?);
+        // An earlier process may have ended before it had merged all.
+        for content in shared.index.list("") {
+            shared.merges.consider(&shared, &content.table);
+        }
+    }
+    Ok(Handle { shared, threads: Mutex::new(Some(threads)) })
+}
+
+fn start_committer(shared: &Arc<Shared>, requests: Receiver<Job>) -> std::io::Result<Option<JoinHandle<()>>> {
+    let Some(catalog) = shared.origin.as_ref().map(|origin| origin.catalog.clone()) else { return Ok(None) };
+    let shared = shared.clone();
+    let thread = thread::Builder::new().name("airlane-commits".into());
+    thread.spawn(move || run_committer(&shared, &catalog, &requests)).map(Some)
+}
+
+impl Handle {
+    /// Ends the threads, each after those that hand it work, then gives catalog and folder back.
+    fn stop(&self) {
+        let Some(threads) = self.threads.lock().take() else { return };
+        let shared = &self.shared;
+        shared.close();
+        shared.merges.stop();
+        join(threads.merges);
+        if let Some(committer) = &shared.committer {
+            // A committer that is gone has nothing to stop.
+            let _ = committer.send(Job::Stop);
+        }
+        join(threads.committer);
+        shared.sweeper.stop();
+        join(Some(threads.sweeper));
+        if let Some(origin) = &shared.origin {
+            origin.catalog.lock().take();
+        }
+        drop(threads.folder);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if let Some(thread) = thread
+        && thread.join().is_err()
+    {
+        tracing::error!("a thread of the store panicked");
+    }
+}
+
+fn say(folder: Option<&Path>, recovery: &Recovery) {
+    let Some(folder) = folder else { return };
+    let Recovery { tables, segments, orphans_removed, damaged } = recovery;
+    tracing::info!(folder = %folder.display(), tables, segments, orphans_removed, "opened the data folder");
+    for (table, reason) in damaged {
+        tracing::error!(%table, reason, "a table is damaged");
+    }
+}

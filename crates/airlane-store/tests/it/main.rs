@@ -1,0 +1,4 @@
+//! The store as its callers see it, and what it does when things break.
+
+mod basics;
+mod support;
