@@ -86,6 +86,20 @@ impl ReadStream {
         self.range.rows()
     }
 
+    /// Whether the next message lies in a segment that was not read since the start, so that asking for it reads a
+    /// file and may block.
+    pub fn will_open(&self) -> bool {
+        if self.current.is_some() || self.position >= self.range.end {
+            return false;
+        }
+        let mut rows = self.rows_passed;
+        let next = self.snapshot.segments()[self.segments_passed..].iter().find(|segment| {
+            rows += segment.rows();
+            self.position < rows
+        });
+        next.is_some_and(|segment| !segment.is_open())
+    }
+
     /// The next message, or `None` at the end. Opening a segment that was not read since the start reads a file.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use http::HeaderMap;
 ///
 /// # Errors
 /// `option_invalid` for another form.
-pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>> {
+pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>> {
     let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
     match parse(value.as_bytes()) {
         Some(timeout) => Ok(Some(timeout)),
@@ -22,7 +22,7 @@ pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>> {
 }
 
 /// What a request whose time is over is answered.
-pub fn exceeded(timeout: Duration) -> Error {
+pub(crate) fn exceeded(timeout: Duration) -> Error {
     Error::new(codes::DEADLINE_EXCEEDED, format!("the {timeout:?} that the caller gave are over"))
 }
 

@@ -19,7 +19,7 @@ use crate::options::PutOptions;
 ///
 /// # Errors
 /// `descriptor_invalid`, `table_name_invalid`, `option_invalid`, `limit_exceeded`, `not_implemented`.
-pub fn for_put(descriptor: &FlightDescriptor) -> Result<(TableName, PutOptions)> {
+pub(crate) fn for_put(descriptor: &FlightDescriptor) -> Result<(TableName, PutOptions)> {
     let (ticket, options) = parse(descriptor)?;
     if ticket != Ticket::current(ticket.table.clone()) {
         let message = format!("`{ticket}` names a part of a table, and a put is of the whole");
@@ -32,7 +32,7 @@ pub fn for_put(descriptor: &FlightDescriptor) -> Result<(TableName, PutOptions)>
 ///
 /// # Errors
 /// As [`for_put`], and `ticket_invalid`.
-pub fn for_read(descriptor: &FlightDescriptor) -> Result<Ticket> {
+pub(crate) fn for_read(descriptor: &FlightDescriptor) -> Result<Ticket> {
     let (ticket, options) = parse(descriptor)?;
     if options != PutOptions::default() {
         return Err(Error::new(codes::OPTION_INVALID, "`mode` and `durability` are options of a put"));

@@ -18,7 +18,7 @@ use airlane_model::{Error, Result, codes};
 use bytes::{BufMut, BytesMut};
 
 /// The prefix of a gRPC message: a flag for compression and the length.
-pub const PREFIX_BYTES: usize = 5;
+pub(crate) const PREFIX_BYTES: usize = 5;
 
 pub(crate) const TAG_DESCRIPTOR: u64 = 0x0A;
 pub(crate) const TAG_HEADER: u64 = 0x12;
@@ -30,7 +30,7 @@ pub(crate) const TAG_BODY: u64 = 1000 << 3 | 2;
 ///
 /// # Errors
 /// `limit_exceeded` for a message of 4 GiB and more, which gRPC cannot carry.
-pub fn put_flight_data(out: &mut BytesMut, header: &[u8], metadata: &[u8], body_bytes: usize) -> Result<()> {
+pub(crate) fn put_flight_data(out: &mut BytesMut, header: &[u8], metadata: &[u8], body_bytes: usize) -> Result<()> {
     let after_header = match metadata.len() {
         0 => 0,
         len => 1 + varint_bytes(len) + len,
@@ -64,7 +64,7 @@ pub fn put_flight_data(out: &mut BytesMut, header: &[u8], metadata: &[u8], body_
 ///
 /// # Errors
 /// `limit_exceeded`, as [`put_flight_data`].
-pub fn put_put_result(out: &mut BytesMut, metadata: &[u8]) -> Result<()> {
+pub(crate) fn put_put_result(out: &mut BytesMut, metadata: &[u8]) -> Result<()> {
     put_prefix(out, 1 + varint_bytes(metadata.len()) + metadata.len())?;
     put_varint(out, 0x0A);
     put_varint(out, metadata.len() as u64);

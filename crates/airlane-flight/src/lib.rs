@@ -8,10 +8,22 @@
 //!
 //! This is the only crate that knows Flight and tonic on the server side.
 
-pub mod deadline;
-pub mod descriptor;
-pub mod frame;
-pub mod options;
-pub mod parse;
-pub mod rope;
-pub mod status;
+mod answer;
+mod deadline;
+mod descriptor;
+mod frame;
+mod get;
+mod metrics;
+mod options;
+mod parse;
+mod put;
+mod reflection;
+mod request;
+mod rope;
+mod router;
+mod service;
+mod status;
+
+pub use answer::AnswerBody;
+pub use rope::Rope;
+pub use router::{FlightDoor, FlightOptions};

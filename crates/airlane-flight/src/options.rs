@@ -8,7 +8,7 @@ const PREFIX: &str = "airlane-";
 
 /// The options of a put; what is absent takes the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PutOptions {
+pub(crate) struct PutOptions {
     /// Replace or append; replace by default.
     pub mode: Option<PutMode>,
     /// The durability; by default the table's own, or durable for a new table.
@@ -21,7 +21,7 @@ impl PutOptions {
     /// # Errors
     /// `option_invalid` for other headers that begin with `airlane-`, and for unknown or contradicting values;
     /// `not_implemented` for the durability `replicated`.
-    pub fn from_headers(headers: &HeaderMap) -> Result<Self> {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self> {
         let mut options = Self::default();
         for (name, value) in headers {
             let Some(option) = name.as_str().strip_prefix(PREFIX) else { continue };
@@ -51,7 +51,7 @@ impl PutOptions {
     ///
     /// # Errors
     /// `option_invalid` where they contradict each other.
-    pub fn join(self, other: Self) -> Result<Self> {
+    pub(crate) fn join(self, other: Self) -> Result<Self> {
         Ok(Self {
             mode: same("mode", self.mode, other.mode)?,
             durability: same("durability", self.durability, other.durability)?,

@@ -24,7 +24,7 @@ use varint::Varint;
 
 /// What one message of a put may ask for.
 #[derive(Clone, Debug)]
-pub struct ParseLimits {
+pub(crate) struct ParseLimits {
     /// A whole message.
     pub message_bytes_max: ByteSize,
     /// The flatbuffer in `data_header`.
@@ -33,7 +33,7 @@ pub struct ParseLimits {
 
 impl ParseLimits {
     /// The limits for bodies of at most this many bytes.
-    pub fn for_bodies(body_bytes_max: ByteSize) -> Self {
+    pub(crate) fn for_bodies(body_bytes_max: ByteSize) -> Self {
         let header_bytes_max = ByteSize::mib(16);
         // Fields and tags beside body and header: descriptor and metadata, each with a bound of its own.
         let rest = 2 * limits::COMMAND_BYTES_MAX.as_u64() + 1024;
@@ -44,15 +44,24 @@ impl ParseLimits {
 
 /// What a message holds beside its body.
 #[derive(Clone, Debug, Default)]
-pub struct Fields {
+pub(crate) struct Fields {
     /// The encoded `FlightDescriptor`.
     pub descriptor: Option<Bytes>,
     /// The flatbuffer, maybe with zeros after it; empty when the field is absent.
     pub header: Bytes,
+    /// Whether there is `app_metadata`; what it says is the client's own business.
+    pub has_metadata: bool,
+}
+
+impl Fields {
+    /// Whether the message says nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.descriptor.is_none() && self.header.is_empty() && !self.has_metadata
+    }
 }
 
 /// Takes what the parser reads.
-pub trait Sink {
+pub(crate) trait Sink {
     /// A message whose body of `body_bytes` follows. Fields that come after the body are not there yet.
     fn begin(&mut self, fields: &Fields, body_bytes: u64) -> Result<()>;
 
@@ -65,7 +74,7 @@ pub trait Sink {
 
 /// Reads `FlightData` messages with their gRPC prefixes.
 #[derive(Debug)]
-pub struct Parser {
+pub(crate) struct Parser {
     limits: ParseLimits,
     state: State,
     /// The bytes of the message that are still to come.
@@ -105,7 +114,7 @@ enum Body {
 
 impl Parser {
     /// A parser at the beginning of a stream.
-    pub fn new(limits: ParseLimits) -> Self {
+    pub(crate) fn new(limits: ParseLimits) -> Self {
         Self { limits, state: State::START, left: 0, fields: Fields::default(), body: Body::Absent, messages: 0 }
     }
 
@@ -114,7 +123,7 @@ impl Parser {
     /// # Errors
     /// `message_invalid`, `limit_exceeded`, and those of the sink; each names the message. After an error the parser is
     /// of no further use.
-    pub fn feed(&mut self, mut bytes: Bytes, sink: &mut impl Sink) -> Result<()> {
+    pub(crate) fn feed(&mut self, mut bytes: Bytes, sink: &mut impl Sink) -> Result<()> {
         self.feed_all(&mut bytes, sink).map_err(|error| {
             let message = self.place();
             let place = error.place().map_or(message.clone(), |place| format!("{message}, {place}"));
@@ -126,7 +135,7 @@ impl Parser {
     ///
     /// # Errors
     /// `message_invalid` when it ends inside a message.
-    pub fn finish(&self) -> Result<()> {
+    pub(crate) fn finish(&self) -> Result<()> {
         match &self.state {
             State::Prefix { filled: 0, .. } => Ok(()),
             _ => Err(invalid("the stream ends inside a message").at(self.place())),
@@ -286,7 +295,8 @@ impl Parser {
             Field::Descriptor => self.fields.descriptor = Some(value),
             Field::Header => self.fields.header = value,
             Field::Body if !matches!(self.body, Body::Passed) => self.body = Body::Kept(value),
-            Field::Body | Field::Metadata | Field::Unknown => {}
+            Field::Metadata => self.fields.has_metadata = true,
+            Field::Body | Field::Unknown => {}
         }
         self.state = State::TAG;
     }

@@ -13,7 +13,7 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes};
 
 /// Bodies below this are copied into the head of a rope: that costs less than an iovec of their own.
-pub const INLINE_BYTES_MAX: usize = 16 << 10;
+pub(crate) const INLINE_BYTES_MAX: usize = 16 << 10;
 
 /// Two pieces of bytes, read one after the other.
 #[derive(Clone, Debug, Default)]

@@ -19,14 +19,14 @@ use tonic::{Code, Status};
 use crate::frame::{put_varint, varint_bytes};
 
 /// The metadata that carries the name of an error's code.
-pub const CODE_METADATA: &str = "airlane-code";
+pub(crate) const CODE_METADATA: &str = "airlane-code";
 
 /// Clients take 8 KiB of headers by default; texts are cut so that message and details stay well below it when a
 /// message is percent-encoded and details are base64.
 const TEXT_BYTES_MAX: usize = 1024;
 
 /// The status of an error.
-pub fn from_error(error: &Error) -> Status {
+pub(crate) fn from_error(error: &Error) -> Status {
     let code = Code::from_i32(error.kind().grpc_code());
     let mut metadata = MetadataMap::with_capacity(1);
     metadata.insert(CODE_METADATA, MetadataValue::from_static(error.code().name()));
@@ -35,14 +35,14 @@ pub fn from_error(error: &Error) -> Status {
 }
 
 /// The trailers of a stream that ended well.
-pub fn ok_trailers() -> HeaderMap {
+pub(crate) fn ok_trailers() -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(Status::GRPC_STATUS, http::HeaderValue::from_static("0"));
     trailers
 }
 
 /// The trailers of a stream that ended with a status.
-pub fn trailers(status: &Status) -> HeaderMap {
+pub(crate) fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(4);
     if status.add_header(&mut trailers).is_err() {
         // A text that no header can carry: the code alone is better than a stream without an end.

@@ -91,6 +91,11 @@ impl SegmentRef {
         self.0.facts.payload_bytes
     }
 
+    /// Whether it was opened since the start, so that [`open`](Self::open) answers at once.
+    pub fn is_open(&self) -> bool {
+        self.0.opened.get().is_some()
+    }
+
     /// The segment; the first call after a start reads the file and compares its checksum (blocking).
     ///
     /// # Errors

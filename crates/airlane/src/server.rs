@@ -14,19 +14,15 @@ mod route;
 mod status;
 mod unix;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use airlane_exchange::Exchange;
-use airlane_flight::rope::Rope;
+use airlane_flight::{FlightDoor, FlightOptions};
 use airlane_http::HttpState;
 use airlane_model::{Error, Result, codes};
 use airlane_store::{Recovery, Store, StoreOptions};
-use hyper::body::Incoming;
-use hyper::service::Service;
-use hyper::{Request, Response};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -38,6 +34,9 @@ use status::ServerStatus;
 
 /// How often the server looks whether its store has failed.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The endpoints of one FlightInfo: what a client may reasonably read at once.
+const ENDPOINTS_MAX: usize = 8;
 
 /// A running server. Dropping the handle stops it without grace.
 #[derive(Debug)]
@@ -107,23 +106,28 @@ impl Drop for ReadinessHold {
     }
 }
 
-/// Starts a server whose Flight door is made by `flight`.
+/// Starts a server.
 ///
 /// # Errors
 /// `address_in_use`, `folder_locked`, `format_unsupported`, `storage_failed`, `file_failed`.
-async fn run_with<F, B>(options: ServerOptions, flight: impl FnOnce(Exchange) -> Result<F>) -> Result<Handle>
-where
-    F: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    F::Future: Send + 'static,
-    B: http_body::Body<Data = Rope> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+pub async fn run(options: ServerOptions) -> Result<Handle> {
+    let store = StoreOptions::new(options.data_dir.clone());
+    run_over(store, options).await
+}
+
+/// Starts a server over a store with options of its own: another clock or disk, other limits. Its folder counts, not
+/// the one of `options`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Handle> {
     airlane_http::metrics::install();
-    let (store, recovery) = Store::open(StoreOptions::new(options.data_dir.clone()))?;
+    let flight_options = FlightOptions { body_bytes_max: store.limits.body_bytes_max, endpoints_max: ENDPOINTS_MAX };
+    let (store, recovery) = Store::open(store)?;
     let exchange = Exchange::new(store.clone());
     let status = Arc::new(ServerStatus::new(store.clone()));
     let doors = Doors {
-        flight: flight(exchange.clone())?,
+        flight: FlightDoor::new(exchange.clone(), &flight_options)?,
         http: airlane_http::router(HttpState { readiness: status.clone() }),
     };
 

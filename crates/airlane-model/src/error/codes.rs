@@ -64,6 +64,8 @@ pub const ADDRESS_IN_USE: Code = Code::new("address_in_use", ErrorKind::FailedPr
 pub const ROUTE_NOT_FOUND: Code = Code::new("route_not_found", ErrorKind::NotFound);
 /// The time that the caller gave for the request is over. A read ends where it is; a put leaves nothing behind, unless it was being committed.
 pub const DEADLINE_EXCEEDED: Code = Code::new("deadline_exceeded", ErrorKind::DeadlineExceeded);
+/// The caller went away, or cancelled the call. A put that was cancelled leaves nothing behind.
+pub const CALL_CANCELLED: Code = Code::new("call_cancelled", ErrorKind::Cancelled);
 /// A fault in Airlane itself.
 pub const INTERNAL: Code = Code::new("internal", ErrorKind::Internal);
 
@@ -100,5 +102,6 @@ pub const ALL: &[Code] = &[
     ADDRESS_IN_USE,
     ROUTE_NOT_FOUND,
     DEADLINE_EXCEEDED,
+    CALL_CANCELLED,
     INTERNAL,
 ];

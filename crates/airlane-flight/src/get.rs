@@ -1,0 +1,172 @@
+//! The answer to DoGet: the stored messages of a read, framed and sent as they lie in memory.
+//!
+//! ```text
+//! schema │ dictionaries … │ batch {"row_offset":0} │ batch {"row_offset":8192} │ … │ trailers
+//! ```
+//!
+//! Messages are asked for one at a time, when HTTP/2 has room: a stalled reader costs one message that is not copied.
+//! Small ones are joined into one DATA frame, so that a table of ten rows is one frame and one write.
+
+use std::io::Write as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use airlane_exchange::{ReadStream, StreamMessage};
+use airlane_model::{Error, Result, codes};
+use airlane_segment::Message;
+use bytes::{Bytes, BytesMut};
+use http_body::Frame;
+use tokio::task::JoinHandle;
+
+use crate::frame::put_flight_data;
+use crate::metrics::Traffic;
+use crate::rope::{INLINE_BYTES_MAX, Rope};
+use crate::status;
+
+/// Small messages are joined up to about this size.
+const JOINED_BYTES_TARGET: usize = 64 << 10;
+
+/// The room that the first frame of a small table takes beside its schema.
+const FIRST_FRAME_BYTES: usize = 2 << 10;
+
+/// The body of an answer to DoGet.
+#[derive(Debug)]
+pub struct GetBody {
+    state: State,
+    schema: Option<Bytes>,
+    traffic: Traffic,
+}
+
+/// A message that was asked for, with the stream it comes from.
+type Pulled = (Box<ReadStream>, Result<Option<StreamMessage>>);
+
+#[derive(Debug)]
+enum State {
+    Reading(Box<ReadStream>),
+    /// The next segment is read from disk on a thread that may block.
+    Opening(JoinHandle<Pulled>),
+    Ended(Result<()>),
+    Done,
+}
+
+impl GetBody {
+    /// The body that sends a stream.
+    pub fn new(stream: ReadStream, traffic: Traffic) -> Self {
+        let schema = Some(stream.schema().message().clone());
+        Self { state: State::Reading(Box::new(stream)), schema, traffic }
+    }
+
+    /// The next frame: bytes, and at last the trailers.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Rope>>> {
+        let mut out = BytesMut::new();
+        loop {
+            let pulled = match &mut self.state {
+                State::Reading(stream) => {
+                    if stream.will_open() {
+                        if !out.is_empty() {
+                            return Poll::Ready(Some(self.data(out, Bytes::new())));
+                        }
+                        self.open();
+                        continue;
+                    }
+                    stream.next_message()
+                }
+                State::Opening(opening) => {
+                    let (stream, pulled) = match ready!(Pin::new(opening).poll(cx)) {
+                        Ok(opened) => opened,
+                        Err(error) => {
+                            let error = Error::new(codes::INTERNAL, "a segment could not be opened").source(error);
+                            self.state = State::Ended(Err(error));
+                            continue;
+                        }
+                    };
+                    self.state = State::Reading(stream);
+                    pulled
+                }
+                State::Ended(_) if !out.is_empty() => return Poll::Ready(Some(self.data(out, Bytes::new()))),
+                State::Ended(_) => {
+                    let State::Ended(end) = std::mem::replace(&mut self.state, State::Done) else { continue };
+                    let trailers = match end {
+                        Ok(()) => status::ok_trailers(),
+                        Err(error) => status::trailers(&status::from_error(&error)),
+                    };
+                    return Poll::Ready(Some(Frame::trailers(trailers)));
+                }
+                State::Done => return Poll::Ready(None),
+            };
+            match self.put_schema(&mut out).and(pulled).and_then(|message| self.put_message(&mut out, message)) {
+                Ok(Some(body)) => return Poll::Ready(Some(self.data(out, body))),
+                Ok(None) => {}
+                Err(error) => self.state = State::Ended(Err(error)),
+            }
+        }
+    }
+
+    fn open(&mut self) {
+        let State::Reading(mut stream) = std::mem::replace(&mut self.state, State::Done) else { return };
+        self.state = State::Opening(tokio::task::spawn_blocking(move || {
+            let pulled = stream.next_message();
+            (stream, pulled)
+        }));
+    }
+
+    fn put_schema(&mut self, out: &mut BytesMut) -> Result<()> {
+        let Some(schema) = self.schema.take() else { return Ok(()) };
+        out.reserve(schema.len() + FIRST_FRAME_BYTES);
+        put_flight_data(out, &schema, &[], 0)
+    }
+
+    /// Frames a message; answers the body that ends the frame when it is time to send it.
+    fn put_message(&mut self, out: &mut BytesMut, message: Option<StreamMessage>) -> Result<Option<Bytes>> {
+        let Some(message) = message else {
+            self.state = State::Ended(Ok(()));
+            return Ok(None);
+        };
+        let mut metadata = [0; METADATA_BYTES_MAX];
+        let (Message { header, body }, metadata) = match message {
+            StreamMessage::Dictionary(message) => (message, &[][..]),
+            StreamMessage::Batch { message, row_offset, rows } => {
+                self.traffic.add_rows(rows);
+                (message, row_offset_metadata(row_offset, &mut metadata))
+            }
+        };
+        put_flight_data(out, &header, metadata, body.len())?;
+        if body.len() >= INLINE_BYTES_MAX {
+            return Ok(Some(body));
+        }
+        out.extend_from_slice(&body);
+        Ok((out.len() >= JOINED_BYTES_TARGET).then(Bytes::new))
+    }
+
+    fn data(&self, head: BytesMut, body: Bytes) -> Frame<Rope> {
+        self.traffic.add_bytes((head.len() + body.len()) as u64);
+        Frame::data(Rope::new(head.freeze(), body))
+    }
+}
+
+/// The longest: `{"row_offset":18446744073709551615}`.
+pub(crate) const METADATA_BYTES_MAX: usize = 35;
+
+/// The `app_metadata` of a record batch: where its first row stands in the table.
+pub(crate) fn row_offset_metadata(row_offset: u64, buffer: &mut [u8; METADATA_BYTES_MAX]) -> &[u8] {
+    let mut rest = &mut buffer[..];
+    // The buffer is as long as the longest text.
+    let _ = write!(rest, "{{\"row_offset\":{row_offset}}}");
+    let written = METADATA_BYTES_MAX - rest.len();
+    &buffer[..written]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_offsets_are_json_of_any_length() {
+        for row_offset in [0, 7, 1 << 40, u64::MAX] {
+            let mut buffer = [0; METADATA_BYTES_MAX];
+            let text = row_offset_metadata(row_offset, &mut buffer);
+            let json: serde_json::Value = serde_json::from_slice(text).expect("JSON");
+            assert_eq!(json, serde_json::json!({ "row_offset": row_offset }));
+        }
+    }
+}

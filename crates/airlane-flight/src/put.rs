@@ -1,0 +1,157 @@
+//! DoPut: descriptor, then schema, then dictionaries and record batches, and at the end one receipt.
+//!
+//! | state | descriptor | schema | dictionary, batch | only `app_metadata` | anything else |
+//! | --- | --- | --- | --- | --- | --- |
+//! | start | required in this message | may be in the same message | refused | refused | refused |
+//! | described | refused | opens the put | refused | ignored | refused |
+//! | open | refused | refused | taken | ignored | refused |
+//!
+//! The put is committed when the client ends its stream, never when it goes away.
+
+use airlane_exchange::{Exchange, PutSpec, PutStream};
+use airlane_model::{Error, Receipt, Result, TableName, codes};
+use arrow_flight::FlightDescriptor;
+use prost::Message as _;
+
+use crate::descriptor;
+use crate::options::PutOptions;
+use crate::parse::{Fields, Sink};
+
+mod body;
+
+pub(crate) use body::receipt_json;
+pub(crate) use body::{PutBody, Putter};
+
+/// Takes the messages of one put in their order.
+#[derive(Debug)]
+pub(crate) struct PutMachine {
+    exchange: Exchange,
+    headers: PutOptions,
+    state: State,
+    /// The present message goes to the put.
+    is_passed: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Described(PutSpec),
+    Open(PutStream),
+}
+
+impl PutMachine {
+    /// A put whose request headers have these options.
+    pub(crate) fn new(exchange: Exchange, headers: PutOptions) -> Self {
+        Self { exchange, headers, state: State::Start, is_passed: false }
+    }
+
+    /// Whether the schema was accepted.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Rows taken so far.
+    pub(crate) fn rows(&mut self) -> u64 {
+        match &mut self.state {
+            State::Open(put) => put.rows(),
+            State::Start | State::Described(_) => 0,
+        }
+    }
+
+    /// Commits what was taken. To be called when the client has ended its stream.
+    ///
+    /// # Errors
+    /// `message_order_invalid` without a schema, and those of [`PutStream::commit`].
+    pub(crate) async fn commit(self) -> Result<Receipt> {
+        match self.state {
+            State::Open(put) => put.commit().await,
+            State::Start => Err(order("a put has no messages").hint(HINT)),
+            State::Described(spec) => Err(order(format!("a put of `{}` has no schema", spec.table)).hint(HINT)),
+        }
+    }
+
+    fn describe(&self, fields: &Fields) -> Result<PutSpec> {
+        let bytes = fields.descriptor.clone().ok_or_else(|| {
+            Error::new(codes::DESCRIPTOR_INVALID, "the first message of a put has no descriptor").hint(HINT)
+        })?;
+        let descriptor = FlightDescriptor::decode(bytes).map_err(|error| {
+            Error::new(codes::DESCRIPTOR_INVALID, "a descriptor is no FlightDescriptor").source(error).hint(HINT)
+        })?;
+        let (table, options): (TableName, PutOptions) = descriptor::for_put(&descriptor)?;
+        let options = options.join(self.headers)?;
+        Ok(PutSpec { table, mode: options.mode.unwrap_or_default(), durability: options.durability })
+    }
+
+    /// Ends a message that did not go to the put.
+    fn end_own(&mut self, fields: &Fields) -> Result<()> {
+        let state = std::mem::replace(&mut self.state, State::Start);
+        let spec = match state {
+            State::Start => self.describe(fields)?,
+            State::Described(_) | State::Open(_) if fields.descriptor.is_some() => return Err(descriptor_again()),
+            State::Described(_) | State::Open(_) if fields.is_empty() => return Err(order("a message is empty")),
+            State::Described(spec) => spec,
+            State::Open(put) => {
+                self.state = State::Open(put);
+                return Ok(());
+            }
+        };
+        self.state = if fields.header.is_empty() {
+            State::Described(spec)
+        } else {
+            State::Open(self.exchange.put_stream(spec, &fields.header)?)
+        };
+        Ok(())
+    }
+}
+
+impl Sink for PutMachine {
+    fn begin(&mut self, fields: &Fields, body_bytes: u64) -> Result<()> {
+        self.is_passed = false;
+        match &mut self.state {
+            State::Open(put) if !fields.header.is_empty() => {
+                if fields.descriptor.is_some() {
+                    return Err(descriptor_again());
+                }
+                self.is_passed = true;
+                put.begin(&fields.header, body_bytes)
+            }
+            State::Open(_) if body_bytes > 0 => {
+                Err(Error::new(codes::MESSAGE_INVALID, "a message has data_body and no data_header"))
+            }
+            State::Start | State::Described(_) if body_bytes > 0 => {
+                Err(order(format!("a message with a body of {body_bytes} bytes comes before the schema")).hint(HINT))
+            }
+            State::Start | State::Described(_) | State::Open(_) => Ok(()),
+        }
+    }
+
+    fn body(&mut self, chunk: &[u8]) -> Result<()> {
+        match &mut self.state {
+            State::Open(put) if self.is_passed => put.body(chunk),
+            State::Start | State::Described(_) | State::Open(_) => Ok(()),
+        }
+    }
+
+    fn end(&mut self, fields: &Fields) -> Result<()> {
+        match &mut self.state {
+            State::Open(put) if self.is_passed => {
+                // It may stand after the body.
+                if fields.descriptor.is_some() {
+                    return Err(descriptor_again());
+                }
+                put.end()
+            }
+            State::Start | State::Described(_) | State::Open(_) => self.end_own(fields),
+        }
+    }
+}
+
+const HINT: &str = "send the descriptor and the schema first, then batches of that schema";
+
+fn order(message: impl Into<String>) -> Error {
+    Error::new(codes::MESSAGE_ORDER_INVALID, message)
+}
+
+fn descriptor_again() -> Error {
+    order("a descriptor comes again after the first message").hint("begin another put for another table")
+}

@@ -1,0 +1,141 @@
+//! The answer to DoPut, which takes the rest of the put while it is waited for.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use airlane_model::{Error, Receipt, Result, codes};
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame};
+
+use super::PutMachine;
+use crate::frame::put_put_result;
+use crate::metrics::Traffic;
+use crate::parse::Parser;
+use crate::request::{RequestBody, next_data};
+use crate::rope::Rope;
+use crate::status;
+
+/// Feeds the body of a request to a put.
+#[derive(Debug)]
+pub(crate) struct Putter<B> {
+    parser: Parser,
+    machine: PutMachine,
+    body: RequestBody<B>,
+    traffic: Traffic,
+}
+
+impl<B> Putter<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: fmt::Display,
+{
+    /// Over the body of a request.
+    pub(crate) fn new(parser: Parser, machine: PutMachine, body: RequestBody<B>, traffic: Traffic) -> Self {
+        Self { parser, machine, body, traffic }
+    }
+
+    /// Reads up to the schema, so that what is refused then is refused before anything is answered.
+    ///
+    /// # Errors
+    /// Those of the parser and the machine, and `call_cancelled`.
+    pub(crate) async fn open(&mut self) -> Result<()> {
+        while !self.machine.is_open() {
+            if !self.take().await? {
+                return Err(Error::new(codes::MESSAGE_ORDER_INVALID, "a put ends before its schema")
+                    .hint("send the descriptor and the schema first, then batches of that schema"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the rest and commits it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and those of the commit.
+    pub(crate) async fn finish(mut self) -> Result<Receipt> {
+        while self.take().await? {
+            // Data that is there already must not keep other calls from their turn.
+            tokio::task::coop::consume_budget().await;
+        }
+        self.traffic.add_rows(self.machine.rows());
+        self.machine.commit().await
+    }
+
+    /// Takes what arrived next; false at the end.
+    async fn take(&mut self) -> Result<bool> {
+        let Some(data) = next_data(&mut self.body).await? else {
+            self.parser.finish()?;
+            return Ok(false);
+        };
+        self.traffic.add_bytes(data.len() as u64);
+        self.parser.feed(data, &mut self.machine)?;
+        Ok(true)
+    }
+}
+
+/// The body of an answer to DoPut: the receipt, and the trailers.
+pub struct PutBody(State);
+
+enum State {
+    Putting(Pin<Box<dyn Future<Output = Result<Receipt>> + Send>>),
+    Ended(Result<()>),
+    Done,
+}
+
+impl PutBody {
+    /// The answer of a put that runs.
+    pub fn new(receipt: impl Future<Output = Result<Receipt>> + Send + 'static) -> Self {
+        Self(State::Putting(Box::pin(receipt)))
+    }
+
+    /// The next frame: the receipt, and at last the trailers.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Rope>>> {
+        loop {
+            match std::mem::replace(&mut self.0, State::Done) {
+                State::Putting(mut putting) => {
+                    let Poll::Ready(put) = putting.as_mut().poll(cx) else {
+                        self.0 = State::Putting(putting);
+                        return Poll::Pending;
+                    };
+                    // What the put still holds is let go before the client hears of its end.
+                    drop(putting);
+                    match put.and_then(|receipt| put_result(&receipt)) {
+                        Ok(result) => {
+                            self.0 = State::Ended(Ok(()));
+                            return Poll::Ready(Some(Frame::data(result.into())));
+                        }
+                        Err(error) => self.0 = State::Ended(Err(error)),
+                    }
+                }
+                State::Ended(Ok(())) => return Poll::Ready(Some(Frame::trailers(status::ok_trailers()))),
+                State::Ended(Err(error)) => {
+                    let trailers = status::trailers(&status::from_error(&error));
+                    return Poll::Ready(Some(Frame::trailers(trailers)));
+                }
+                State::Done => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+fn put_result(receipt: &Receipt) -> Result<Bytes> {
+    let mut out = BytesMut::new();
+    put_put_result(&mut out, &receipt_json(receipt)?)?;
+    Ok(out.freeze())
+}
+
+/// The receipt as the last `PutResult` carries it.
+///
+/// # Errors
+/// `internal`.
+pub(crate) fn receipt_json(receipt: &Receipt) -> Result<Vec<u8>> {
+    serde_json::to_vec(receipt)
+        .map_err(|error| Error::new(codes::INTERNAL, "a receipt cannot be written as JSON").source(error))
+}
+
+impl fmt::Debug for PutBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutBody").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! The actions: what Flight has no RPC for.
+
+use airlane_exchange::{Description, Exchange};
+use airlane_model::{Error, Result, TableInfo, Ticket, codes, limits};
+use arrow_flight::{Action, ActionType};
+use serde::{Deserialize, Serialize};
+
+const ACTIONS: [(&str, &str); 2] = [
+    (
+        "describe",
+        "Describes a table. Body: its name or ticket, or {\"table\": \"name\"}. \
+         Result: JSON with version, rows, bytes, segments, durability and fields.",
+    ),
+    (
+        "drop",
+        "Drops a table everywhere; running readers finish. Body: its name, or {\"table\": \"name\"}. \
+         Result: JSON with the table as it was.",
+    ),
+];
+
+/// The actions there are.
+pub(super) fn list() -> impl Iterator<Item = ActionType> + Send {
+    ACTIONS
+        .into_iter()
+        .map(|(name, description)| ActionType { r#type: name.to_owned(), description: description.to_owned() })
+}
+
+/// Runs an action; answers the body of its one result.
+pub(super) async fn run(exchange: &Exchange, action: &Action) -> Result<Vec<u8>> {
+    match action.r#type.as_str() {
+        "describe" => json(&Described::new(&exchange.describe(&target(action)?)?)),
+        "drop" => {
+            let ticket = target(action)?;
+            if ticket != Ticket::current(ticket.table.clone()) {
+                let message = format!("`{ticket}` names a part of a table, and a drop is of the whole");
+                return Err(Error::new(codes::OPTION_INVALID, message).hint(format!("drop `{}`", ticket.table)));
+            }
+            json(&exchange.drop_table(&ticket.table).await?)
+        }
+        unknown => {
+            let names: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
+            Err(Error::new(codes::ACTION_UNKNOWN, format!("there is no action `{}`", unknown.escape_debug()))
+                .hint(format!("valid actions: {}", names.join(", "))))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    table: String,
+}
+
+/// The table that the body of an action names, as text or as JSON.
+fn target(action: &Action) -> Result<Ticket> {
+    let place = || format!("body of action `{}`", action.r#type);
+    let max = limits::COMMAND_BYTES_MAX;
+    if action.body.len() > max.as_usize() {
+        let message = format!("a body has {} bytes, the most is {} ({max})", action.body.len(), max.as_u64());
+        return Err(Error::new(codes::LIMIT_EXCEEDED, message).at(place()));
+    }
+    if !action.body.trim_ascii_start().starts_with(b"{") {
+        return Ticket::parse_bytes(&action.body).map_err(|error| error.at(place()));
+    }
+    let target: Target = serde_json::from_slice(&action.body).map_err(|error| {
+        Error::new(codes::OPTION_INVALID, format!("a body is not what the action takes: {error}"))
+            .at(place())
+            .hint("send the table's name, or {\"table\": \"name\"}")
+    })?;
+    target.table.parse().map_err(|error: Error| error.at(place()))
+}
+
+#[derive(Serialize)]
+struct Described<'a> {
+    #[serde(flatten)]
+    info: &'a TableInfo,
+    fields: Vec<Field<'a>>,
+}
+
+#[derive(Serialize)]
+struct Field<'a> {
+    name: &'a str,
+    r#type: String,
+    nullable: bool,
+}
+
+impl<'a> Described<'a> {
+    fn new(description: &'a Description) -> Self {
+        let fields = description.schema.arrow().fields().iter().map(|field| Field {
+            name: field.name(),
+            r#type: field.data_type().to_string(),
+            nullable: field.is_nullable(),
+        });
+        Self { info: &description.info, fields: fields.collect() }
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|error| Error::new(codes::INTERNAL, "a result cannot be written as JSON").source(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str) -> Action {
+        Action { r#type: "drop".into(), body: text.as_bytes().to_vec().into() }
+    }
+
+    #[test]
+    fn a_body_names_a_table_as_text_or_as_json() {
+        for text in ["eu/prices", "{\"table\":\"eu/prices\"}", "  {\"table\": \"eu/prices\"} "] {
+            assert_eq!(target(&body(text)).expect(text).to_string(), "eu/prices");
+        }
+        for (text, code) in [
+            ("", codes::TABLE_NAME_INVALID),
+            ("../x", codes::TABLE_NAME_INVALID),
+            ("{}", codes::OPTION_INVALID),
+            ("{\"table\":7}", codes::OPTION_INVALID),
+            ("{\"table\":\"a\",\"force\":true}", codes::OPTION_INVALID),
+            ("{\"table\":\"../x\"}", codes::TABLE_NAME_INVALID),
+        ] {
+            let error = target(&body(text)).expect_err(text);
+            assert_eq!((error.code(), error.place()), (code, Some("body of action `drop`")), "{text}");
+        }
+        let long = "x".repeat(limits::COMMAND_BYTES_MAX.as_usize() + 1);
+        assert_eq!(target(&body(&long)).expect_err("long").code(), codes::LIMIT_EXCEEDED);
+    }
+}

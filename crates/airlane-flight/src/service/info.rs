@@ -1,0 +1,111 @@
+//! FlightInfo: what a table is and the tickets that read it.
+
+use airlane_exchange::{Exchange, FlightPlan};
+use airlane_model::{Error, ErrorKind, Result, TableInfo, Ticket, codes};
+use airlane_segment::TableSchema;
+use arrow_flight::{Criteria, FlightDescriptor, FlightEndpoint, FlightInfo};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::{Stream, stream};
+use tonic::Status;
+
+use crate::descriptor;
+use crate::status::from_error;
+
+/// The info of what a descriptor names.
+pub(super) async fn of_descriptor(
+    exchange: &Exchange,
+    descriptor: FlightDescriptor,
+    endpoints_max: usize,
+) -> Result<FlightInfo> {
+    let ticket = descriptor::for_read(&descriptor)?;
+    let plan = plan(exchange.clone(), ticket, endpoints_max).await?;
+    flight_info(plan, descriptor)
+}
+
+/// Planning a part of a table looks into its segments, which may lie on disk.
+async fn plan(exchange: Exchange, ticket: Ticket, endpoints_max: usize) -> Result<FlightPlan> {
+    if ticket.rows.is_none() {
+        return exchange.flights(&ticket, endpoints_max);
+    }
+    let planned = tokio::task::spawn_blocking(move || exchange.flights(&ticket, endpoints_max));
+    planned.await.map_err(|error| Error::new(codes::INTERNAL, "a read could not be planned").source(error))?
+}
+
+/// The prefix of names in a criteria.
+pub(super) fn prefix(criteria: &Criteria) -> Result<String> {
+    String::from_utf8(criteria.expression.to_vec()).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::new(codes::OPTION_INVALID, format!("the expression of a criteria is not UTF-8 at byte {at}"))
+            .hint("give the beginning of the names to list, such as `eu/`")
+    })
+}
+
+/// The infos of the tables whose names begin with a prefix, in their order, each made when it is asked for.
+pub(super) fn list(
+    exchange: Exchange,
+    prefix: &str,
+    endpoints_max: usize,
+) -> impl Stream<Item = Result<FlightInfo, Status>> + Send + use<> {
+    let tables = exchange.list(prefix);
+    stream::iter(tables.into_iter().filter_map(move |table| match listed(&exchange, &table, endpoints_max) {
+        Ok(info) => Some(Ok(info)),
+        // Dropped since the list was made.
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => Some(Err(from_error(&error))),
+    }))
+}
+
+fn listed(exchange: &Exchange, table: &TableInfo, endpoints_max: usize) -> Result<FlightInfo> {
+    let plan = exchange.flights(&Ticket::current(table.table.clone()), endpoints_max)?;
+    let path = table.table.as_str().split('/').map(str::to_owned).collect();
+    flight_info(plan, FlightDescriptor::new_path(path))
+}
+
+fn flight_info(plan: FlightPlan, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+    let endpoint = plan.endpoints.iter().map(|endpoint| FlightEndpoint {
+        ticket: Some(arrow_flight::Ticket { ticket: endpoint.ticket.to_string().into() }),
+        // No location: the ticket is for this server. Clients dial whatever stands here.
+        location: Vec::new(),
+        expiration_time: None,
+        app_metadata: Bytes::new(),
+    });
+    let app_metadata = serde_json::to_vec(&plan.info)
+        .map_err(|error| Error::new(codes::INTERNAL, "a table cannot be written as JSON").source(error))?;
+    Ok(FlightInfo {
+        schema: encapsulated(&plan.schema),
+        flight_descriptor: Some(descriptor),
+        endpoint: endpoint.collect(),
+        total_records: i64::try_from(plan.rows).unwrap_or(i64::MAX),
+        total_bytes: i64::try_from(plan.bytes).unwrap_or(i64::MAX),
+        ordered: true,
+        app_metadata: app_metadata.into(),
+    })
+}
+
+/// The schema as an encapsulated IPC message: continuation, length, flatbuffer (Arrow columnar format, "Encapsulated
+/// message format").
+pub(super) fn encapsulated(schema: &TableSchema) -> Bytes {
+    let message = schema.message();
+    let mut out = BytesMut::with_capacity(8 + message.len());
+    out.put_u32_le(0xFFFF_FFFF);
+    // A schema is bounded by what a put may bring: far below 2 GiB.
+    out.put_u32_le(message.len() as u32);
+    out.put_slice(message);
+    out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_flight::IpcMessage;
+    use arrow_schema::{DataType, Field, Schema};
+
+    use super::*;
+
+    #[test]
+    fn a_stock_client_reads_the_encapsulated_schema() {
+        let arrow = Schema::new(vec![Field::new("price", DataType::Float64, false)]);
+        let schema = TableSchema::from_arrow(&arrow).expect("allowed");
+        let read = Schema::try_from(IpcMessage(encapsulated(&schema))).expect("a schema");
+        assert_eq!(read, arrow);
+    }
+}
