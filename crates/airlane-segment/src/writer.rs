@@ -140,7 +140,23 @@ impl TableWriter {
     }
 
     fn place(&mut self, part: &slices::Part) -> Result<()> {
-        let columns = part.batch.columns();
+        let is_small = part.body_bytes < self.options.batch_bytes_min.as_u64();
+        // What waits is written first: it may end the segment, and with it the unions that this part is rewritten to.
+        if !is_small || !self.gather.takes(part) {
+            self.write_gathered()?;
+        }
+        let columns = self.rewrite(part.batch.columns())?;
+        if !is_small {
+            return self.write(part.batch.num_rows(), &columns);
+        }
+        self.gather.push(part, columns)?;
+        if self.gather.body_bytes() >= self.options.batch_bytes_target.as_u64() {
+            self.write_gathered()?;
+        }
+        Ok(())
+    }
+
+    fn rewrite(&mut self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
         let rewritten = match self.unifier.rewrite(columns) {
             Err(Refusal::Full) => {
                 self.end_segment()?;
@@ -148,22 +164,10 @@ impl TableWriter {
             }
             answer => answer,
         };
-        let columns = rewritten.map_err(|refusal| match refusal {
+        rewritten.map_err(|refusal| match refusal {
             Refusal::Full => Error::new(codes::INTERNAL, "a batch does not fit into an empty segment"),
             Refusal::Failed(error) => fault(error),
-        })?;
-        if part.body_bytes >= self.options.batch_bytes_min.as_u64() {
-            self.write_gathered()?;
-            return self.write(part.batch.num_rows(), &columns);
-        }
-        if !self.gather.takes(part, &columns) {
-            self.write_gathered()?;
-        }
-        self.gather.push(part, columns)?;
-        if self.gather.body_bytes() >= self.options.batch_bytes_target.as_u64() {
-            self.write_gathered()?;
-        }
-        Ok(())
+        })
     }
 
     fn write_gathered(&mut self) -> Result<()> {

@@ -85,19 +85,20 @@ impl Runs {
     }
 }
 
-/// Copies parts of an array. `None` where the copy could be larger than the parts: arrow copies a shared child of a
-/// dense union once for each row that refers to it.
+/// Copies parts of an array; `None` for types that arrow does not copy part by part.
 fn take_runs(array: &ArrayRef, runs: &[Run]) -> Option<ArrayRef> {
-    if has_dense_union(array.data_type()) || u32::try_from(array.len()).is_err() {
+    if !can_be_taken(array.data_type()) || u32::try_from(array.len()).is_err() {
         return None;
     }
     let indices: UInt32Array = runs.iter().flat_map(|run| run.source.clone()).map(|index| index as u32).collect();
     take(array, &indices, None).ok()
 }
 
-fn has_dense_union(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Union(_, UnionMode::Dense))
-        || children(data_type).into_iter().any(|child| has_dense_union(child.data_type()))
+/// `take` writes a shared child of a dense union once for each row that refers to it, and forgets how many lists of
+/// size 0 there are.
+fn can_be_taken(data_type: &DataType) -> bool {
+    !matches!(data_type, DataType::Union(_, UnionMode::Dense) | DataType::FixedSizeList(_, 0))
+        && children(data_type).into_iter().all(|child| can_be_taken(child.data_type()))
 }
 
 /// The views and the data buffers of an array, without what no row refers to.

@@ -1,8 +1,10 @@
 //! Small batches wait here until they make one message.
 
+use std::sync::Arc;
+
 use airlane_model::Result;
 use arrow_array::ArrayRef;
-use arrow_schema::{DataType, Schema, UnionMode};
+use arrow_schema::{DataType, Schema, SchemaRef, UnionMode};
 use arrow_select::concat::concat;
 
 use super::fault;
@@ -12,6 +14,8 @@ use super::slices::Part;
 #[derive(Debug)]
 pub(super) struct Gather {
     waiting: Vec<Vec<ArrayRef>>,
+    /// As the waiting batches came.
+    schema: Option<SchemaRef>,
     rows: usize,
     body_bytes: u64,
     elements: usize,
@@ -32,7 +36,15 @@ impl Gather {
         let fields = schema.flattened_fields();
         let any = |is: fn(&DataType) -> bool| fields.iter().any(|field| is(field.data_type()));
         let elements_max = if any(has_short_runs) { i16::MAX as usize } else { ELEMENTS_MAX };
-        Self { waiting: Vec::new(), rows: 0, body_bytes: 0, elements: 0, elements_max, is_open: !any(is_shared) }
+        Self {
+            waiting: Vec::new(),
+            schema: None,
+            rows: 0,
+            body_bytes: 0,
+            elements: 0,
+            elements_max,
+            is_open: !any(is_shared),
+        }
     }
 
     pub(super) fn body_bytes(&self) -> u64 {
@@ -40,13 +52,11 @@ impl Gather {
     }
 
     /// Whether a part can be joined to those that wait.
-    pub(super) fn takes(&self, part: &Part, columns: &[ArrayRef]) -> bool {
-        let Some(first) = self.waiting.first() else { return true };
-        if !self.is_open {
-            return false;
-        }
-        let alike = first.iter().zip(columns).all(|(first, column)| first.data_type() == column.data_type());
-        alike && self.elements.saturating_add(part.elements_max) <= self.elements_max
+    pub(super) fn takes(&self, part: &Part) -> bool {
+        let Some(schema) = &self.schema else { return true };
+        self.is_open
+            && is_alike(schema, part.batch.schema_ref())
+            && self.elements.saturating_add(part.elements_max) <= self.elements_max
     }
 
     pub(super) fn push(&mut self, part: &Part, columns: Vec<ArrayRef>) -> Result<()> {
@@ -55,6 +65,7 @@ impl Gather {
             self.waiting = vec![joined];
         }
         self.waiting.push(columns);
+        self.schema = Some(part.batch.schema());
         self.rows += part.batch.num_rows();
         self.body_bytes += part.body_bytes;
         self.elements += part.elements_max;
@@ -65,7 +76,7 @@ impl Gather {
     pub(super) fn take(&mut self) -> Result<Option<(usize, Vec<ArrayRef>)>> {
         let waiting = std::mem::take(&mut self.waiting);
         let rows = std::mem::take(&mut self.rows);
-        (self.body_bytes, self.elements) = (0, 0);
+        (self.body_bytes, self.elements, self.schema) = (0, 0, None);
         if waiting.is_empty() {
             return Ok(None);
         }
@@ -83,6 +94,12 @@ fn join(batches: &[Vec<ArrayRef>]) -> Result<Vec<ArrayRef>> {
         concat(&arrays).map_err(fault)
     };
     (0..columns).map(join).collect()
+}
+
+/// Whether the arrays can be joined; the names inside lists and maps may differ between writers.
+fn is_alike(left: &SchemaRef, right: &SchemaRef) -> bool {
+    let types = |schema: &SchemaRef| schema.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
+    Arc::ptr_eq(left, right) || types(left) == types(right)
 }
 
 fn has_short_runs(data_type: &DataType) -> bool {

@@ -61,3 +61,17 @@ fn gathers_slices_and_unifies() {
     assert_eq!(segments[0].home_kind(), HomeKind::Memfd);
     assert_eq!(segments.iter().map(Segment::rows).sum::<u64>(), 5_914);
 }
+
+#[test]
+fn what_waits_ends_its_segment_before_the_next_part_is_rewritten() {
+    // The small batch waits, the large one has it written, which fills the segment. The large one's indices belong to
+    // the dictionary of the next segment.
+    let batches = [sample(90, 1), sample(90, 2), sample(400, 3)];
+    let tight = WriterOptions { segment_bytes_target: ByteSize::kib(2), ..options() };
+    let mut read = Vec::new();
+    for segment in write(&batches, tight) {
+        read.extend((0..segment.batch_count()).map(|index| segment.batch(index).unwrap()));
+    }
+    let schema = batches[0].schema();
+    assert_eq!(concat_batches(&schema, &read).unwrap(), concat_batches(&schema, &batches).unwrap());
+}
