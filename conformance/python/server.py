@@ -30,7 +30,7 @@ class Server:
     def start(self):
         port_file = self.data_dir.parent / f"{self.data_dir.name}.port"
         port_file.unlink(missing_ok=True)
-        command = [os.environ["AIRLANE_BIN"], "serve", "--host", "127.0.0.1", "--port", "0"]
+        command = [os.environ["AIRLANE_BIN"], "serve", "--port", "0"]
         command += ["--port-file", str(port_file), "--data-dir", str(self.data_dir), *self.arguments]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -30,6 +30,10 @@ struct Generated {
 }
 
 pub(crate) fn run(workspace: &Workspace, mode: Mode) -> Result<bool> {
+    // The reference of the command line is printed by the program itself.
+    if !workspace.cargo().args(["build", "--quiet", "--package", "airlane"]).status()?.success() {
+        return Ok(false);
+    }
     if mode == Mode::Check {
         let stale = stale(workspace)?;
         stale.iter().for_each(|problem| eprintln!("error: {problem}"));
@@ -65,7 +69,18 @@ fn generated(workspace: &Workspace) -> Result<Vec<Generated>> {
     Ok(vec![
         Generated { path: "crates/airlane-model/src/error/codes.rs", text: rustfmt(workspace, &errors.rust())? },
         Generated { path: "docs/reference/errors.md", text: errors.page(&errors::Kinds::of_model(workspace)?)? },
+        Generated { path: "docs/reference/command-line.md", text: reference(workspace, "cli")? },
+        Generated { path: "docs/reference/settings.md", text: reference(workspace, "settings")? },
     ])
+}
+
+/// A page that the program prints about itself.
+fn reference(workspace: &Workspace, page: &str) -> Result<String> {
+    let output = Command::new(workspace.binary("airlane")).args(["reference", page]).output()?;
+    if !output.status.success() {
+        return Err(format!("`airlane reference {page}` ended with {}", output.status).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Formats Rust with the settings of the project.
