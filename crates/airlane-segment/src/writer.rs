@@ -73,6 +73,16 @@ pub struct TableWriter {
     gather: Gather,
     builder: Option<SegmentBuilder>,
     sealed: Vec<Segment>,
+    /// Counts the segments, so that no rows get into another than they were rewritten for.
+    segment: u64,
+    gathered_segment: u64,
+}
+
+/// Rows whose dictionaries were rewritten for a segment.
+struct Rows {
+    len: usize,
+    columns: Vec<ArrayRef>,
+    segment: u64,
 }
 
 impl std::fmt::Debug for TableWriter {
@@ -90,6 +100,8 @@ impl TableWriter {
             accepted: None,
             builder: None,
             sealed: Vec::new(),
+            segment: 0,
+            gathered_segment: 0,
             schema,
             options,
             homes,
@@ -147,9 +159,10 @@ impl TableWriter {
         }
         let columns = self.rewrite(part.batch.columns())?;
         if !is_small {
-            return self.write(part.batch.num_rows(), &columns);
+            return self.write(&Rows { len: part.batch.num_rows(), columns, segment: self.segment });
         }
         self.gather.push(part, columns)?;
+        self.gathered_segment = self.segment;
         if self.gather.body_bytes() >= self.options.batch_bytes_target.as_u64() {
             self.write_gathered()?;
         }
@@ -172,13 +185,17 @@ impl TableWriter {
 
     fn write_gathered(&mut self) -> Result<()> {
         match self.gather.take()? {
-            Some((rows, columns)) => self.write(rows, &columns),
+            Some((len, columns)) => self.write(&Rows { len, columns, segment: self.gathered_segment }),
             None => Ok(()),
         }
     }
 
-    fn write(&mut self, rows: usize, columns: &[ArrayRef]) -> Result<()> {
-        let encoded = Encoded::columns(rows, columns);
+    fn write(&mut self, rows: &Rows) -> Result<()> {
+        // Indices into the dictionaries of another segment would be read outside of their values.
+        if rows.segment != self.segment {
+            return Err(Error::new(codes::INTERNAL, "rows were rewritten to the dictionaries of another segment"));
+        }
+        let encoded = Encoded::columns(rows.len, &rows.columns);
         let builder = match &mut self.builder {
             Some(builder) => builder,
             none => none.insert(SegmentBuilder::new(&self.schema, self.options.segment_small_bytes_max)?),
@@ -195,14 +212,14 @@ impl TableWriter {
     fn end_segment(&mut self) -> Result<()> {
         self.write_gathered()?;
         // Writing what was gathered may have ended the segment.
-        let Some(builder) = self.builder.take() else {
-            self.unifier.reset(0);
-            return Ok(());
-        };
-        let segment_bytes = builder.batch_bytes();
-        let dictionaries = self.unifier.values().map_err(fault)?;
-        self.sealed.push(builder.seal(self.homes.as_mut(), &dictionaries)?);
+        let mut segment_bytes = 0;
+        if let Some(builder) = self.builder.take() {
+            segment_bytes = builder.batch_bytes();
+            let dictionaries = self.unifier.values().map_err(fault)?;
+            self.sealed.push(builder.seal(self.homes.as_mut(), &dictionaries)?);
+        }
         self.unifier.reset(segment_bytes);
+        self.segment += 1;
         Ok(())
     }
 }

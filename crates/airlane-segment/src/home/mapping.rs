@@ -29,9 +29,10 @@ impl Mapping {
         // SAFETY: the bytes do not change while anybody can see them. The descriptor of a memfd stays in this process
         // until it is sealed, and the only code that writes to it (`memfd::MemfdTarget`) owns its block: a finished
         // segment's block goes to the pool, and so to the next target, when the last reference to its bytes is gone.
-        // Bytes beyond the end of the file are never looked at (`Memfd` cuts the mapping). A file belongs to the server: it was created exclusively in a folder
-        // of mode 0700, is never opened for writing again and never truncated, only unlinked. Should the file's
-        // device fail, the access raises SIGBUS, which ends the process (`sigbus`) and is not undefined.
+        // Bytes beyond the end of the file are never looked at (`Memfd` cuts the mapping). A file belongs to the
+        // server: it was created exclusively in a folder of mode 0700, is never opened for writing again and never
+        // truncated, only unlinked. Should the file's device fail, the access raises SIGBUS, which ends the process
+        // (`sigbus`) and is not undefined.
         let map = unsafe { MmapOptions::new().len(len).map_copy_read_only(fd.as_raw_fd()) }?;
         Ok(Self { _registration: None, map })
     }
@@ -43,9 +44,7 @@ impl Mapping {
         mapping._registration = Some(sigbus::Registration::new(start..start + mapping.map.len(), label));
         Ok(mapping)
     }
-}
 
-impl Mapping {
     pub(super) fn len(&self) -> usize {
         self.map.len()
     }

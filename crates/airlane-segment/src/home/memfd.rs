@@ -15,7 +15,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use airlane_model::{ByteSize, Error, Result, codes};
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -161,7 +161,7 @@ impl Target for MemfdTarget {
         }
         let len = usize::try_from(len).map_err(|_| Error::new(codes::INTERNAL, "a segment is larger than memory"))?;
         let pool = std::mem::take(&mut self.pool);
-        Ok(Home::memfd_shared(Arc::new(Memfd { block: Some(block), pool, len, lent: OnceLock::new() })))
+        Ok(Home::memfd_shared(Arc::new(Memfd { block: Some(block), pool, len, lending: Mutex::new(Lending::Kept) })))
     }
 }
 
@@ -180,21 +180,38 @@ pub(super) struct Memfd {
     block: Option<Block>,
     pool: Weak<Shared>,
     len: usize,
-    lent: OnceLock<()>,
+    lending: Mutex<Lending>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lending {
+    /// The descriptor has not left this process: the memory can be written again.
+    Kept,
+    /// Others may have it, and nobody can write it.
+    Sealed,
+    /// Sealing failed half-way.
+    Failed,
 }
 
 impl Memfd {
     /// The descriptor, sealed: it holds exactly the segment and nobody can change it any more.
     ///
     /// # Errors
-    /// What `ftruncate` and `fcntl` answer.
+    /// What `ftruncate` and `fcntl` answer; after such an error the descriptor is never lent.
     pub(super) fn lend(&self) -> io::Result<BorrowedFd<'_>> {
         let Some(block) = &self.block else { return Err(io::ErrorKind::InvalidInput.into()) };
-        // From here on the memory is not used again, also when sealing fails half-way.
-        if self.lent.set(()).is_ok() {
-            rustix::fs::ftruncate(&block.fd, self.len as u64)?;
-            let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
-            rustix::fs::fcntl_add_seals(&block.fd, seals)?;
+        // Under the lock, so that nobody gets the descriptor while another thread is still sealing it.
+        let mut lending = self.lending.lock().unwrap_or_else(PoisonError::into_inner);
+        match *lending {
+            Lending::Sealed => {}
+            Lending::Failed => return Err(io::Error::other("the memfd could not be sealed before")),
+            Lending::Kept => {
+                *lending = Lending::Failed;
+                rustix::fs::ftruncate(&block.fd, self.len as u64)?;
+                let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+                rustix::fs::fcntl_add_seals(&block.fd, seals)?;
+                *lending = Lending::Sealed;
+            }
         }
         Ok(block.fd.as_fd())
     }
@@ -209,8 +226,8 @@ impl AsRef<[u8]> for Memfd {
 
 impl Drop for Memfd {
     fn drop(&mut self) {
-        let lent = self.lent.get().is_some();
-        if let (Some(block), Some(pool), false) = (self.block.take(), self.pool.upgrade(), lent) {
+        let kept = *self.lending.get_mut().unwrap_or_else(PoisonError::into_inner) == Lending::Kept;
+        if let (Some(block), Some(pool), true) = (self.block.take(), self.pool.upgrade(), kept) {
             pool.give_back(block);
         }
     }

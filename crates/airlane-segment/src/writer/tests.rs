@@ -66,8 +66,8 @@ fn gathers_slices_and_unifies() {
 fn what_waits_ends_its_segment_before_the_next_part_is_rewritten() {
     // The small batch waits, the large one has it written, which fills the segment. The large one's indices belong to
     // the dictionary of the next segment.
-    let batches = [sample(90, 1), sample(90, 2), sample(400, 3)];
-    let tight = WriterOptions { segment_bytes_target: ByteSize::kib(2), ..options() };
+    let batches = [sample(20, 1), sample(400, 2)];
+    let tight = WriterOptions { segment_bytes_target: ByteSize::bytes(64), ..options() };
     let mut read = Vec::new();
     for segment in write(&batches, tight) {
         read.extend((0..segment.batch_count()).map(|index| segment.batch(index).unwrap()));

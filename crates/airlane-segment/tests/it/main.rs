@@ -4,6 +4,7 @@ mod corpus;
 mod drive;
 mod forge;
 mod intake;
+mod layout;
 mod memory;
 mod messages;
 mod schemas;
