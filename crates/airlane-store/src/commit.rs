@@ -144,7 +144,7 @@ fn take(shared: &Shared, plan: &mut Plan<'_>, job: Job) -> Option<Answer> {
             let kept = Kept::new(&request.segments, staging);
             match plan.put(*request) {
                 Ok(receipt) => return Some(Answer::Put(receipt, kept, reply)),
-                Err(error) => send(reply, Err(error)),
+                Err(error) => give_up(kept, reply, Err(error)),
             }
         }
         Job::Drop(table, id, reply) => {
@@ -158,7 +158,7 @@ fn take(shared: &Shared, plan: &mut Plan<'_>, job: Job) -> Option<Answer> {
             let kept = Kept::new(&request.new, staging);
             match plan.merge(*request) {
                 Ok(true) => return Some(Answer::Merge(true, kept, reply)),
-                outcome => send(reply, outcome),
+                outcome => give_up(kept, reply, outcome),
             }
         }
         Job::Stop => {}
@@ -170,16 +170,17 @@ fn finish(shared: &Shared, catalog: &SharedCatalog, plan: Plan<'_>, answers: Vec
     let purge = plan.drops_bodies();
     let sweep = plan.publish();
     failpoint!("p9.after");
+    if !answers.iter().any(|answer| matches!(answer, Answer::Drop(..))) {
+        shared.sweeper.sweep(sweep, None);
+        answers.into_iter().for_each(|answer| succeed(shared, answer));
+        return;
+    }
     let mut dropped = Vec::new();
     for answer in answers {
         match answer {
             Answer::Drop(info, reply) => dropped.push((info, reply)),
             answer => succeed(shared, answer),
         }
-    }
-    if dropped.is_empty() {
-        shared.sweeper.sweep(sweep, None);
-        return;
     }
     let purged = if purge { catalog.lock().as_mut().map_or(Ok(()), |catalog| catalog.purge()) } else { Ok(()) };
     failpoint!("drop.purged");
@@ -210,20 +211,26 @@ fn succeed(shared: &Shared, answer: Answer) {
 
 fn fail(answer: Answer, error: &Error) {
     match answer {
-        Answer::Put(_, _, reply) => send(reply, Err(copy(error))),
+        Answer::Put(_, kept, reply) => give_up(kept, reply, Err(copy(error))),
         Answer::Drop(_, reply) => send(reply, Err(copy(error))),
-        Answer::Merge(_, _, reply) => send(reply, Err(copy(error))),
+        Answer::Merge(_, kept, reply) => give_up(kept, reply, Err(copy(error))),
     }
 }
 
 /// Answers a request that is not planned.
 pub(crate) fn refuse(job: Job, error: Error) {
     match job {
-        Job::Put(_, _, reply) => send(reply, Err(error)),
+        Job::Put(_, staging, reply) => give_up(staging, reply, Err(error)),
         Job::Drop(_, _, reply) => send(reply, Err(error)),
-        Job::Merge(_, _, reply) => send(reply, Err(error)),
+        Job::Merge(_, staging, reply) => give_up(staging, reply, Err(error)),
         Job::Stop => {}
     }
+}
+
+/// Has the files of a request removed, then answers: who is answered finds nothing left.
+fn give_up<T>(files: impl Sized, reply: Reply<T>, answer: Result<T>) {
+    drop(files);
+    send(reply, answer);
 }
 
 /// Answers somebody who may have gone away meanwhile.
@@ -239,6 +246,7 @@ fn commit_unknown(error: &Error) -> Error {
 
 fn not_erased(error: &Error) -> Error {
     let message = format!("the table is dropped, but its bytes could not be removed yet: {}", error.message());
-    copy(&Error::new(error.code(), message).at(error.place().unwrap_or("the data folder")))
+    Error::new(error.code(), message)
+        .at(error.place().unwrap_or("the data folder"))
         .hint("they go with the next drop or put, or at the next start")
 }

@@ -68,6 +68,8 @@ impl DataFolder {
     /// Makes or opens the folder and takes its lock.
     pub(crate) fn open(root: &Path, disk: &dyn Disk) -> Result<Self> {
         disk.create_dir(root).map_err(|error| storage("make the data folder", root, error))?;
+        // Before anything is written into what may be somebody else's folder.
+        refuse_foreign(root, disk)?;
         let lock = lock(root)?;
         failpoint!("start.locked");
         let paths = Paths { root: root.to_owned() };
@@ -118,19 +120,24 @@ fn locked(root: &Path, file: &mut File) -> Error {
         .hint("stop it, or give this one a folder of its own with `--data-dir`")
 }
 
+fn refuse_foreign(root: &Path, disk: &dyn Disk) -> Result<()> {
+    let names = disk.list(root).map_err(|error| storage("list the data folder", root, error))?;
+    if names.iter().any(|name| name.as_os_str() == "FORMAT") {
+        return Ok(());
+    }
+    match names.iter().find(|name| !MAY_BE_THERE.iter().any(|known| name.as_os_str() == *known)) {
+        None => Ok(()),
+        Some(name) => Err(no_data_folder(root, &name.to_string_lossy())),
+    }
+}
+
 fn check_format(paths: &Paths, disk: &dyn Disk) -> Result<()> {
-    let root = &paths.root;
-    let path = root.join("FORMAT");
+    let path = paths.root.join("FORMAT");
     match fs::read(&path) {
         Ok(text) if text == FORMAT.as_bytes() => Ok(()),
-        Ok(text) => Err(unknown_format(root, &String::from_utf8_lossy(&text))),
+        Ok(text) => Err(unknown_format(&paths.root, &String::from_utf8_lossy(&text))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let names = disk.list(root).map_err(|error| storage("list the data folder", root, error))?;
-            let foreign = names.iter().find(|name| !MAY_BE_THERE.iter().any(|known| name.as_os_str() == *known));
-            match foreign {
-                None => write_format(root, &path, disk).map_err(|error| storage("write the format", &path, error)),
-                Some(name) => Err(no_data_folder(root, &name.to_string_lossy())),
-            }
+            write_format(&paths.root, &path, disk).map_err(|error| storage("write the format", &path, error))
         }
         Err(error) => Err(storage("read the format", &path, error)),
     }

@@ -114,8 +114,10 @@ impl Worker {
                 }
                 Job::Remove(files) => {
                     self.retry();
-                    // A failure is kept for the next round and logged there.
-                    let _ = files.into_iter().try_for_each(|file| self.unlink(file));
+                    for file in files {
+                        // A failure is logged, and the file kept for the next round.
+                        let _ = self.unlink(file);
+                    }
                 }
                 Job::Stop => return,
             }

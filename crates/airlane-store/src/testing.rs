@@ -28,7 +28,8 @@ impl Store {
     }
 
     /// Does one merge that is due; tells whether there was one. For stores that merge by hand.
-    pub fn merge_step(&self) -> bool {
-        crate::merge::step(self.shared())
+    pub async fn merge_step(&self) -> bool {
+        let store = self.clone();
+        task::spawn_blocking(move || crate::merge::step(store.shared())).await.unwrap_or(false)
     }
 }

@@ -18,6 +18,8 @@ use super::{
     unknown,
 };
 
+use crate::failpoint::failpoint;
+
 /// "ARLN": says in the file's header what it is.
 const APPLICATION_ID: i32 = 0x4152_4c4e;
 /// The layout of the tables below.
@@ -255,10 +257,15 @@ impl Catalog for SqliteCatalog {
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
         self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| self.roll_back(error_of(error)))?;
+        failpoint!("p7.after");
         if let Err(error) = self.apply_all(changes) {
             return Err(self.roll_back(error));
         }
-        let Err(error) = self.connection.execute_batch("COMMIT") else { return Ok(()) };
+        failpoint!("p8.before");
+        let Err(error) = self.connection.execute_batch("COMMIT") else {
+            failpoint!("p8.after");
+            return Ok(());
+        };
         // A full disk shows as a failed write, which comes before the frame that makes a commit valid is complete. Any
         // other failure may be that of the sync after it.
         let certain = error.sqlite_error_code() == Some(ErrorCode::DiskFull);

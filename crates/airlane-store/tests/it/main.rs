@@ -1,4 +1,9 @@
 //! The store as its callers see it, and what it does when things break.
 
 mod basics;
+mod damage;
+mod faults;
+mod folder;
+mod kills;
+mod merging;
 mod support;
