@@ -54,8 +54,10 @@ pub(crate) fn verify(header: &[u8]) -> Result<Message<'_>> {
     })?;
     match message.version() {
         MetadataVersion::V4 | MetadataVersion::V5 => Ok(message),
-        other => Err(Error::new(MESSAGE_INVALID, format!("metadata version {} is not supported", other.0 + 1))
-            .hint("write the stream with Arrow 0.8 or newer")),
+        other => {
+            Err(Error::new(MESSAGE_INVALID, format!("metadata version {} is not supported", i32::from(other.0) + 1))
+                .hint("write the stream with Arrow 0.8 or newer"))
+        }
     }
 }
 

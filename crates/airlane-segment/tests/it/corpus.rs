@@ -7,8 +7,8 @@ use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type};
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray,
     FixedSizeListArray, Int16Array, Int32Array, LargeBinaryArray, LargeListArray, LargeListViewArray, LargeStringArray,
-    ListArray, ListViewArray, NullArray, RecordBatch, RecordBatchOptions, RunArray, StringArray, StringViewArray,
-    StructArray, UnionArray, make_array,
+    ListArray, ListViewArray, MapArray, NullArray, RecordBatch, RecordBatchOptions, RunArray, StringArray,
+    StringViewArray, StructArray, UnionArray, make_array,
 };
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
 use arrow_data::ArrayData;
@@ -187,6 +187,75 @@ fn list_of_dictionaries(rows: usize, item: impl Fn(DataType) -> Arc<Field>) -> A
     Arc::new(ListArray::new(item(values.data_type().clone()), offsets, values, None))
 }
 
+/// A way to put a column inside another type.
+pub(crate) type Wrap = fn(ArrayRef) -> ArrayRef;
+
+/// Every type that holds another, by name.
+pub(crate) const WRAPS: [(&str, Wrap); 10] = [
+    ("list", |values| {
+        let offsets = OffsetBuffer::from_lengths(two_by_two(values.len()));
+        Arc::new(ListArray::new(item(&values), offsets, values, None))
+    }),
+    ("large_list", |values| {
+        let offsets = OffsetBuffer::from_lengths(two_by_two(values.len()));
+        Arc::new(LargeListArray::new(item(&values), offsets, values, None))
+    }),
+    ("list_view", |values| {
+        let offsets: Vec<i32> = (0..values.len() as i32).rev().collect();
+        let sizes = vec![1; values.len()];
+        Arc::new(ListViewArray::new(item(&values), offsets.into(), sizes.into(), values, None))
+    }),
+    ("fixed_size_list", |values| {
+        let rows = values.len() / 2;
+        let nulls = NullBuffer::new(BooleanBuffer::collect_bool(rows, |row| row % 3 != 1));
+        Arc::new(FixedSizeListArray::new(item(&values), 2, values.slice(0, rows * 2), Some(nulls)))
+    }),
+    ("struct", |values| {
+        let nulls = NullBuffer::new(BooleanBuffer::collect_bool(values.len(), |row| row % 3 != 1));
+        Arc::new(StructArray::new(Fields::from(vec![item(&values)]), vec![values], Some(nulls)))
+    }),
+    ("map", |values| {
+        let keys: ArrayRef = Arc::new(Int32Array::from_iter_values(0..values.len() as i32));
+        let offsets = OffsetBuffer::from_lengths(two_by_two(values.len()));
+        let pair = Fields::from(vec![Arc::new(Field::new("key", DataType::Int32, false)), item(&values)]);
+        let entries = StructArray::new(pair.clone(), vec![keys, values], None);
+        let field = Arc::new(Field::new("entries", DataType::Struct(pair), false));
+        Arc::new(MapArray::new(field, offsets, entries, None, false))
+    }),
+    ("union_dense", |values| {
+        let fields = UnionFields::try_new([7], [item(&values)]).expect("a type id");
+        let offsets: Vec<i32> = (0..values.len() as i32).rev().collect();
+        let type_ids = vec![7; values.len()];
+        Arc::new(UnionArray::try_new(fields, type_ids.into(), Some(offsets.into()), vec![values]).expect("valid"))
+    }),
+    ("union_sparse", |values| {
+        let fields = UnionFields::try_new([0, 1], [item(&values), item(&values)]).expect("type ids");
+        let type_ids: Vec<i8> = (0..values.len()).map(|row| (row % 2) as i8).collect();
+        let children = vec![values.clone(), values];
+        Arc::new(UnionArray::try_new(fields, type_ids.into(), None, children).expect("valid"))
+    }),
+    ("run_end", |values| {
+        let run_ends: Int32Array = (1..=values.len() as i32).map(|run| run * 3).collect();
+        Arc::new(RunArray::<Int32Type>::try_new(&run_ends, &values).expect("valid runs"))
+    }),
+    ("dictionary", |values| {
+        if matches!(values.data_type(), DataType::Dictionary(_, _)) {
+            return values;
+        }
+        let keys = Int16Array::from_iter_values((0..values.len() as i16).rev());
+        Arc::new(DictionaryArray::<Int16Type>::try_new(keys, values).expect("valid keys"))
+    }),
+];
+
+fn item(values: &ArrayRef) -> Arc<Field> {
+    Arc::new(Field::new("item", values.data_type().clone(), true))
+}
+
+/// Lengths of 2 and 0 in turn, and the rest.
+fn two_by_two(values: usize) -> Vec<usize> {
+    (0..values / 2).flat_map(|_| [2, 0]).chain([values % 2]).collect()
+}
+
 /// A batch of these columns, each of which may hold nulls.
 pub(crate) fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     let fields: Vec<Field> =
@@ -227,6 +296,10 @@ pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
         let suffix = codec.and_then(|codec| codec.variant_name()).unwrap_or("PLAIN").to_lowercase();
         for (name, column) in columns(17) {
             seeds.push((format!("{name}-{suffix}"), stream(&[batch(vec![(name, column)])], codec)));
+        }
+        for (name, wrap) in WRAPS {
+            let column = wrap(columns(8).swap_remove(4).1);
+            seeds.push((format!("in_{name}-{suffix}"), stream(&[batch(vec![(name, column)])], codec)));
         }
         seeds.push((format!("every_column-{suffix}"), stream(&[every_column(9), every_column(3)], codec)));
         seeds.push((format!("no_columns-{suffix}"), stream(&[no_columns(5)], codec)));

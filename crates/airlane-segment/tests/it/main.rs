@@ -3,6 +3,7 @@
 mod corpus;
 mod drive;
 mod forge;
+mod fuzz;
 mod intake;
 mod layout;
 mod memory;

@@ -36,6 +36,19 @@ fn all_types_together_are_decoded_equal() {
 }
 
 #[test]
+fn every_type_inside_every_type_inside_every_type_is_decoded_equal() {
+    for (outer, wrap_outer) in corpus::WRAPS {
+        for (inner, wrap_inner) in corpus::WRAPS {
+            let columns = corpus::columns(8).into_iter().map(|(name, column)| (name, wrap_outer(wrap_inner(column))));
+            let batch = corpus::batch(columns.collect());
+            let outcome = drive::stream(&corpus::stream(std::slice::from_ref(&batch), None));
+            assert!(outcome.refused.is_none(), "{outer} of {inner}: {:?}", outcome.refused);
+            assert_eq!(outcome.batches, [batch], "{outer} of {inner}");
+        }
+    }
+}
+
+#[test]
 fn slices_at_odd_offsets_are_decoded_equal() {
     let batch = corpus::every_column(100);
     check("slices", &[batch.slice(3, 50), batch.slice(99, 1), batch.slice(8, 64)]);
