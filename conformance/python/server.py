@@ -22,7 +22,7 @@ class Server:
         self.log_path = self.data_dir.parent / f"{self.data_dir.name}.log"
 
     def __enter__(self):
-        return self.start()
+        return self if self.process else self.start()
 
     def __exit__(self, *_):
         self.stop()
