@@ -31,6 +31,7 @@ pub(crate) fn run(effort: &Effort) -> Result<()> {
             "arrow-flight 59.3.2".to_owned(),
         ],
         effort: format!("{effort:?}"),
+        smoke: effort.is_smoke(),
         figures: Vec::new(),
         samples: Vec::new(),
     };

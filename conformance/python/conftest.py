@@ -19,8 +19,13 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A server that all tests share; each test works on tables of its own."""
-    with Server(tmp_path_factory.mktemp("data")) as running:
-        yield running
+    running = Server(tmp_path_factory.mktemp("data"))
+    try:
+        running.start()
+    except RuntimeError as error:
+        pytest.exit(str(error), returncode=2)
+    yield running
+    assert running.stop() == 0, running.log()
 
 
 @pytest.fixture(scope="session")
