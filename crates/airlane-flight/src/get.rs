@@ -12,12 +12,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use airlane_exchange::{ReadStream, StreamMessage};
-use airlane_model::{Error, Result, codes};
+use airlane_model::Result;
 use airlane_segment::Message;
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use tokio::task::JoinHandle;
 
+use crate::blocking;
 use crate::frame::put_flight_data;
 use crate::metrics::Traffic;
 use crate::rope::{INLINE_BYTES_MAX, Rope};
@@ -72,10 +73,9 @@ impl GetBody {
                     stream.next_message()
                 }
                 State::Opening(opening) => {
-                    let (stream, pulled) = match ready!(Pin::new(opening).poll(cx)) {
+                    let (stream, pulled) = match blocking::joined(ready!(Pin::new(opening).poll(cx))) {
                         Ok(opened) => opened,
                         Err(error) => {
-                            let error = Error::new(codes::INTERNAL, "a segment could not be opened").source(error);
                             self.state = State::Ended(Err(error));
                             continue;
                         }

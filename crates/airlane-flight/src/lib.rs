@@ -9,6 +9,7 @@
 //! This is the only crate that knows Flight and tonic on the server side.
 
 mod answer;
+mod blocking;
 mod deadline;
 mod descriptor;
 mod frame;

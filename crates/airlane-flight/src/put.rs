@@ -65,9 +65,17 @@ impl PutMachine {
     pub(crate) async fn commit(self) -> Result<Receipt> {
         match self.state {
             State::Open(put) => put.commit().await,
-            State::Start => Err(order("a put has no messages").hint(HINT)),
-            State::Described(spec) => Err(order(format!("a put of `{}` has no schema", spec.table)).hint(HINT)),
+            State::Start | State::Described(_) => Err(self.unopened()),
         }
+    }
+
+    /// What a put is answered that ends before its schema.
+    pub(crate) fn unopened(&self) -> Error {
+        let error = match &self.state {
+            State::Described(spec) => order(format!("a put of `{}` has no schema", spec.table)),
+            State::Start | State::Open(_) => order("a put has no messages"),
+        };
+        error.at("the end of the put").hint(HINT)
     }
 
     fn describe(&self, fields: &Fields) -> Result<PutSpec> {

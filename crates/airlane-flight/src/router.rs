@@ -131,8 +131,9 @@ impl FlightDoor {
                 let path = request.uri().path().to_owned();
                 let mut routes = self.0.routes.clone();
                 let Ok(response) = routes.call(request.map(RequestBody::new)).await;
+                // tonic says nothing about a path that it does not have.
                 let is_unknown = code_of(response.headers()) == tonic::Code::Unimplemented
-                    && !response.headers().contains_key(status::CODE_METADATA);
+                    && !response.headers().contains_key(tonic::Status::GRPC_MESSAGE);
                 if is_unknown {
                     let message = format!("there is no RPC `{}`", path.escape_debug());
                     return Err(Error::new(codes::NOT_IMPLEMENTED, message)

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures::{Stream, stream};
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
+use crate::blocking;
 use crate::descriptor;
 use crate::get::{METADATA_BYTES_MAX, row_offset_metadata};
 use crate::options::PutOptions;
@@ -165,7 +166,7 @@ fn messages(read: ReadStream) -> impl Stream<Item = Result<FlightData, Status>> 
                 (read, next)
             });
             let next;
-            (read, next) = opened.await.map_err(|error| Status::internal(error.to_string()))?;
+            (read, next) = blocking::joined(opened.await).map_err(|error| from_error(&error))?;
             next
         } else {
             read.next_message()

@@ -42,8 +42,7 @@ where
     pub(crate) async fn open(&mut self) -> Result<()> {
         while !self.machine.is_open() {
             if !self.take().await? {
-                return Err(Error::new(codes::MESSAGE_ORDER_INVALID, "a put ends before its schema")
-                    .hint("send the descriptor and the schema first, then batches of that schema"));
+                return Err(self.machine.unopened());
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, stream};
 use tonic::Status;
 
+use crate::blocking;
 use crate::descriptor;
 use crate::status::from_error;
 
@@ -28,7 +29,7 @@ async fn plan(exchange: Exchange, ticket: Ticket, endpoints_max: usize) -> Resul
         return exchange.flights(&ticket, endpoints_max);
     }
     let planned = tokio::task::spawn_blocking(move || exchange.flights(&ticket, endpoints_max));
-    planned.await.map_err(|error| Error::new(codes::INTERNAL, "a read could not be planned").source(error))?
+    blocking::joined(planned.await)?
 }
 
 /// The prefix of names in a criteria.
