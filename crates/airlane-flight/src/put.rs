@@ -36,7 +36,7 @@ pub(crate) struct PutMachine {
 enum State {
     Start,
     Described(PutSpec),
-    Open(PutStream),
+    Open(Box<PutStream>),
 }
 
 impl PutMachine {
@@ -106,7 +106,7 @@ impl PutMachine {
         self.state = if fields.header.is_empty() {
             State::Described(spec)
         } else {
-            State::Open(self.exchange.put_stream(spec, &fields.header)?)
+            State::Open(Box::new(self.exchange.put_stream(spec, &fields.header)?))
         };
         Ok(())
     }

@@ -90,7 +90,7 @@ async fn g12_long_headers_paths_commands_and_metadata_are_refused() {
         assert_eq!(code_name(&status), code, "{status}");
     }
 
-    let mut messages = encoded("t", &[batch.clone()]).await;
+    let mut messages = encoded("t", std::slice::from_ref(&batch)).await;
     messages[1].app_metadata = vec![0; 64 << 10].into();
     put_messages(&mut client, futures::stream::iter(messages.clone())).await.expect("64 KiB of metadata");
     messages[1].app_metadata = vec![0; (64 << 10) + 1].into();

@@ -48,7 +48,9 @@ pub(crate) fn kinds(rows: usize) -> RecordBatch {
         ("time", Arc::new(TimestampMicrosecondArray::from_iter_values(0..rows as i64).with_timezone("UTC"))),
         (
             "decimal",
-            Arc::new(Decimal128Array::from_iter_values(0..rows as i128).with_precision_and_scale(20, 2).unwrap()),
+            Arc::new(
+                Decimal128Array::from_iter_values(0..rows as i128).with_precision_and_scale(20, 2).expect("a type"),
+            ),
         ),
     ];
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
