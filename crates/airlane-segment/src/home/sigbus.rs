@@ -165,3 +165,6 @@ fn write_all(fd: libc::c_int, mut bytes: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

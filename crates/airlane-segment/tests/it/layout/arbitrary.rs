@@ -344,16 +344,17 @@ fn structs(dice: &mut Dice, fields: &Fields, len: usize, nullable: bool) -> Arra
 fn union(dice: &mut Dice, fields: &UnionFields, mode: UnionMode, len: usize) -> ArrayRef {
     let ids: Vec<i8> = fields.iter().map(|(type_id, _)| type_id).collect();
     let type_ids: ScalarBuffer<i8> = (0..len).map(|_| ids[dice.below(ids.len())]).collect();
-    let offsets: Option<ScalarBuffer<i32>> = (mode == UnionMode::Dense).then(|| match dice.one_in(2) {
-        true => (0..len).map(|_| dice.below(len) as i32).collect(),
-        false => {
-            let mut ends = [0; 128];
-            let next = type_ids.iter().map(|type_id| {
-                ends[*type_id as usize] += 1;
-                ends[*type_id as usize] - 1
-            });
-            next.collect()
-        }
+    // The offsets of a child grow, but may leave values out and share them.
+    let (first, step_max) = if dice.one_in(2) { (0, 0) } else { (dice.below(3), 3) };
+    let offsets: Option<ScalarBuffer<i32>> = (mode == UnionMode::Dense).then(|| {
+        let mut ends = [first; 128];
+        let next = type_ids.iter().map(|type_id| {
+            let end = &mut ends[*type_id as usize];
+            let offset = (*end).min(len - 1);
+            *end += if step_max == 0 { 1 } else { dice.below(step_max) };
+            offset as i32
+        });
+        next.collect()
     });
     let children = fields.iter().map(|(_, field)| array(dice, field.data_type(), len)).collect();
     Arc::new(UnionArray::try_new(fields.clone(), type_ids, offsets, children).expect("a valid union"))

@@ -1,0 +1,51 @@
+"""Opens segments with stock pyarrow and compares them with the same table written by stock arrow-rs.
+
+usage: compare.py FOLDER; the folder holds N-0.arrow, N-1.arrow … (the segments of table N) and N.arrows.
+Prints the number of tables that are equal, or the first that is not.
+"""
+
+import pathlib
+import sys
+
+import pyarrow as pa
+from pyarrow import ipc
+
+
+def open_segments(files):
+    batches = []
+    schema = None
+    for file in files:
+        with pa.memory_map(str(file)) as source:
+            with ipc.open_file(source) as reader:
+                schema = reader.schema
+                for index in range(reader.num_record_batches):
+                    batches.append(reader.get_batch(index))
+    return pa.Table.from_batches(batches, schema)
+
+
+def check(folder, stream):
+    files = sorted(folder.glob(f"{stream.stem}-*.arrow"), key=lambda file: int(file.stem.split("-")[1]))
+    table = open_segments(files)
+    table.validate(full=True)
+    with ipc.open_stream(str(stream)) as reader:
+        expected = reader.read_all()
+    assert table.schema.equals(expected.schema, check_metadata=True), f"{table.schema}\n{expected.schema}"
+    assert table.num_rows == expected.num_rows, f"{table.num_rows} rows, expected {expected.num_rows}"
+    for field, got, want in zip(table.schema, table.columns, expected.columns):
+        # pyarrow compares dictionaries with their indices, and some unions with what no row shows.
+        same = got.equals(want) or got.to_pylist() == want.to_pylist()
+        assert same, f"column {field} differs"
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    streams = sorted(folder.glob("*.arrows"))
+    for stream in streams:
+        try:
+            check(folder, stream)
+        except Exception as error:
+            sys.exit(f"{stream.stem}: {type(error).__name__}: {error}")
+    print(len(streams))
+
+
+main()
