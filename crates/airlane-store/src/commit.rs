@@ -98,12 +98,12 @@ pub(crate) fn run_batch(shared: &Shared, catalog: &SharedCatalog, durability: Du
         answers.into_iter().for_each(|answer| succeed(shared, answer));
         return;
     }
-    plan.pin();
-    failpoint!("p7.before");
-    let outcome = match catalog.lock().as_mut() {
-        Some(catalog) => catalog.commit(plan.changes()),
-        None => Err(CommitError::RolledBack(shared.closed())),
-    };
+    let outcome = plan.pin().map_err(CommitError::RolledBack).and_then(|()| {
+        failpoint!("p7.before");
+        let mut catalog = catalog.lock();
+        let catalog = catalog.as_mut().ok_or_else(|| CommitError::RolledBack(shared.closed()))?;
+        catalog.commit(plan.changes())
+    });
     match outcome {
         Ok(()) => {
             failpoint!("p9.before");

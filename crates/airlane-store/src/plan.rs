@@ -160,11 +160,18 @@ impl<'a> Plan<'a> {
 
     /// Opens the segments whose bytes the commit takes out of the catalog: a reader may hold them, or come to hold
     /// them before the commit is published. They are small and, being merged, few.
-    pub(crate) fn pin(&self) {
-        for segment in self.superseded.iter().filter(|segment| segment.facts().place == Place::Catalog) {
-            // A damaged one stays damaged for its readers.
-            let _ = segment.open();
+    ///
+    /// # Errors
+    /// `storage_failed` when one cannot be read now. A damaged one is no loss for its readers.
+    pub(crate) fn pin(&self) -> Result<()> {
+        let bodies = self.superseded.iter().filter(|segment| segment.facts().place == Place::Catalog);
+        for segment in bodies {
+            match segment.open() {
+                Err(error) if error.code() != codes::DATA_DAMAGED => return Err(error),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Whether bytes of a dropped table are in the catalog.

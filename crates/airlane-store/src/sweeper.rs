@@ -4,7 +4,6 @@
 //! yet must still be able to: such a segment is opened first, and its mapping outlives the name. Contents are dropped
 //! here too, since unmapping gigabytes takes a while.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -56,7 +55,7 @@ impl Sweeper {
         memory: MemfdPool,
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let (sender, receiver) = channel();
-        let mut worker = Worker { jobs: receiver, files, memory, left_over: HashSet::new() };
+        let mut worker = Worker { jobs: receiver, files, memory, left_over: Vec::new(), unread: Vec::new() };
         let thread = thread::Builder::new().name("airlane-sweeper".into()).spawn(move || worker.run())?;
         Ok((Self { jobs: sender }, thread))
     }
@@ -89,7 +88,9 @@ struct Worker {
     files: Option<(Arc<dyn Disk>, Paths)>,
     memory: MemfdPool,
     /// Files that could not be removed yet; they are tried again with the next ones.
-    left_over: HashSet<SegmentId>,
+    left_over: Vec<SegmentId>,
+    /// Segments that readers hold and that could not be opened yet.
+    unread: Vec<SegmentRef>,
 }
 
 impl Worker {
@@ -127,25 +128,31 @@ impl Worker {
     fn sweep(&mut self, sweep: Sweep) -> Result<()> {
         drop(sweep.contents);
         self.retry();
-        let mut outcome = Ok(());
-        for segment in sweep.segments {
-            if segment.facts().place != Place::File {
-                continue;
-            }
-            if segment.is_shared()
-                && let Err(error) = segment.open()
-            {
-                tracing::warn!(segment = %segment.id(), %error, "a reader's segment could not be opened before its file goes");
-            }
-            outcome = outcome.and(self.unlink(segment.id()));
-        }
-        outcome
+        let segments = sweep.segments.into_iter().filter(|segment| segment.facts().place == Place::File);
+        segments.fold(Ok(()), |outcome, segment| outcome.and(self.supersede(segment)))
     }
 
+    /// Does again what did not work before; what still does not is logged and kept.
     fn retry(&mut self) {
+        for segment in std::mem::take(&mut self.unread) {
+            let _ = self.supersede(segment);
+        }
         for file in std::mem::take(&mut self.left_over) {
             let _ = self.unlink(file);
         }
+    }
+
+    /// Removes the file of a segment that no version has any more.
+    fn supersede(&mut self, segment: SegmentRef) -> Result<()> {
+        if segment.is_shared()
+            && let Err(error) = segment.open()
+            && error.code() != codes::DATA_DAMAGED
+        {
+            tracing::warn!(segment = %segment.id(), %error, "a reader's segment could not be opened yet; its file stays");
+            self.unread.push(segment);
+            return Err(error);
+        }
+        self.unlink(segment.id())
     }
 
     fn unlink(&mut self, id: SegmentId) -> Result<()> {
@@ -155,7 +162,7 @@ impl Worker {
         match disk.unlink(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(path = %path.display(), %error, "a segment file could not be removed yet");
-                self.left_over.insert(id);
+                self.left_over.push(id);
                 Err(crate::error::storage("remove a segment file", &path, error))
             }
             _ => {

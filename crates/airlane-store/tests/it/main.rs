@@ -6,4 +6,5 @@ mod faults;
 mod folder;
 mod kills;
 mod merging;
+mod model;
 mod support;
