@@ -1,10 +1,10 @@
 //! How a read is split into flights that can go in parallel.
 //!
-//! Flights are cut between segments: no record batch is cut, no file is opened to plan, and each flight sends the
-//! dictionaries of its own segments.
+//! Flights are cut between segments: no record batch is cut, and no file is opened to plan whole segments. Each flight
+//! sends the dictionaries of its own segments, each once as long as it stays the same.
 
 use airlane_model::{Error, Result, RowRange, Ticket, codes};
-use airlane_store::{SegmentRef, Snapshot};
+use airlane_store::{ReaderDictionaries, SegmentRef, Snapshot, StoredDictionary};
 
 use crate::{Endpoint, FlightPlan};
 
@@ -35,56 +35,72 @@ pub(crate) fn plan(snapshot: &Snapshot, ticket: &Ticket, endpoints_max: usize) -
     let info = snapshot.info().clone();
     let range = rows_of(snapshot, ticket)?;
     let parts = parts(snapshot.segments(), range)?;
-    let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
-    let target_bytes = FLIGHT_BYTES_MIN.max(bytes.div_ceil(endpoints_max.max(1) as u64));
+    let all_bytes: u64 = parts.iter().map(Part::bytes_alone).sum();
+    let target_bytes = FLIGHT_BYTES_MIN.max(all_bytes.div_ceil(endpoints_max.max(1) as u64));
     let whole = range.start == 0 && range.end == info.rows;
     let flights = gather(&parts, range, target_bytes);
+    let bytes = flights.iter().map(|flight| flight.bytes).sum();
     let endpoints = flights
         .iter()
-        .map(|rows| Endpoint {
+        .map(|flight| Endpoint {
             ticket: Ticket {
                 table: info.table.clone(),
                 version: Some(info.version),
                 table_id: Some(info.table_id),
-                rows: (!whole || flights.len() > 1).then_some(*rows),
+                rows: (!whole || flights.len() > 1).then_some(flight.rows),
             },
-            rows: rows.rows(),
+            rows: flight.rows.rows(),
         })
         .collect();
     Ok(FlightPlan { schema: snapshot.schema().clone(), rows: range.rows(), bytes, endpoints, info })
 }
 
 /// A segment's share of a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Part {
+#[derive(Clone, Debug)]
+struct Part<'a> {
     rows: RowRange,
-    bytes: u64,
+    /// The bodies of its record batches.
+    batch_bytes: u64,
+    dictionaries: &'a [StoredDictionary],
 }
 
-fn parts(segments: &[SegmentRef], range: RowRange) -> Result<Vec<Part>> {
+impl Part<'_> {
+    /// What a reader receives who has none of its dictionaries.
+    fn bytes_alone(&self) -> u64 {
+        self.bytes_after(&mut ReaderDictionaries::default())
+    }
+
+    /// What a reader receives who has those dictionaries.
+    fn bytes_after(&self, reader: &mut ReaderDictionaries) -> u64 {
+        self.batch_bytes + reader.take(self.dictionaries)
+    }
+}
+
+fn parts(segments: &[SegmentRef], range: RowRange) -> Result<Vec<Part<'_>>> {
     let mut parts = Vec::new();
     let mut base = 0;
     for segment in segments {
         let end = base + segment.rows();
         let rows = RowRange { start: base.max(range.start), end: end.min(range.end) };
         if rows.start < rows.end {
-            let whole = rows.rows() == segment.rows();
-            let bytes = if whole {
-                segment.payload_bytes()
+            let dictionaries = segment.dictionaries();
+            let batch_bytes = if rows.rows() == segment.rows() {
+                let of_dictionaries: u64 = dictionaries.iter().map(|dictionary| dictionary.bytes).sum();
+                segment.payload_bytes().saturating_sub(of_dictionaries)
             } else {
                 bytes_of_rows(segment, rows.start - base, rows.end - base)?
             };
-            parts.push(Part { rows, bytes });
+            parts.push(Part { rows, batch_bytes, dictionaries });
         }
         base = end;
     }
     Ok(parts)
 }
 
-/// The bodies that a reader of some rows of a segment receives; the segment is opened to know.
+/// The bodies of some rows of a segment; it is opened to know.
 fn bytes_of_rows(segment: &SegmentRef, start: u64, end: u64) -> Result<u64> {
     let segment = segment.open()?;
-    let mut bytes: u64 = segment.dictionaries().iter().map(|dictionary| dictionary.message.body.len() as u64).sum();
+    let mut bytes = 0;
     for index in 0..segment.batch_count() {
         let batch = segment.batch_rows(index);
         let rows = batch.start.max(start)..batch.end.min(end);
@@ -95,24 +111,38 @@ fn bytes_of_rows(segment: &SegmentRef, start: u64, end: u64) -> Result<u64> {
     Ok(bytes)
 }
 
+/// A part of a read that goes on its own.
+#[derive(Clone, Debug)]
+struct Flight {
+    rows: RowRange,
+    bytes: u64,
+    reader: ReaderDictionaries,
+}
+
+impl Flight {
+    fn new(part: &Part<'_>) -> Self {
+        let mut reader = ReaderDictionaries::default();
+        Self { rows: part.rows, bytes: part.bytes_after(&mut reader), reader }
+    }
+}
+
 /// Joins neighbours to flights of about the target; at least one flight, also without rows.
-fn gather(parts: &[Part], range: RowRange, target_bytes: u64) -> Vec<RowRange> {
-    let mut flights: Vec<RowRange> = Vec::new();
-    let mut flight_bytes = 0;
+fn gather(parts: &[Part<'_>], range: RowRange, target_bytes: u64) -> Vec<Flight> {
+    let mut flights: Vec<Flight> = Vec::new();
     for part in parts {
-        match flights.last_mut() {
-            Some(last) if flight_bytes + part.bytes <= target_bytes => {
-                last.end = part.rows.end;
-                flight_bytes += part.bytes;
-            }
-            _ => {
-                flights.push(part.rows);
-                flight_bytes = part.bytes;
+        if let Some(last) = flights.last_mut() {
+            let mut reader = last.reader.clone();
+            let bytes = last.bytes + part.bytes_after(&mut reader);
+            if bytes <= target_bytes {
+                *last = Flight { rows: RowRange { end: part.rows.end, ..last.rows }, bytes, reader };
+                continue;
             }
         }
+        flights.push(Flight::new(part));
     }
     if flights.is_empty() {
-        flights.push(RowRange { start: range.start, end: range.start });
+        let rows = RowRange { start: range.start, end: range.start };
+        flights.push(Flight { rows, bytes: 0, reader: ReaderDictionaries::default() });
     }
     flights
 }
@@ -123,13 +153,14 @@ mod tests {
 
     use super::*;
 
-    fn parts_of(sizes: &[(u64, u64)]) -> Vec<Part> {
+    fn parts_of(sizes: &[(u64, u64)]) -> Vec<Part<'static>> {
         let mut start = 0;
         sizes
             .iter()
             .map(|(rows, bytes)| {
-                let part = Part { rows: RowRange { start, end: start + rows }, bytes: *bytes };
-                start += rows;
+                let rows = RowRange { start, end: start + rows };
+                let part = Part { rows, batch_bytes: *bytes, dictionaries: &[] };
+                start = part.rows.end;
                 part
             })
             .collect()
@@ -144,11 +175,12 @@ mod tests {
             let parts = parts_of(&sizes);
             let total = sizes.iter().map(|(rows, _)| rows).sum();
             let flights = gather(&parts, RowRange { start: 0, end: total }, target);
-            prop_assert_eq!(flights[0].start, 0);
-            prop_assert_eq!(flights[flights.len() - 1].end, total);
+            prop_assert_eq!(flights[0].rows.start, 0);
+            prop_assert_eq!(flights[flights.len() - 1].rows.end, total);
+            prop_assert_eq!(flights.iter().map(|flight| flight.bytes).sum::<u64>(), sizes.iter().map(|size| size.1).sum());
             for pair in flights.windows(2) {
-                prop_assert_eq!(pair[0].end, pair[1].start);
-                prop_assert!(pair[0].rows() > 0);
+                prop_assert_eq!(pair[0].rows.end, pair[1].rows.start);
+                prop_assert!(pair[0].rows.rows() > 0);
             }
         }
     }

@@ -121,7 +121,7 @@ impl ReadStream {
         Ok(Some(StreamMessage::Batch { message, row_offset: piece.row_offset, rows }))
     }
 
-    /// The next batch as arrays, or `None` at the end: for readers in this process.
+    /// The next batch as arrays of the table's schema, or `None` at the end: for readers in this process.
     ///
     /// # Errors
     /// `data_damaged`.
@@ -130,7 +130,7 @@ impl ReadStream {
             return Ok(None);
         }
         let Some(piece) = self.next_piece() else { return Ok(None) };
-        let batch = piece.segment.batch(piece.batch)?;
+        let batch = piece.segment.batch_as(piece.batch, self.snapshot.schema())?;
         let before = (piece.rows.start - piece.segment.batch_rows(piece.batch).start) as usize;
         Ok(Some(batch.slice(before, (piece.rows.end - piece.rows.start) as usize)))
     }

@@ -13,13 +13,14 @@ use arrow_buffer::Buffer;
 use arrow_data::UnsafeFlag;
 use arrow_ipc::MetadataVersion;
 use arrow_ipc::reader::RecordBatchDecoder;
-use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::encode::{Block, Encoded, PREFIX_BYTES};
 use crate::home::{Home, HomeKind, shared};
 use crate::schema::TableSchema;
+use crate::schema::canonical::children;
 
 /// Who wrote the bytes of a home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,8 @@ pub struct Message {
 pub struct Dictionary {
     /// The dictionary's id in the schema.
     pub id: i64,
-    /// xxh3 of the message's header and body, by which a stream sees that it need not be sent again.
+    /// xxh3 of the message's header and body, and of the dictionaries inside it, by which a stream sees that it need
+    /// not be sent again.
     pub hash: u64,
     /// The dictionary batch message (never a delta).
     pub message: Message,
@@ -101,11 +103,17 @@ impl Segment {
             home,
             schema,
         };
-        for (id, block) in (0..).zip(dictionaries) {
+        let types = segment.schema.dictionaries().to_vec();
+        for ((id, block), value_type) in (0..).zip(dictionaries).zip(types) {
             let message = segment.at(block);
             let mut hash = Xxh3::new();
             hash.update(&message.header);
             hash.update(&message.body);
+            if holds_dictionary(&value_type) {
+                // Readers resolve a dictionary when it arrives, so it is another one when one inside it is. Those have
+                // smaller ids.
+                segment.dictionaries.iter().for_each(|inner| hash.update(&inner.hash.to_le_bytes()));
+            }
             segment.dictionaries.push(Dictionary { id, hash: hash.digest(), message });
         }
         Ok(segment)
@@ -194,6 +202,26 @@ impl Segment {
         self.decode(block, self.schema.arrow().clone(), self.dictionary_values()?)
     }
 
+    /// As [`batch`](Self::batch), with the schema of the table, which may name and allow more than the segment's own.
+    ///
+    /// # Errors
+    /// `schema_mismatch` when the table would not [`accept`](TableSchema::accept) the segment; `data_damaged`.
+    ///
+    /// # Panics
+    /// When there is no such batch.
+    pub fn batch_as(&self, index: usize, table: &TableSchema) -> Result<RecordBatch> {
+        let block = &self.batches[index].block;
+        if Arc::ptr_eq(table.arrow(), self.schema.arrow()) || table.arrow() == self.schema.arrow() {
+            return self.decode(block, table.arrow().clone(), self.dictionary_values()?);
+        }
+        // Data that a table accepts is data of the table's types, byte for byte.
+        table.accept(&self.schema)?;
+        if table.dictionaries() == self.schema.dictionaries() {
+            return self.decode(block, table.arrow().clone(), self.dictionary_values()?);
+        }
+        self.decode(block, table.arrow().clone(), &self.decode_dictionaries(table.dictionaries())?)
+    }
+
     /// The message of the given rows of batch `index` (positions in this segment, inside the batch): the stored
     /// message where it is the whole batch, else a new one whose body is copied for these rows.
     ///
@@ -222,15 +250,19 @@ impl Segment {
         if let Some(values) = self.dictionary_values.get() {
             return Ok(values);
         }
+        let values = self.decode_dictionaries(self.schema.dictionaries())?;
+        Ok(self.dictionary_values.get_or_init(|| values))
+    }
+
+    fn decode_dictionaries(&self, types: &[DataType]) -> Result<HashMap<i64, ArrayRef>> {
         let mut values = HashMap::new();
         // A dictionary inside another has the smaller id.
-        let types = self.schema.dictionaries();
         for ((id, block), value_type) in (0..).zip(&self.dictionary_blocks).zip(types) {
             let schema = Arc::new(Schema::new(vec![Field::new("", value_type.clone(), true)]));
             let decoded = self.decode(block, schema, &values)?;
             values.insert(id, decoded.column(0).clone());
         }
-        Ok(self.dictionary_values.get_or_init(|| values))
+        Ok(values)
     }
 
     /// The data of a record batch or dictionary message.
@@ -255,6 +287,12 @@ impl Segment {
         let start = block.offset as usize + block.metadata_bytes as usize;
         self.home.buffer().slice_with_length(start, block.body_bytes as usize)
     }
+}
+
+/// Whether values of a type refer to a dictionary.
+fn holds_dictionary(value_type: &DataType) -> bool {
+    matches!(value_type, DataType::Dictionary(..))
+        || children(value_type).iter().any(|child| holds_dictionary(child.data_type()))
 }
 
 #[expect(unsafe_code, reason = "what was validated once is not validated again")]

@@ -141,7 +141,7 @@ pub struct StoredVersion {
 }
 
 /// The facts of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredSegment {
     /// Its identity, and the name of its file.
     pub id: SegmentId,
@@ -155,6 +155,18 @@ pub struct StoredSegment {
     pub checksum: u64,
     /// Where these bytes are.
     pub place: Place,
+    /// Its dictionaries, in the order of their ids.
+    pub dictionaries: Vec<StoredDictionary>,
+}
+
+/// The facts of a dictionary: what it takes to know, without opening the segment, whether a reader that has those of
+/// other segments needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredDictionary {
+    /// The hash of its message; see `airlane_segment::segment::Dictionary`.
+    pub hash: u64,
+    /// The body of its message.
+    pub bytes: u64,
 }
 
 /// Where the bytes of a segment are kept.

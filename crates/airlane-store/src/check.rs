@@ -52,7 +52,7 @@ fn check_lane(
             continue;
         };
         let versions = shared.index.get(name).map(|table| table.history()).unwrap_or_default();
-        let segments = content.segments.iter().map(|segment| *segment.facts()).collect();
+        let segments = content.segments.iter().map(|segment| segment.facts().clone()).collect();
         let schema = content.schema.message().clone();
         let memory =
             StoredTable { id: content.id, name: name.clone(), created: content.created, schema, versions, segments };

@@ -11,7 +11,7 @@ use airlane_model::{Durability, Error, Result, TableId, TableInfo, TableName, Ti
 use airlane_segment::TableSchema;
 use parking_lot::RwLock;
 
-use crate::catalog::StoredVersion;
+use crate::catalog::{StoredDictionary, StoredVersion};
 use crate::slot::SegmentRef;
 
 /// Versions of a table that can be read, at most; the oldest are forgotten first.
@@ -32,7 +32,8 @@ pub(crate) struct Content {
 impl Content {
     /// The current version as it is now: merging changes the bytes of a version and nothing else of it.
     pub(crate) fn current(&self) -> StoredVersion {
-        StoredVersion { bytes: self.segments.iter().map(SegmentRef::payload_bytes).sum(), ..self.version }
+        let mut reader = ReaderDictionaries::default();
+        StoredVersion { bytes: self.segments.iter().map(|segment| reader.bytes_of(segment)).sum(), ..self.version }
     }
 
     pub(crate) fn info(&self) -> TableInfo {
@@ -52,6 +53,42 @@ impl Content {
             committed: version.committed,
             ticket: Ticket::version(self.table.clone(), version.version).to_string(),
         }
+    }
+}
+
+/// The dictionaries that a reader of some segments, one after another, has: what need not be sent again.
+#[derive(Clone, Debug, Default)]
+pub struct ReaderDictionaries {
+    /// The hash of the one under each id.
+    hashes: Vec<u64>,
+}
+
+impl ReaderDictionaries {
+    /// Takes note of the dictionaries of the next segment. Gives the bytes of those that the reader does not have.
+    pub fn take(&mut self, dictionaries: &[StoredDictionary]) -> u64 {
+        let mut bytes = 0;
+        for (id, dictionary) in dictionaries.iter().enumerate() {
+            match self.hashes.get_mut(id) {
+                Some(hash) if *hash == dictionary.hash => {}
+                Some(hash) => {
+                    *hash = dictionary.hash;
+                    bytes += dictionary.bytes;
+                }
+                None => {
+                    self.hashes.push(dictionary.hash);
+                    bytes += dictionary.bytes;
+                }
+            }
+        }
+        bytes
+    }
+
+    /// What the reader receives of the next segment: its batches, and the dictionaries that it does not have.
+    pub fn bytes_of(&mut self, segment: &SegmentRef) -> u64 {
+        let all: u64 = segment.dictionaries().iter().map(|dictionary| dictionary.bytes).sum();
+        let batches = segment.payload_bytes().saturating_sub(all);
+        // A segment without rows sends nothing.
+        if segment.rows() == 0 { 0 } else { batches + self.take(segment.dictionaries()) }
     }
 }
 

@@ -42,7 +42,8 @@ mod sweeper;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use content::Snapshot;
+pub use catalog::StoredDictionary;
+pub use content::{ReaderDictionaries, Snapshot};
 pub use disk::{Disk, SystemDisk};
 pub use put::Put;
 pub use recovery::Recovery;

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use airlane_model::{Error, Result, TableName, codes};
-use airlane_segment::TableWriter;
+use airlane_segment::{TableSchema, TableWriter};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{oneshot, watch};
 
@@ -188,7 +188,7 @@ fn merge_once(shared: &Shared, table: &TableName) -> Result<()> {
     failpoint!("merge.before");
     let staging = shared.staging(content.durability);
     let writer = TableWriter::new(content.schema.clone(), shared.writer.clone(), shared.homes(staging.as_ref()));
-    let Some(segments) = rewrite(shared, old, writer)? else { return Ok(()) };
+    let Some(segments) = rewrite(shared, old, &content.schema, writer)? else { return Ok(()) };
     if segments.len() >= old.len() {
         old.iter().for_each(SegmentRef::settle);
         return Ok(());
@@ -220,6 +220,7 @@ fn merge_once(shared: &Shared, table: &TableName) -> Result<()> {
 fn rewrite(
     shared: &Shared,
     old: &[SegmentRef],
+    schema: &TableSchema,
     mut writer: TableWriter,
 ) -> Result<Option<Vec<airlane_segment::Segment>>> {
     for part in old {
@@ -235,7 +236,7 @@ fn rewrite(
             if shared.merges.is_stopping() {
                 return Ok(None);
             }
-            writer.append(&segment.batch(index)?)?;
+            writer.append(&segment.batch_as(index, schema)?)?;
         }
     }
     writer.finish().map(Some)

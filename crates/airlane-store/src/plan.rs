@@ -11,9 +11,10 @@ use airlane_model::{
     Chance, Durability, Error, PutMode, Receipt, Result, SegmentId, TableId, TableInfo, TableName, Timestamp, Version,
     codes,
 };
+use airlane_segment::segment::Dictionary;
 use airlane_segment::{Segment, TableSchema};
 
-use crate::catalog::{Change, NewSegment, Place, StoredSegment, StoredVersion};
+use crate::catalog::{Change, NewSegment, Place, StoredDictionary, StoredSegment, StoredVersion};
 use crate::content::{Content, HistoryStep, VERSIONS_KEPT_MAX};
 use crate::index::{Index, table_not_found};
 use crate::slot::{Origin, SegmentRef};
@@ -37,6 +38,10 @@ impl Written {
             (Durability::Durable, None) => Place::Catalog,
         };
         let bytes = segment.file_bytes();
+        let dictionary = |dictionary: &Dictionary| StoredDictionary {
+            hash: dictionary.hash,
+            bytes: dictionary.message.body.len() as u64,
+        };
         let facts = StoredSegment {
             id: file.unwrap_or_else(|| SegmentId::random(chance)),
             rows: segment.rows(),
@@ -45,6 +50,7 @@ impl Written {
             // What never leaves this process needs none.
             checksum: if place == Place::Memory { 0 } else { segment.checksum() },
             place,
+            dictionaries: segment.dictionaries().iter().map(dictionary).collect(),
         };
         let body = (place == Place::Catalog).then_some(bytes);
         Self { new: NewSegment { facts, body }, segment: Arc::new(segment) }
@@ -288,7 +294,7 @@ impl<'a> Plan<'a> {
     fn take(&self, table: &TableName, segments: Vec<Written>) -> (Vec<NewSegment>, Vec<SegmentRef>) {
         let origin = self.context.origin;
         let refer = |written: Written| {
-            let fresh = SegmentRef::written(table.clone(), written.new.facts, written.segment, origin.cloned());
+            let fresh = SegmentRef::written(table.clone(), written.new.facts.clone(), written.segment, origin.cloned());
             (written.new, fresh)
         };
         segments.into_iter().map(refer).unzip()

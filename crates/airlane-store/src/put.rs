@@ -20,7 +20,7 @@ pub struct Put {
     pub(crate) table: TableName,
     pub(crate) mode: PutMode,
     pub(crate) durability: Durability,
-    pub(crate) intake: Intake,
+    pub(crate) intake: Box<Intake>,
     pub(crate) staging: Option<Arc<Staging>>,
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn recover(origin: &Arc<Origin>, stored: Vec<StoredTable>, index: &In
     for table in stored {
         let segments = table.segments.iter();
         let segments: Vec<SegmentRef> =
-            segments.map(|facts| SegmentRef::stored(table.name.clone(), *facts, Some(origin.clone()))).collect();
+            segments.map(|facts| SegmentRef::stored(table.name.clone(), facts.clone(), Some(origin.clone()))).collect();
         named.extend(segments.iter().filter(|segment| segment.facts().place == Place::File).map(SegmentRef::id));
         recovery.tables += 1;
         recovery.segments += segments.len() as u64;

@@ -14,7 +14,7 @@ use arrow_buffer::Buffer;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::catalog::{Catalog, Place, StoredSegment};
+use crate::catalog::{Catalog, Place, StoredDictionary, StoredSegment};
 use crate::disk::Disk;
 use crate::error::storage;
 use crate::folder::Paths;
@@ -94,6 +94,11 @@ impl SegmentRef {
     /// Whether it was opened since the start, so that [`open`](Self::open) answers at once.
     pub fn is_open(&self) -> bool {
         self.0.opened.get().is_some()
+    }
+
+    /// Its dictionaries, in the order of their ids.
+    pub fn dictionaries(&self) -> &[StoredDictionary] {
+        &self.0.facts.dictionaries
     }
 
     /// The segment; the first call after a start reads the file and compares its checksum (blocking).

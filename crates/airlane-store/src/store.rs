@@ -165,7 +165,7 @@ impl Store {
             return Err(no_folder());
         }
         let staging = shared.staging(asked);
-        let intake = intake(shared.homes(staging.as_ref()))?;
+        let intake = Box::new(intake(shared.homes(staging.as_ref()))?);
         if let Some(content) = current.filter(|_| mode == PutMode::Append) {
             content.schema.accept(intake.schema()).map_err(|error| schema_mismatch(&table, &error))?;
         }

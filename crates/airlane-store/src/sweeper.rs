@@ -128,8 +128,12 @@ impl Worker {
     fn sweep(&mut self, sweep: Sweep) -> Result<()> {
         drop(sweep.contents);
         self.retry();
-        let segments = sweep.segments.into_iter().filter(|segment| segment.facts().place == Place::File);
-        segments.fold(Ok(()), |outcome, segment| outcome.and(self.supersede(segment)))
+        let mut outcome = Ok(());
+        for segment in sweep.segments.into_iter().filter(|segment| segment.facts().place == Place::File) {
+            // The first failure is told; it keeps no other file from going.
+            outcome = outcome.and(self.supersede(segment));
+        }
+        outcome
     }
 
     /// Does again what did not work before; what still does not is logged and kept.

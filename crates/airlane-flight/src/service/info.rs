@@ -23,9 +23,9 @@ pub(super) async fn of_descriptor(
     flight_info(plan, descriptor)
 }
 
-/// Planning a part of a table looks into its segments, which may lie on disk.
+/// Planning a part of a table looks into its segments, which may lie on disk. An older version is a part too.
 async fn plan(exchange: Exchange, ticket: Ticket, endpoints_max: usize) -> Result<FlightPlan> {
-    if ticket.rows.is_none() {
+    if ticket.rows.is_none() && ticket.version.is_none() {
         return exchange.flights(&ticket, endpoints_max);
     }
     let planned = tokio::task::spawn_blocking(move || exchange.flights(&ticket, endpoints_max));

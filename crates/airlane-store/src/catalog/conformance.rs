@@ -3,7 +3,9 @@
 use airlane_model::{Result, SegmentId, TableId, TableName, Timestamp, Version};
 use bytes::Bytes;
 
-use super::{Catalog, Change, CommitError, NewSegment, Place, StoredSegment, StoredTable, StoredVersion};
+use super::{
+    Catalog, Change, CommitError, NewSegment, Place, StoredDictionary, StoredSegment, StoredTable, StoredVersion,
+};
 
 /// Opens one catalog; once more after the earlier one was dropped, with what that one committed.
 pub type Open = Box<dyn FnMut() -> Box<dyn Catalog>>;
@@ -105,6 +107,9 @@ fn segment(number: u8) -> NewSegment {
         file_bytes: 5_000,
         checksum: u64::MAX - u64::from(number),
         place,
+        dictionaries: (0..u64::from(number) % 3)
+            .map(|id| StoredDictionary { hash: u64::MAX - id, bytes: 64 })
+            .collect(),
     };
     NewSegment { facts, body }
 }

@@ -189,7 +189,7 @@ impl Undo {
 }
 
 fn facts(segments: &[NewSegment]) -> Vec<StoredSegment> {
-    segments.iter().map(|segment| segment.facts).collect()
+    segments.iter().map(|segment| segment.facts.clone()).collect()
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 
 use super::{
-    Catalog, Change, CommitError, NewSegment, Place, StoredSegment, StoredTable, StoredVersion, body_missing, refused,
-    unknown,
+    Catalog, Change, CommitError, NewSegment, Place, StoredDictionary, StoredSegment, StoredTable, StoredVersion,
+    body_missing, refused, unknown,
 };
 
 use crate::failpoint::failpoint;
@@ -51,6 +51,7 @@ const SCHEMA: &str = "
         payload_bytes INTEGER NOT NULL,
         file_bytes    INTEGER NOT NULL,
         checksum      INTEGER NOT NULL,     -- xxh3-64, its 64 bits as they are
+        dictionaries  BLOB    NOT NULL,     -- for each id from 0 on: hash and bytes, 8 bytes each, little-endian
         body          BLOB,                 -- the IPC file of a small segment; else segments/<id>.arrow has it
         PRIMARY KEY (table_key, position)
     ) STRICT;
@@ -182,8 +183,9 @@ impl SqliteCatalog {
             return Err(refused(format!("segment {} and its place do not agree", facts.id)));
         }
         self.execute(
-            "INSERT INTO segments (table_key, position, id, rows, payload_bytes, file_bytes, checksum, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO segments
+                 (table_key, position, id, rows, payload_bytes, file_bytes, checksum, dictionaries, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 key,
                 position,
@@ -192,6 +194,7 @@ impl SqliteCatalog {
                 integer(facts.payload_bytes)?,
                 integer(facts.file_bytes)?,
                 facts.checksum.cast_signed(),
+                write_dictionaries(&facts.dictionaries),
                 body,
             ],
         )?;
@@ -237,7 +240,7 @@ impl Catalog for SqliteCatalog {
         })?;
         let versions = "SELECT table_key, version, rows, bytes, committed FROM versions ORDER BY table_key, version";
         let versions = self.rows(versions, |row| Ok((row.get::<_, i64>(0)?, read_version(row)?)))?;
-        let segments = "SELECT table_key, id, rows, payload_bytes, file_bytes, checksum, body IS NULL
+        let segments = "SELECT table_key, id, rows, payload_bytes, file_bytes, checksum, dictionaries, body IS NULL
                         FROM segments ORDER BY table_key, position";
         let segments = self.rows(segments, |row| Ok((row.get::<_, i64>(0)?, read_segment(row)?)))?;
         let mut stored = Vec::with_capacity(tables.len());
@@ -340,8 +343,21 @@ fn read_segment(row: &Row<'_>) -> rusqlite::Result<StoredSegment> {
         payload_bytes: unsigned(row, 3)?,
         file_bytes: unsigned(row, 4)?,
         checksum: row.get::<_, i64>(5)?.cast_unsigned(),
-        place: if row.get(6)? { Place::File } else { Place::Catalog },
+        dictionaries: read_dictionaries(row.get_ref(6)?.as_blob()?),
+        place: if row.get(7)? { Place::File } else { Place::Catalog },
     })
+}
+
+fn write_dictionaries(dictionaries: &[StoredDictionary]) -> Vec<u8> {
+    let fields = dictionaries.iter().flat_map(|dictionary| [dictionary.hash, dictionary.bytes]);
+    fields.flat_map(u64::to_le_bytes).collect()
+}
+
+fn read_dictionaries(bytes: &[u8]) -> Vec<StoredDictionary> {
+    let (fields, _) = bytes.as_chunks::<8>();
+    let (pairs, _) = fields.as_chunks::<2>();
+    let field = |bytes: [u8; 8]| u64::from_le_bytes(bytes);
+    pairs.iter().map(|[hash, bytes]| StoredDictionary { hash: field(*hash), bytes: field(*bytes) }).collect()
 }
 
 fn unsigned(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
@@ -350,9 +366,9 @@ fn unsigned(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
 }
 
 /// The part of rows, sorted by key, that belongs to one table.
-fn of_table<T: Copy>(rows: &[(i64, T)], key: i64) -> Vec<T> {
+fn of_table<T: Clone>(rows: &[(i64, T)], key: i64) -> Vec<T> {
     let start = rows.partition_point(|(other, _)| *other < key);
-    rows[start..].iter().take_while(|(other, _)| *other == key).map(|(_, value)| *value).collect()
+    rows[start..].iter().take_while(|(other, _)| *other == key).map(|(_, value)| value.clone()).collect()
 }
 
 fn integer(value: u64) -> Result<i64> {

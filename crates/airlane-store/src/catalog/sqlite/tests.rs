@@ -18,6 +18,7 @@ fn new_segment(id: SegmentId, bytes: usize) -> NewSegment {
         payload_bytes: 64,
         file_bytes: bytes as u64,
         checksum: 1 << 63,
+        dictionaries: vec![StoredDictionary { hash: 1, bytes: 2 }],
         place: if bytes > 0 { Place::Catalog } else { Place::File },
     };
     NewSegment { facts, body: (bytes > 0).then(|| Bytes::from(vec![0xa7; bytes])) }

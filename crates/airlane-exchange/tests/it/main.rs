@@ -1,0 +1,4 @@
+//! What a reader of an exchange receives, seen through arrow's own stream reader.
+
+mod reads;
+mod support;
