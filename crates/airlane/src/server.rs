@@ -6,6 +6,7 @@
 //! stop      no new connections → running requests finish within the grace → store closed
 //! ```
 
+mod authority;
 mod connection;
 mod listener;
 mod options;

@@ -13,6 +13,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
+use super::authority::MendAuthority;
 use super::connection;
 
 /// How long accepting pauses after a failure such as "too many open files".
@@ -51,16 +52,16 @@ impl Connection for TcpStream {
 }
 
 impl Listener for UnixListener {
-    type Stream = UnixStream;
+    type Stream = MendAuthority<UnixStream>;
 
-    async fn accept(&self) -> io::Result<UnixStream> {
-        Ok(UnixListener::accept(self).await?.0)
+    async fn accept(&self) -> io::Result<MendAuthority<UnixStream>> {
+        Ok(MendAuthority::new(UnixListener::accept(self).await?.0))
     }
 }
 
-impl Connection for UnixStream {
+impl Connection for MendAuthority<UnixStream> {
     async fn readable(&self) -> io::Result<()> {
-        UnixStream::readable(self).await
+        self.get_ref().readable().await
     }
 }
 

@@ -13,4 +13,5 @@ mod panics;
 mod raw;
 mod round_trip;
 mod tables;
+mod unix;
 mod vanish;
