@@ -56,6 +56,17 @@ impl Encoded {
         encoded
     }
 
+    /// The metadata of columns that have validity and values and nothing else, given by their null counts and the
+    /// lengths of the two buffers. There are no pieces.
+    pub(crate) fn reserved(rows: usize, columns: impl Iterator<Item = (u64, [u64; 2])>) -> Self {
+        let mut encoded = Self { rows, ..Self::default() };
+        for (null_count, lengths) in columns {
+            encoded.nodes.push(FieldNode::new(rows as i64, null_count as i64));
+            lengths.into_iter().for_each(|length| encoded.reserve(length));
+        }
+        encoded
+    }
+
     /// The rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -91,11 +102,15 @@ impl Encoded {
     }
 
     fn buffer(&mut self, buffer: Buffer) {
-        self.buffers.push(arrow_ipc::Buffer::new(self.body_bytes as i64, buffer.len() as i64));
-        self.body_bytes += aligned_len(buffer.len() as u64);
+        self.reserve(buffer.len() as u64);
         if !buffer.is_empty() {
             self.pieces.push(buffer);
         }
+    }
+
+    fn reserve(&mut self, length: u64) {
+        self.buffers.push(arrow_ipc::Buffer::new(self.body_bytes as i64, length as i64));
+        self.body_bytes += aligned_len(length);
     }
 
     /// The node and the validity bitmap, which is empty when nothing is null.

@@ -10,6 +10,7 @@
 
 mod builder;
 mod gather;
+mod scatter;
 mod slices;
 
 use airlane_model::{ByteSize, Error, Result, codes, limits};
@@ -23,6 +24,8 @@ use crate::schema::TableSchema;
 use crate::segment::Segment;
 use builder::SegmentBuilder;
 use gather::Gather;
+pub use scatter::RawBatch;
+use scatter::Scatter;
 
 /// The sizes of the layout; tests make them small.
 #[derive(Clone, Debug)]
@@ -72,6 +75,7 @@ pub struct TableWriter {
     unifier: Unifier,
     gather: Gather,
     builder: Option<SegmentBuilder>,
+    scatter: Option<Scatter>,
     sealed: Vec<Segment>,
     /// Counts the segments, so that no rows get into another than they were rewritten for.
     segment: u64,
@@ -99,6 +103,7 @@ impl TableWriter {
             gather: Gather::new(schema.arrow()),
             accepted: None,
             builder: None,
+            scatter: None,
             sealed: Vec::new(),
             segment: 0,
             gathered_segment: 0,
@@ -127,6 +132,50 @@ impl TableWriter {
             self.place(&part)?;
         }
         Ok(())
+    }
+
+    /// Begins a batch whose body is given to [`raw_body`](Self::raw_body) as it arrives and is laid out at once. Answers
+    /// whether that can be done; otherwise the batch has to be decoded and appended.
+    ///
+    /// # Errors
+    /// `storage_full`, `storage_failed`.
+    pub fn begin_raw(&mut self, batch: &RawBatch) -> Result<bool> {
+        let Some(scatter) = Scatter::plan(self.schema.arrow(), batch, &self.options)? else { return Ok(false) };
+        self.write_gathered()?;
+        let target = self.options.segment_bytes_target.as_u64();
+        if self.builder.as_ref().is_some_and(|builder| builder.batch_bytes() + scatter.end() > target + target / 4) {
+            self.end_segment()?;
+        }
+        let builder = open(&mut self.builder, &self.schema, &self.options)?;
+        let scatter = scatter.starting_at(builder.len());
+        builder.reserve(self.homes.as_mut(), &scatter)?;
+        self.scatter = Some(scatter);
+        Ok(true)
+    }
+
+    /// Takes the next chunk of the body.
+    ///
+    /// # Errors
+    /// `message_invalid` for more than the body has; `storage_full`, `storage_failed`; `internal` without a raw batch.
+    pub fn raw_body(&mut self, chunk: &[u8]) -> Result<()> {
+        match (&mut self.builder, &mut self.scatter) {
+            (_, Some(scatter)) if chunk.len() as u64 > scatter.missing_bytes() => {
+                Err(Error::new(codes::MESSAGE_INVALID, "the body is longer than its message says"))
+            }
+            (Some(builder), Some(scatter)) => builder.write_reserved(scatter, chunk),
+            _ => Err(Error::new(codes::INTERNAL, "a body without a batch")),
+        }
+    }
+
+    /// Ends a raw batch.
+    ///
+    /// # Errors
+    /// `message_invalid` when bytes are missing, `data_invalid` when there are more or fewer nulls than the message says;
+    /// `storage_full`, `storage_failed`.
+    pub fn end_raw(&mut self) -> Result<()> {
+        let scatter = self.scatter.take().ok_or_else(|| Error::new(codes::INTERNAL, "the end of no batch"))?;
+        scatter.finish()?;
+        self.end_segment_if_full()
     }
 
     /// Seals the tail. A put without rows gives one segment that holds the schema alone.
@@ -196,17 +245,17 @@ impl TableWriter {
             return Err(Error::new(codes::INTERNAL, "rows were rewritten to the dictionaries of another segment"));
         }
         let encoded = Encoded::columns(rows.len, &rows.columns);
-        let builder = match &mut self.builder {
-            Some(builder) => builder,
-            none => none.insert(SegmentBuilder::new(&self.schema, self.options.segment_small_bytes_max)?),
-        };
-        builder.append(self.homes.as_mut(), &encoded)?;
+        open(&mut self.builder, &self.schema, &self.options)?.append(self.homes.as_mut(), &encoded)?;
+        self.end_segment_if_full()
+    }
+
+    fn end_segment_if_full(&mut self) -> Result<()> {
         let target = self.options.segment_bytes_target.as_u64();
         let enough = target.max(self.unifier.bytes().min(target.saturating_mul(SEGMENT_TARGETS_MAX)));
-        if builder.batch_bytes() >= enough {
-            self.end_segment()?;
+        match self.builder.as_ref().is_some_and(|builder| builder.batch_bytes() >= enough) {
+            true => self.end_segment(),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn end_segment(&mut self) -> Result<()> {
@@ -221,6 +270,18 @@ impl TableWriter {
         self.unifier.reset(segment_bytes);
         self.segment += 1;
         Ok(())
+    }
+}
+
+/// The segment that is being written, begun now if there is none.
+fn open<'a>(
+    builder: &'a mut Option<SegmentBuilder>,
+    schema: &TableSchema,
+    options: &WriterOptions,
+) -> Result<&'a mut SegmentBuilder> {
+    match builder {
+        Some(builder) => Ok(builder),
+        none => Ok(none.insert(SegmentBuilder::new(schema, options.segment_small_bytes_max)?)),
     }
 }
 

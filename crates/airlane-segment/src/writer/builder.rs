@@ -1,10 +1,11 @@
 //! Writes one segment from its magic to its footer.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 
 use airlane_model::{ByteSize, Result, limits};
 use arrow_array::ArrayRef;
 
+use super::scatter::Scatter;
 use crate::encode::{Block, Encoded, MAGIC, end_of_stream, footer, framed};
 use crate::home::{HeapTarget, HomeFactory, Target, ZEROES, storage_error};
 use crate::schema::TableSchema;
@@ -23,6 +24,15 @@ pub(super) struct SegmentBuilder {
 enum Place {
     Heap(Box<HeapTarget>),
     Made(Box<dyn Target>),
+}
+
+impl Place {
+    fn write_at(&mut self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        match self {
+            Self::Heap(heap) => heap.write_at(offset, pieces),
+            Self::Made(target) => target.write_at(offset, pieces),
+        }
+    }
 }
 
 impl SegmentBuilder {
@@ -51,6 +61,27 @@ impl SegmentBuilder {
         self.batches.push((block, batch.rows() as u64));
         self.batch_bytes += block.body_bytes;
         Ok(())
+    }
+
+    /// Where the next message begins.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Makes room for messages that are written out of order by [`write_reserved`](Self::write_reserved).
+    pub(super) fn reserve(&mut self, homes: &mut dyn HomeFactory, scatter: &Scatter) -> Result<()> {
+        self.make_room(homes, scatter.end() - self.len)?;
+        self.len = scatter.end();
+        self.batches.extend_from_slice(scatter.parts());
+        self.batch_bytes += scatter.parts().iter().map(|(block, _)| block.body_bytes).sum::<u64>();
+        Ok(())
+    }
+
+    pub(super) fn write_reserved(&mut self, scatter: &mut Scatter, chunk: &[u8]) -> Result<()> {
+        let place = &mut self.place;
+        scatter
+            .chunk(chunk, |offset, pieces| place.write_at(offset, pieces))
+            .map_err(|error| storage_error("write a segment", error))
     }
 
     /// Ends the segment with its dictionaries, which are given in the order of their ids.
@@ -103,11 +134,7 @@ impl SegmentBuilder {
 
     fn write(&mut self, pieces: &[&[u8]]) -> Result<()> {
         let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        let written = match &mut self.place {
-            Place::Heap(heap) => heap.write_at(self.len, &slices),
-            Place::Made(target) => target.write_at(self.len, &slices),
-        };
-        written.map_err(|error| storage_error("write a segment", error))?;
+        self.place.write_at(self.len, &slices).map_err(|error| storage_error("write a segment", error))?;
         self.len += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         Ok(())
     }

@@ -6,3 +6,4 @@ mod bytes;
 mod homes;
 mod property;
 mod pyarrow;
+mod scatter;
