@@ -125,10 +125,11 @@ fn explain(error: ArrowError, name: &str, schema: &SchemaRef, rows: u64) -> Erro
             invalid(format!("\"{}\" is not of type {data_type}", shorten(value)), at(row, Some(column)))
                 .hint("the types come from the first part of the file; a larger one (`--sample 64MiB`) sees more")
         }
-        Some(Fault::Width { row, expected, got }) => {
-            invalid(format!("{got} fields where the header has {expected}"), at(row, None))
-                .hint("quote fields that hold commas or line ends")
-        }
+        Some(Fault::Width { row, expected, got }) => invalid(
+            format!("{got} field{} where the header has {expected}", if got == "1" { "" } else { "s" }),
+            at(row, None),
+        )
+        .hint("quote fields that hold commas or line ends"),
         Some(Fault::Encoding { row, field }) => {
             invalid("the text is not UTF-8", at(row, field.checked_sub(1))).hint(HINT_ENCODING)
         }

@@ -129,17 +129,9 @@ fn ndjson_gives_back_json_types_and_text_for_the_rest() {
     let batch = plain();
     let bytes = write(Format::Ndjson, &batch.schema(), std::slice::from_ref(&batch)).expect("write");
     let (schema, back) = read(&bytes, None).expect("read");
-    let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let mut expected: Vec<_> = batch.schema().fields().iter().map(|field| field.name().to_owned()).collect();
-    expected.sort();
-    assert_eq!(
-        {
-            let mut names = names.clone();
-            names.sort();
-            names
-        },
-        expected
-    );
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name().to_owned()).collect();
+    let expected: Vec<_> = batch.schema().fields().iter().map(|field| field.name().to_owned()).collect();
+    assert_eq!(names, expected);
     for name in ["whole", "real", "flag", "text"] {
         assert_eq!(back[0].column_by_name(name), batch.column_by_name(name), "{name}");
     }

@@ -127,6 +127,9 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     let (store, recovery) = Store::open(store)?;
     let exchange = Exchange::new(store.clone());
     let status = Arc::new(ServerStatus::new(store.clone()));
+    if let Some(reason) = options.not_ready.clone() {
+        status.wait_for("program", reason);
+    }
     let doors = Doors {
         flight: FlightDoor::new(exchange.clone(), &flight_options)?,
         http: airlane_http::router(HttpState { readiness: status.clone() }),

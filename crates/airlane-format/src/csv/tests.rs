@@ -60,7 +60,7 @@ fn a_value_that_does_not_fit_is_named_with_row_and_column() {
 
 #[test]
 fn rows_of_another_width_and_other_encodings_are_refused() {
-    assert_eq!(refuse(b"a,b\n1,2\n3\n"), ("1 fields where the header has 2".into(), "row 2".into()));
+    assert_eq!(refuse(b"a,b\n1,2\n3\n"), ("1 field where the header has 2".into(), "row 2".into()));
     assert_eq!(refuse(b"a,b\n1,2\n3,4,5\n"), ("3 fields where the header has 2".into(), "row 2".into()));
     let (message, _) = refuse(b"name\nJos\xe9\n");
     assert!(message.contains("UTF-8"), "{message}");

@@ -1,18 +1,37 @@
 //! `airlane serve`.
 
-use std::path::PathBuf;
+mod folder;
+mod load;
+mod welcome;
 
-use airlane_model::Result;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use airlane::server::{self, Handle, ServerOptions};
+use airlane_model::{Error, Result, codes};
 
 use super::Globals;
 use crate::config::flags::ServerFlags;
 use crate::config::{ServerSettings, print};
-use crate::output;
+use crate::output::report;
+use crate::{output, telemetry};
 
 /// Keep tables and serve them
+///
+/// Listens on one port for gRPC (Arrow Flight) and HTTP (`/healthz`, `/readyz`, `/metrics`), and on a Unix socket if
+/// asked to. Durable tables are kept in the data folder. Ctrl-C or SIGTERM lets running requests end; a second one
+/// stops at once.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  airlane serve
+  airlane serve ./data                         also make a table of each file in ./data
+  airlane serve --port 0 --port-file port      take a free port and tell it")]
 pub(crate) struct Serve {
-    /// A folder whose files become tables
+    /// A folder: each Parquet, CSV, NDJSON and Arrow file in it becomes an ephemeral table
+    ///
+    /// A table has the name of its file without the extension, and the names of the folders between as namespaces:
+    /// `DIR/eu/prices.csv` becomes `eu/prices`. The tables are loaded while the server runs; `/readyz` tells when all
+    /// are there.
     dir: Option<PathBuf>,
 
     /// Show each setting and where its value came from, and end
@@ -25,12 +44,95 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(super) fn run(&self, globals: &Globals) -> Result<()> {
+        let begun = Instant::now();
         let sources = globals.sources(self.settings.given.clone())?;
         let (settings, all) = ServerSettings::resolve(&sources)?;
         if self.print_config {
             return if globals.json { output::json(&print::json(&all)) } else { output::text(&print::toml(&all)) };
         }
-        let _ = settings;
-        Ok(())
+        telemetry::begin(&settings.log, settings.log_format)?;
+        refuse_open_doors(&settings)?;
+        let files = self.dir.as_deref().map(folder::scan).transpose()?;
+        let runtime = super::runtime()?;
+        let ended = runtime.block_on(async {
+            let signals = Signals::listen()?;
+            let mut options = options(&settings);
+            options.not_ready = files.as_ref().map(|_| load::NOT_READY.to_owned());
+            let mut handle = server::run(options).await?;
+            welcome::print(&settings, &handle, sources.file.as_ref(), begun.elapsed());
+            if let Some(files) = files {
+                load::spawn(&handle, files, globals.json);
+            }
+            until_ended(&mut handle, signals).await
+        });
+        runtime.shutdown_background();
+        ended
     }
+}
+
+fn options(settings: &ServerSettings) -> ServerOptions {
+    ServerOptions {
+        listen: (settings.listen, settings.port).into(),
+        port_file: settings.port_file.clone(),
+        unix_socket: settings.unix_socket.clone(),
+        data_dir: Some(settings.data_dir.clone()),
+        not_ready: None,
+        grace: settings.drain_timeout,
+    }
+}
+
+/// Without authentication a server is for its own machine, unless somebody says otherwise in so many words.
+fn refuse_open_doors(settings: &ServerSettings) -> Result<()> {
+    if settings.listen.is_loopback() || settings.insecure {
+        return Ok(());
+    }
+    let message =
+        format!("`{}` can be reached from other machines, and there is no authentication yet", settings.listen);
+    Err(Error::new(codes::CONFIG_INVALID, message)
+        .at("setting `listen`")
+        .hint("listen on 127.0.0.1, or allow everybody who reaches the port with `--insecure`"))
+}
+
+/// Runs until the server ends by itself or a signal stops it.
+pub(super) async fn until_ended(handle: &mut Handle, mut signals: Signals) -> Result<()> {
+    tokio::select! {
+        ended = handle.wait() => return ended,
+        () = signals.next() => {}
+    }
+    tracing::info!("stopping: running requests may end; another signal cuts them off");
+    handle.stop();
+    tokio::select! {
+        ended = handle.wait() => ended,
+        () = signals.next() => Ok(()),
+    }
+}
+
+/// Ctrl-C and SIGTERM.
+pub(super) struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Takes the signals from here on, inside a runtime: whoever sees the server listen may send one.
+    pub(super) fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error| Error::new(codes::INTERNAL, format!("no signals can be taken: {error}"));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Tells an error that does not end the server.
+fn warn(error: &Error, json: bool) {
+    report::print(error, json);
 }

@@ -3,7 +3,7 @@
 use airlane_model::{Error, Result, codes};
 use arrow_array::RecordBatch;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Schema, TimeUnit};
 
 use super::table::{Align, Table, width};
 
@@ -60,9 +60,11 @@ fn align(data_type: &DataType) -> Align {
 pub(crate) fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Dictionary(key, value) => format!("dictionary<{}, {}>", type_name(key), type_name(value)),
-        DataType::Timestamp(_, _) | DataType::Time32(_) | DataType::Time64(_) | DataType::Duration(_) => {
-            data_type.to_string().to_lowercase()
-        }
+        DataType::Timestamp(unit, None) => format!("timestamp({})", unit_name(*unit)),
+        DataType::Timestamp(unit, Some(zone)) => format!("timestamp({}, {zone})", unit_name(*unit)),
+        DataType::Time32(unit) => format!("time32({})", unit_name(*unit)),
+        DataType::Time64(unit) => format!("time64({})", unit_name(*unit)),
+        DataType::Duration(unit) => format!("duration({})", unit_name(*unit)),
         DataType::List(field) => format!("list<{}>", type_name(field.data_type())),
         DataType::LargeList(field) => format!("large_list<{}>", type_name(field.data_type())),
         DataType::Struct(fields) => {
@@ -72,6 +74,15 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
         DataType::Boolean => "bool".into(),
         other if !other.is_nested() => other.to_string().to_lowercase(),
         other => other.to_string(),
+    }
+}
+
+fn unit_name(unit: TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Second => "s",
+        TimeUnit::Millisecond => "ms",
+        TimeUnit::Microsecond => "us",
+        TimeUnit::Nanosecond => "ns",
     }
 }
 

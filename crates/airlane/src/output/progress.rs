@@ -60,11 +60,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        Moved {
-            rows: self.rows.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            time: self.begun.elapsed(),
-        }
+        Moved { rows: self.rows.load(Ordering::Relaxed), time: self.begun.elapsed() }
     }
 }
 
@@ -72,6 +68,5 @@ impl Progress {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moved {
     pub(crate) rows: u64,
-    pub(crate) bytes: u64,
     pub(crate) time: Duration,
 }

@@ -15,6 +15,9 @@ pub struct ServerOptions {
     pub unix_socket: Option<PathBuf>,
     /// Where durable tables are kept; without one the server has ephemeral tables only.
     pub data_dir: Option<PathBuf>,
+    /// Why the server is not ready yet when it begins to listen; taken back by dropping a
+    /// [`ReadinessHold`](super::ReadinessHold).
+    pub not_ready: Option<String>,
     /// How long running requests may go on after the server was told to stop.
     pub grace: Duration,
 }
@@ -26,6 +29,7 @@ impl Default for ServerOptions {
             port_file: None,
             unix_socket: None,
             data_dir: None,
+            not_ready: None,
             grace: Duration::from_secs(10),
         }
     }

@@ -1,3 +1,4 @@
-//! The server as its clients see it.
+//! The server and the command line, as their users see them.
 
+mod cli;
 mod server;

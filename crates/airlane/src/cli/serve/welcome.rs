@@ -1,0 +1,56 @@
+//! What a server says when it has started.
+
+use std::time::Duration;
+
+use airlane::server::Handle;
+use airlane_store::Recovery;
+
+use crate::config::ServerSettings;
+use crate::config::file::ConfigFile;
+use crate::config::value::LogFormat;
+use crate::output::human;
+
+/// Tells where the server listens, what its data folder holds, and how to connect: as lines for people, or as one
+/// event in a log that programs read.
+pub(super) fn print(settings: &ServerSettings, handle: &Handle, file: Option<&ConfigFile>, time: Duration) {
+    let address = handle.address();
+    let recovered = recovered(handle.recovery());
+    if settings.log_format == LogFormat::Json {
+        let (data_dir, version) = (settings.data_dir.display(), env!("CARGO_PKG_VERSION"));
+        tracing::info!(%address, %data_dir, recovered, version, "listening");
+        return;
+    }
+    let mut listening = format!("grpc://{address}  http://{address}");
+    if let Some(path) = &settings.unix_socket {
+        listening.push_str(&format!("  grpc+unix://{}", path.display()));
+    }
+    eprintln!("airlane {} is up after {}", env!("CARGO_PKG_VERSION"), human::duration(time));
+    eprintln!("  listening  {listening}");
+    eprintln!("  data       {}: {recovered}", settings.data_dir.display());
+    for (table, reason) in &handle.recovery().damaged {
+        eprintln!("  damaged    {table}: {reason}");
+    }
+    if let Some(file) = file {
+        eprintln!("  settings   {}", file.path.display());
+    }
+    if !settings.listen.is_loopback() {
+        eprintln!("  warning    whoever reaches {address} can read, replace and drop every table");
+    }
+    eprintln!("  shell      airlane put NAME FILE --url grpc://{address}");
+    eprintln!("  python     pyarrow.flight.connect(\"grpc://{address}\")");
+}
+
+fn recovered(recovery: &Recovery) -> String {
+    let Recovery { tables, segments, orphans_removed, damaged } = recovery;
+    let mut text = match tables {
+        0 => "no tables yet".to_owned(),
+        _ => format!("{} in {}", human::counted(*tables, "table"), human::counted(*segments, "segment")),
+    };
+    if *orphans_removed > 0 {
+        text.push_str(&format!("; {} of unfinished puts removed", human::counted(*orphans_removed, "file")));
+    }
+    if !damaged.is_empty() {
+        text.push_str(&format!("; {} damaged", human::counted(damaged.len() as u64, "table")));
+    }
+    text
+}
