@@ -3,6 +3,7 @@
 mod basics;
 mod damage;
 mod faults;
+mod fixture;
 mod folder;
 mod kills;
 mod merging;
