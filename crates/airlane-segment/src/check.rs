@@ -107,6 +107,3 @@ fn has_old_compression(message: &Message<'_>) -> bool {
     let mut pairs = message.custom_metadata().into_iter().flatten();
     pairs.any(|pair| pair.key() == Some("ARROW:experimental_compression"))
 }
-
-#[cfg(test)]
-mod tests;

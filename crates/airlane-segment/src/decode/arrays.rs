@@ -1,7 +1,8 @@
 //! Judged messages to validated arrays.
 //!
 //! The decoder of arrow-ipc does the work, with its validation on: offsets, UTF-8, views, dictionary indices, type ids,
-//! run ends, null counts. [`nulls`](super::nulls) adds what it leaves out.
+//! run ends, null counts. [`nulls`](super::nulls) adds what it leaves out. What [`flat`](super::flat) found valid is
+//! not looked at again.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::Buffer;
+use arrow_data::UnsafeFlag;
 use arrow_ipc::MetadataVersion;
 use arrow_ipc::reader::RecordBatchDecoder;
 use arrow_schema::SchemaRef;
@@ -32,7 +34,7 @@ pub(crate) enum Fault {
     Panic,
 }
 
-/// Decodes one record batch of an uncompressed, judged message.
+/// Decodes one record batch of an uncompressed, judged message, and validates it.
 pub(crate) fn decode(
     schema: &SchemaRef,
     version: MetadataVersion,
@@ -40,9 +42,38 @@ pub(crate) fn decode(
     body: &Buffer,
     dictionaries: &HashMap<i64, ArrayRef>,
 ) -> Result<RecordBatch, Fault> {
+    decode_with(schema, version, batch, body, dictionaries, UnsafeFlag::new())
+}
+
+/// Decodes one record batch that was validated by [`flat`](super::flat).
+///
+/// # Safety
+/// Every buffer is what [`decode`] would have accepted.
+#[expect(unsafe_code, reason = "validation by arrow takes longer than a copy of the data")]
+pub(crate) unsafe fn decode_validated(
+    schema: &SchemaRef,
+    version: MetadataVersion,
+    batch: arrow_ipc::RecordBatch<'_>,
+    body: &Buffer,
+    dictionaries: &HashMap<i64, ArrayRef>,
+) -> Result<RecordBatch, Fault> {
+    let mut is_validated = UnsafeFlag::new();
+    // SAFETY: the caller says so.
+    unsafe { is_validated.set(true) };
+    decode_with(schema, version, batch, body, dictionaries, is_validated)
+}
+
+fn decode_with(
+    schema: &SchemaRef,
+    version: MetadataVersion,
+    batch: arrow_ipc::RecordBatch<'_>,
+    body: &Buffer,
+    dictionaries: &HashMap<i64, ArrayRef>,
+    is_validated: UnsafeFlag,
+) -> Result<RecordBatch, Fault> {
     let decoded = catch_unwind(AssertUnwindSafe(|| {
         let decoder = RecordBatchDecoder::try_new(body, batch, schema.clone(), dictionaries, &version)?;
-        let batch = decoder.read_record_batch()?;
+        let batch = decoder.with_skip_validation(is_validated).read_record_batch()?;
         nulls::validate(&batch)?;
         Ok(batch)
     }));
