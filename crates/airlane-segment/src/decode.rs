@@ -44,6 +44,12 @@ pub struct StreamDecoder {
     rows: u64,
 }
 
+/// What a message that passed the check is.
+pub(crate) enum Judgement {
+    Batch(Judged),
+    Dictionary,
+}
+
 impl StreamDecoder {
     /// A decoder for the messages after `schema_header`, the stream's own schema message (whose dictionary ids the
     /// following messages use).
@@ -72,15 +78,26 @@ impl StreamDecoder {
     /// # Errors
     /// `message_invalid`, `message_order_invalid`, `limit_exceeded`.
     pub fn check(&self, header: &[u8], body_bytes: u64) -> Result<()> {
+        self.judge(header, body_bytes).map(drop)
+    }
+
+    /// As [`check`](Self::check), and what the message is.
+    pub(crate) fn judge(&self, header: &[u8], body_bytes: u64) -> Result<Judgement> {
         let envelope = check::open(header, body_bytes, &self.limits)?;
-        let layout = match envelope.dictionary {
-            None => &self.layout,
-            Some((id, is_delta)) => &self.dictionaries.judge(id, is_delta, &self.limits)?.layout,
-        };
-        let judged = batch::judge(layout, &self.limits, envelope.message.version(), envelope.batch, body_bytes)?;
-        if envelope.dictionary.is_none() {
+        let version = envelope.message.version();
+        let Some((id, is_delta)) = envelope.dictionary else {
+            let judged = batch::judge(&self.layout, &self.limits, version, envelope.batch, body_bytes)?;
             self.judge_rows(judged.rows)?;
-        }
+            return Ok(Judgement::Batch(judged));
+        };
+        let slot = self.dictionaries.judge(id, is_delta, &self.limits)?;
+        batch::judge(&slot.layout, &self.limits, version, envelope.batch, body_bytes)?;
+        Ok(Judgement::Dictionary)
+    }
+
+    /// Counts the rows of a judged batch that was laid out without being decoded.
+    pub(crate) fn pass(&mut self, rows: u64) -> Result<()> {
+        self.rows = self.judge_rows(rows)?;
         Ok(())
     }
 

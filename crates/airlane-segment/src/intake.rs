@@ -1,4 +1,9 @@
 //! The way of a put: messages of a stranger in, sealed segments out.
+//!
+//! ```text
+//! header ──check──▶ fixed width? ──yes──▶ each chunk to its place in the segment
+//!                        └────────no────▶ chunks gathered ──decode, validate──▶ laid out
+//! ```
 
 use airlane_model::error::Code;
 use airlane_model::error::codes::MESSAGE_ORDER_INVALID;
@@ -6,11 +11,12 @@ use airlane_model::{Error, Result};
 use arrow_array::RecordBatch;
 
 use crate::check::DecodeLimits;
-use crate::decode::StreamDecoder;
+use crate::check::batch::{Extent, Judged};
+use crate::decode::{Judgement, StreamDecoder};
 use crate::home::HomeFactory;
 use crate::schema::TableSchema;
 use crate::segment::Segment;
-use crate::writer::{TableWriter, WriterOptions};
+use crate::writer::{RawBatch, TableWriter, WriterOptions};
 
 mod gather;
 
@@ -32,11 +38,14 @@ pub struct Intake {
     state: State,
 }
 
+#[derive(Debug)]
 enum State {
     /// Between two messages.
     Idle,
-    /// After the header of a message.
-    Body,
+    /// After the header of a message whose body is gathered.
+    Gathered,
+    /// After the header of a message whose body, of so many rows, is laid out as it comes.
+    Raw(u64),
     /// After an error.
     Failed(Code, String),
 }
@@ -86,16 +95,22 @@ impl Intake {
     /// `message_invalid`, `message_order_invalid`, `limit_exceeded`, `storage_full`.
     pub fn begin(&mut self, header: &[u8], body_bytes: u64) -> Result<()> {
         self.guard(|intake| {
-            if matches!(intake.state, State::Body) {
+            if intake.is_inside() {
                 return Err(out_of_order("a message begins inside another"));
             }
             let decoder = intake.decoder.as_mut().ok_or_else(|| out_of_order("a message without a schema message"))?;
-            decoder.check(header, body_bytes)?;
+            if let Judgement::Batch(judged) = decoder.judge(header, body_bytes)?
+                && let Some(batch) = raw(&judged, body_bytes)
+                && intake.writer.begin_raw(&batch)?
+            {
+                intake.state = State::Raw(judged.rows);
+                return Ok(());
+            }
             intake.header.clear();
             intake.header.extend_from_slice(header);
             // `check` keeps it below the limit of a body.
             intake.gather.begin(body_bytes as usize)?;
-            intake.state = State::Body;
+            intake.state = State::Gathered;
             Ok(())
         })
     }
@@ -106,7 +121,8 @@ impl Intake {
     /// `message_invalid` for more than was announced; `storage_full`, `storage_failed`.
     pub fn body(&mut self, chunk: &[u8]) -> Result<()> {
         self.guard(|intake| match intake.state {
-            State::Body => intake.gather.push(chunk),
+            State::Gathered => intake.gather.push(chunk),
+            State::Raw(_) => intake.writer.raw_body(chunk),
             _ => Err(out_of_order("a body without a message")),
         })
     }
@@ -118,16 +134,23 @@ impl Intake {
     /// `storage_failed`.
     pub fn end(&mut self) -> Result<()> {
         self.guard(|intake| {
-            let Some(decoder) = intake.decoder.as_mut().filter(|_| matches!(intake.state, State::Body)) else {
-                return Err(out_of_order("the end of a message that did not begin"));
-            };
-            intake.state = State::Idle;
-            let body = intake.gather.end()?;
-            if let Some(batch) = decoder.decode(&intake.header, body.clone())? {
-                intake.writer.append(&batch)?;
-                intake.rows += batch.num_rows() as u64;
+            let state = std::mem::replace(&mut intake.state, State::Idle);
+            match (state, &mut intake.decoder) {
+                (State::Raw(rows), Some(decoder)) => {
+                    intake.writer.end_raw()?;
+                    decoder.pass(rows)?;
+                    intake.rows += rows;
+                }
+                (State::Gathered, Some(decoder)) => {
+                    let body = intake.gather.end()?;
+                    if let Some(batch) = decoder.decode(&intake.header, body.clone())? {
+                        intake.writer.append(&batch)?;
+                        intake.rows += batch.num_rows() as u64;
+                    }
+                    intake.gather.reclaim(body);
+                }
+                _ => return Err(out_of_order("the end of a message that did not begin")),
             }
-            intake.gather.reclaim(body);
             Ok(())
         })
     }
@@ -138,7 +161,7 @@ impl Intake {
     /// `storage_full`, `storage_failed`, `limit_exceeded`.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
         self.guard(|intake| {
-            if matches!(intake.state, State::Body) {
+            if intake.is_inside() {
                 return Err(out_of_order("a batch inside a message"));
             }
             intake.writer.append(batch)?;
@@ -152,11 +175,15 @@ impl Intake {
     /// # Errors
     /// `message_order_invalid` inside a message; `storage_full`, `storage_failed`.
     pub fn finish(mut self) -> Result<Vec<Segment>> {
-        self.guard(|intake| match intake.state {
-            State::Body => Err(out_of_order("the put ends inside a message")),
-            _ => Ok(()),
+        self.guard(|intake| match intake.is_inside() {
+            true => Err(out_of_order("the put ends inside a message")),
+            false => Ok(()),
         })?;
         self.writer.finish()
+    }
+
+    fn is_inside(&self) -> bool {
+        matches!(self.state, State::Gathered | State::Raw(_))
     }
 
     /// Runs a step, unless one failed before.
@@ -170,6 +197,21 @@ impl Intake {
         }
         outcome
     }
+}
+
+/// What the writer needs to lay a batch out as it comes: two buffers for each column, as columns of fixed width have them.
+/// Columns of other types may have two, too; the writer knows the schema.
+fn raw(judged: &Judged, body_bytes: u64) -> Option<RawBatch> {
+    if judged.codec.is_some() || judged.buffers.len() != 2 * judged.nodes.len() {
+        return None;
+    }
+    let range = |extent: &Extent| extent.offset..extent.offset + extent.bytes;
+    Some(RawBatch {
+        rows: judged.rows,
+        null_counts: judged.nodes.iter().map(|(_, nulls)| *nulls).collect(),
+        buffers: judged.buffers.iter().map(range).collect(),
+        body_bytes,
+    })
 }
 
 fn out_of_order(message: &str) -> Error {

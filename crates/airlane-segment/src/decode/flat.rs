@@ -163,7 +163,7 @@ fn are_offsets<const WIDTH: usize>(
     match data.get(start..end) {
         None => false,
         Some(text) if !is_text || text.is_ascii() => true,
-        Some(text) => std::str::from_utf8(text).is_ok_and(|text| {
+        Some(text) => simdutf8::basic::from_utf8(text).is_ok_and(|text| {
             offsets.iter().all(|offset| text.is_char_boundary((read(*offset) as usize).saturating_sub(start)))
         }),
     }

@@ -79,16 +79,13 @@ pub(crate) fn compare(batches: &[RecordBatch], segments: &[Segment]) {
 /// Target `f1_decode`: what is accepted can be laid out and read back, and what is refused is refused by every way in.
 pub(crate) fn stream(input: &[u8]) -> Outcome {
     let outcome = decode(input);
-    let taken = take_in(input, 4096, WriterOptions::default());
-    match (&outcome.refused, taken) {
-        (None, Ok(segments)) => {
-            compare(&outcome.batches, &segments);
-            let segments = take_in(input, 100, tiny()).expect("accepted before");
-            compare(&outcome.batches, &segments);
+    for (chunk_bytes, options) in [(4096, WriterOptions::default()), (100, tiny())] {
+        match (&outcome.refused, take_in(input, chunk_bytes, options)) {
+            (None, Ok(segments)) => compare(&outcome.batches, &segments),
+            (Some(refused), Err(error)) => assert_eq!(error.code(), refused.code(), "{refused}, and then {error}"),
+            (None, Err(error)) => panic!("decoded, and then refused: {error}"),
+            (Some(refused), Ok(_)) => panic!("taken in, though refused: {refused}"),
         }
-        (Some(refused), Err(error)) => assert_eq!(error.code(), refused.code()),
-        (None, Err(error)) => panic!("decoded, and then refused: {error}"),
-        (Some(refused), Ok(_)) => panic!("taken in, though refused: {refused}"),
     }
     outcome
 }

@@ -1,9 +1,9 @@
 //! The way of a put: messages in pieces, in order or not.
 
-use airlane_model::Error;
 use airlane_model::error::codes::{DATA_INVALID, LIMIT_EXCEEDED, MESSAGE_INVALID, MESSAGE_ORDER_INVALID};
+use airlane_model::{ByteSize, Error};
 use airlane_segment::{DecodeLimits, Intake, MemfdPool, TableSchema, WriterOptions};
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch, make_array};
 
 use crate::forge::Forged;
 use crate::stream::{self, Piece};
@@ -156,6 +156,84 @@ fn an_error_names_the_row_of_the_put() {
 
 fn texts() -> arrow_array::ArrayRef {
     std::sync::Arc::new(arrow_array::StringArray::from_iter_values((0..17).map(|row| format!("text {row}"))))
+}
+
+/// Columns of fixed width, some with nulls and some without.
+fn fixed(picks: &[(usize, bool)], rows: usize) -> RecordBatch {
+    let columns: Vec<_> = corpus::columns(rows)
+        .into_iter()
+        .filter(|(name, column)| {
+            let data_type = column.data_type();
+            data_type.is_primitive() || ["bool", "fixed_binary"].contains(name)
+        })
+        .collect();
+    let column = |(pick, has_nulls): &(usize, bool)| {
+        let (name, column) = columns[pick % columns.len()].clone();
+        let builder = column.to_data().into_builder();
+        let required = || make_array(builder.nulls(None).build().expect("valid without nulls"));
+        (name, if *has_nulls { column } else { required() })
+    };
+    corpus::batch(picks.iter().map(column).collect())
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Bodies that are laid out while they arrive give the same table as bodies that are decoded first.
+    #[test]
+    fn both_ways_of_a_body_give_equal_tables(
+        picks in proptest::collection::vec((0_usize..100, proptest::bool::ANY), 1..6),
+        rows in proptest::collection::vec(1_usize..3_000, 1..5),
+        chunk_bytes in 1_usize..5_000,
+    ) {
+        let batches: Vec<_> = rows.iter().map(|rows| fixed(&picks, *rows)).collect();
+        let options = WriterOptions {
+            batch_bytes_min: ByteSize::bytes(256),
+            batch_bytes_target: ByteSize::kib(4),
+            batch_bytes_max: ByteSize::kib(8),
+            segment_bytes_target: ByteSize::kib(64),
+            ..WriterOptions::default()
+        };
+        let decoded = drive::decode(&corpus::stream(&batches, None));
+        proptest::prop_assert!(decoded.refused.is_none());
+        let stream = corpus::stream(&batches, None);
+        let laid_out = drive::take_in(&stream, chunk_bytes, options).expect("valid");
+        drive::compare(&decoded.batches, &laid_out);
+        drive::compare(&batches, &laid_out);
+    }
+}
+
+#[test]
+fn a_body_that_is_laid_out_while_it_comes_is_no_less_distrusted() {
+    let batch = fixed(&[(0, true), (4, false)], 4_000);
+    let mut pieces = stream::split(&corpus::stream(std::slice::from_ref(&batch), None));
+    let schema = pieces.remove(0);
+    let attempt = |change: &dyn Fn(&mut Forged), bytes: i64| {
+        let mut message = Forged::of(&pieces[0]);
+        change(&mut message);
+        let piece = message.piece();
+        let homes = Box::new(MemfdPool::default());
+        let options = WriterOptions { batch_bytes_min: ByteSize::bytes(1), ..WriterOptions::default() };
+        let mut intake = Intake::from_message(&schema.header, DecodeLimits::default(), options, homes)?;
+        intake.begin(&piece.header, piece.body.len() as u64)?;
+        let mut body = piece.body.clone();
+        body.resize((body.len() as i64 + bytes) as usize, 0);
+        body.chunks(1000).try_for_each(|chunk| intake.body(chunk))?;
+        intake.end()?;
+        intake.finish().map(|segments| drive::compare(std::slice::from_ref(&batch), &segments))
+    };
+    attempt(&|_| {}, 0).expect("valid");
+    for (change, bytes, code) in [
+        ((&|_: &mut Forged| {}) as &dyn Fn(&mut Forged), 1, MESSAGE_INVALID),
+        (&|_| {}, -1, MESSAGE_INVALID),
+        (&|message| message.nodes[0].1 += 1, 0, DATA_INVALID),
+        (&|message| message.nodes[0].1 = 4_000, 0, DATA_INVALID),
+        (&|message| message.nodes[1].0 = 4_001, 0, MESSAGE_INVALID),
+        (&|message| message.buffers[3].1 = 8, 0, MESSAGE_INVALID),
+        (&|message| message.rows = i64::MAX, 0, MESSAGE_INVALID),
+    ] {
+        assert_eq!(attempt(change, bytes).expect_err("refused").code(), code);
+    }
 }
 
 #[test]

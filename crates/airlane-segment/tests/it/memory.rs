@@ -94,6 +94,28 @@ fn a1_claims_are_refused_without_memory() {
 }
 
 #[test]
+fn a_body_of_numbers_is_never_gathered() {
+    let rows = 1 << 19;
+    let column: arrow_array::ArrayRef = std::sync::Arc::new(arrow_array::Int64Array::from_iter_values(0..rows));
+    let pieces = stream::split(&corpus::stream(&[corpus::batch(vec![("n", column)])], None));
+    let homes = Box::new(airlane_segment::MemfdPool::default());
+    let intake = airlane_segment::Intake::from_message(
+        &pieces[0].header,
+        DecodeLimits::default(),
+        airlane_segment::WriterOptions::default(),
+        homes,
+    );
+    let mut intake = intake.expect("a schema");
+    let bytes = peak(|| {
+        intake.begin(&pieces[1].header, pieces[1].body.len() as u64).expect("valid");
+        pieces[1].body.chunks(16_384).for_each(|chunk| intake.body(chunk).expect("valid"));
+        intake.end().expect("valid");
+    });
+    assert!(bytes < 64 << 10, "{bytes} bytes for a body of {}", pieces[1].body.len());
+    assert_eq!(intake.rows(), rows as u64);
+}
+
+#[test]
 fn a2_what_is_accepted_takes_what_it_decompresses_to_and_no_more() {
     let mut decoder = decoder();
     let message = bomb(1 << 20);
