@@ -12,6 +12,7 @@ mod union;
 
 use std::sync::Arc;
 
+use airlane_model::{ByteSize, Error, Result, codes};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{ArrowError, Schema};
 
@@ -22,14 +23,32 @@ use union::Union;
 #[derive(Debug)]
 pub(crate) struct Unifier {
     plans: Vec<Plan>,
-    unions: Vec<Union>,
+    unions: Unions,
+    /// Whether a batch was refused for its size.
+    is_full: bool,
+    bytes_max_last: u64,
 }
+
+#[derive(Debug)]
+struct Unions {
+    all: Vec<Union>,
+    /// The bound of each union. It grows when it would make a table larger instead of smaller, see [`Unifier::reset`].
+    bytes_max: u64,
+}
+
+/// All unions of a segment together may have this many times the bound of one.
+const TOGETHER: u64 = 4;
+
+/// The bound grows up to this many times what it was.
+const GROWTH_MAX: u64 = 32;
 
 /// Why columns were not rewritten.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// A union would pass its bound: the segment ends, and the batch begins the next one.
     Full,
+    /// The values cannot be joined, for their index type or their kind: the segment ends too.
+    Apart,
     /// A fault.
     Failed(ArrowError),
 }
@@ -41,37 +60,65 @@ impl From<ArrowError> for Refusal {
 }
 
 impl Unifier {
-    pub(crate) fn new(schema: &Schema, union_bytes_max: u64) -> Self {
-        let mut unions = Vec::new();
+    pub(crate) fn new(schema: &Schema, bytes_max: u64) -> Self {
+        let mut all = Vec::new();
         let mut union = |index_type: &_, value_type: &_| {
-            unions.push(Union::new(index_type, plan::physical(value_type), union_bytes_max));
-            unions.len() - 1
+            all.push(Union::new(index_type, plan::physical(value_type), bytes_max));
+            all.len() - 1
         };
         let plans = schema.fields().iter().map(|field| Plan::new(field.data_type(), &mut union)).collect();
-        Self { plans, unions }
+        let unions = Unions { all, bytes_max };
+        Self { plans, unions, is_full: false, bytes_max_last: bytes_max.saturating_mul(GROWTH_MAX) }
     }
 
     /// The columns with indices in place of dictionaries. Into an empty segment any batch fits.
     ///
-    /// After `Full` the unions are whole and may be written, but take no more batches until [`reset`](Self::reset).
+    /// After a refusal the unions are whole and may be written, but take no more batches until [`reset`](Self::reset).
     pub(crate) fn rewrite(&mut self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, Refusal> {
+        let before = self.bytes();
         let unions = &mut self.unions;
-        self.plans.iter().zip(columns).map(|(plan, column)| plan.rewrite(column, unions)).collect()
+        let all: Result<Vec<ArrayRef>, Refusal> =
+            self.plans.iter().zip(columns).map(|(plan, column)| plan.rewrite(column, unions)).collect();
+        let (after, together) = (self.bytes(), self.unions.bytes_max.saturating_mul(TOGETHER));
+        let rewritten = match all {
+            Ok(_) if before > 0 && after > before && after > together => Err(Refusal::Full),
+            answer => answer,
+        };
+        self.is_full = matches!(rewritten, Err(Refusal::Full));
+        rewritten
     }
 
     /// The bytes of all unions when written.
     pub(crate) fn bytes(&self) -> u64 {
-        self.unions.iter().map(Union::bytes).sum()
+        self.unions.all.iter().map(Union::bytes).sum()
     }
 
     /// The values of all unions, in the order of their ids.
     pub(crate) fn values(&self) -> Result<Vec<ArrayRef>, ArrowError> {
-        self.unions.iter().map(Union::values).collect()
+        self.unions.all.iter().map(Union::values).collect()
     }
 
     /// Begins the next segment. `segment_bytes` are the bodies of the batches of the last one.
-    pub(crate) fn reset(&mut self, segment_bytes: u64) {
-        self.unions.iter_mut().for_each(|union| union.reset(segment_bytes));
+    ///
+    /// When that one ended with more dictionary than data, the bound doubles: a table whose batches use ever other parts
+    /// of a large dictionary would otherwise write it again and again, and take many times the bytes that came.
+    ///
+    /// # Errors
+    /// `limit_exceeded` when the bound has grown as far as it may.
+    pub(crate) fn reset(&mut self, segment_bytes: u64) -> Result<()> {
+        let bytes = self.bytes();
+        if self.is_full && bytes > segment_bytes {
+            if self.unions.bytes_max >= self.bytes_max_last {
+                let (bytes, most) = (ByteSize::bytes(bytes), ByteSize::bytes(self.bytes_max_last));
+                let message = format!("the dictionaries that few rows use together take {bytes}, at most {most} each");
+                let hint = "send columns of many different values without dictionaries";
+                return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint(hint));
+            }
+            self.unions.bytes_max = self.unions.bytes_max.saturating_mul(2);
+        }
+        self.unions.all.iter_mut().for_each(Union::reset);
+        self.is_full = false;
+        Ok(())
     }
 }
 

@@ -25,7 +25,7 @@ use arrow_array::{
 };
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_ipc::FieldNode;
-use arrow_schema::{DataType, FieldRef};
+use arrow_schema::DataType;
 
 use crate::home::aligned_len;
 
@@ -75,6 +75,11 @@ impl Encoded {
     /// The length of the body: every buffer padded to 64.
     pub fn body_bytes(&self) -> u64 {
         self.body_bytes
+    }
+
+    /// The bytes of the buffers without their paddings, which are most of a message of few rows.
+    pub(crate) fn buffer_bytes(&self) -> u64 {
+        self.buffers.iter().map(|buffer| buffer.length() as u64).sum()
     }
 
     /// The length of the longest array at any depth.
@@ -268,22 +273,6 @@ fn bitmap(bits: &BooleanBuffer) -> Buffer {
 /// The nulls of an array, unless there are none.
 pub(crate) fn nulls(array: &dyn Array) -> Option<NullBuffer> {
     array.nulls().filter(|nulls| nulls.null_count() > 0).cloned()
-}
-
-/// The child fields of a type that is no dictionary.
-pub(crate) fn children(data_type: &DataType) -> Vec<&FieldRef> {
-    match data_type {
-        DataType::List(child)
-        | DataType::LargeList(child)
-        | DataType::ListView(child)
-        | DataType::LargeListView(child)
-        | DataType::FixedSizeList(child, _)
-        | DataType::Map(child, _) => vec![child],
-        DataType::Struct(fields) => fields.iter().collect(),
-        DataType::Union(fields, _) => fields.iter().map(|(_, field)| field).collect(),
-        DataType::RunEndEncoded(run_ends, values) => vec![run_ends, values],
-        _ => Vec::new(),
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod memfd;
 pub mod sigbus;
 mod vectored;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -31,13 +32,20 @@ pub use memfd::MemfdPool;
 pub use vectored::write_all_at;
 
 /// The immutable bytes of a sealed segment, readable as one slice. Clones share the bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Home {
     kind: HomeKind,
     bytes: Bytes,
     buffer: Buffer,
     memfd: Option<Arc<Memfd>>,
     label: Option<u128>,
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, len) = (self.kind, self.bytes.len());
+        f.debug_struct("Home").field("kind", &kind).field("len", &len).field("label", &self.label).finish()
+    }
 }
 
 /// The kinds of homes.

@@ -3,6 +3,7 @@
 mod open;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, OnceLock};
@@ -33,12 +34,19 @@ pub enum Trust {
 }
 
 /// One IPC message: the flatbuffer (padded to 8, without continuation and length) and its body.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Message {
     /// The flatbuffer of the `Message` table.
     pub header: Bytes,
     /// The body, whose buffers are aligned to 64 relative to its start.
     pub body: Bytes,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (header, body) = (self.header.len(), self.body.len());
+        f.debug_struct("Message").field("header_bytes", &header).field("body_bytes", &body).finish()
+    }
 }
 
 /// A dictionary of a segment.

@@ -40,7 +40,8 @@ pub struct WriterOptions {
     pub segment_bytes_target: ByteSize,
     /// The size up to which a segment stays on the heap.
     pub segment_small_bytes_max: ByteSize,
-    /// The union of one dictionary in a segment.
+    /// The union of one dictionary in a segment, and a quarter of all of them. Grows up to 32 times for tables whose
+    /// segments have more dictionary than data.
     pub dictionary_bytes_max: ByteSize,
 }
 
@@ -118,7 +119,7 @@ impl TableWriter {
     ///
     /// # Errors
     /// `schema_mismatch`; `storage_full`, `storage_failed`; `limit_exceeded` when one row is larger than a message
-    /// can be.
+    /// can be, or when few rows use dictionaries larger than a segment can hold.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
         self.accept(batch)?;
         if batch.num_rows() == 0 {
@@ -212,7 +213,7 @@ impl TableWriter {
         }
         self.gather.push(part, columns)?;
         self.gathered_segment = self.segment;
-        if self.gather.body_bytes() >= self.options.batch_bytes_target.as_u64() {
+        if self.gather.buffer_bytes() >= self.options.batch_bytes_target.as_u64() {
             self.write_gathered()?;
         }
         Ok(())
@@ -220,14 +221,14 @@ impl TableWriter {
 
     fn rewrite(&mut self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
         let rewritten = match self.unifier.rewrite(columns) {
-            Err(Refusal::Full) => {
+            Err(Refusal::Full | Refusal::Apart) => {
                 self.end_segment()?;
                 self.unifier.rewrite(columns)
             }
             answer => answer,
         };
         rewritten.map_err(|refusal| match refusal {
-            Refusal::Full => Error::new(codes::INTERNAL, "a batch does not fit into an empty segment"),
+            Refusal::Full | Refusal::Apart => Error::new(codes::INTERNAL, "a batch does not fit into an empty segment"),
             Refusal::Failed(error) => fault(error),
         })
     }
@@ -267,7 +268,7 @@ impl TableWriter {
             let dictionaries = self.unifier.values().map_err(fault)?;
             self.sealed.push(builder.seal(self.homes.as_mut(), &dictionaries)?);
         }
-        self.unifier.reset(segment_bytes);
+        self.unifier.reset(segment_bytes)?;
         self.segment += 1;
         Ok(())
     }

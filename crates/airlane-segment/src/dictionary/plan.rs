@@ -11,9 +11,9 @@ use arrow_array::{
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, UnionFields};
 
-use super::Refusal;
-use super::union::Union;
-use crate::encode::{children, dense_union, list_view, nulls};
+use super::{Refusal, Unions};
+use crate::encode::{dense_union, list_view, nulls};
+use crate::schema::canonical::children;
 
 /// What to do with one column.
 #[derive(Debug)]
@@ -44,23 +44,23 @@ impl Plan {
 
     /// The column with indices in place of dictionaries; its children reduced to what the rows refer to, so that no
     /// union takes a value that no row has.
-    pub(super) fn rewrite(&self, column: &ArrayRef, unions: &mut [Union]) -> Result<ArrayRef, Refusal> {
+    pub(super) fn rewrite(&self, column: &ArrayRef, unions: &mut Unions) -> Result<ArrayRef, Refusal> {
         match self {
             Self::Plain => Ok(column.clone()),
             Self::Dictionary { id, values } => {
                 let dictionary = column.as_any_dictionary();
-                if !unions[*id].knows(dictionary.values()) {
+                if !unions.all[*id].knows(dictionary.values()) {
                     let rewritten = values.rewrite(dictionary.values(), unions)?;
-                    unions[*id].enter(dictionary.values(), rewritten)?;
+                    unions.all[*id].enter(dictionary.values(), rewritten)?;
                 }
-                unions[*id].rewrite(dictionary.keys())
+                unions.all[*id].rewrite(dictionary.keys(), unions.bytes_max)
             }
             Self::Nested(plans) => rewrite_nested(plans, column, unions),
         }
     }
 }
 
-fn rewrite_nested(plans: &[Plan], column: &ArrayRef, unions: &mut [Union]) -> Result<ArrayRef, Refusal> {
+fn rewrite_nested(plans: &[Plan], column: &ArrayRef, unions: &mut Unions) -> Result<ArrayRef, Refusal> {
     let only = &plans[0];
     match column.data_type() {
         DataType::Struct(_) => {
@@ -98,7 +98,7 @@ fn rewrite_nested(plans: &[Plan], column: &ArrayRef, unions: &mut [Union]) -> Re
     }
 }
 
-fn rewrite_all(plans: &[Plan], columns: &[ArrayRef], unions: &mut [Union]) -> Result<Vec<ArrayRef>, Refusal> {
+fn rewrite_all(plans: &[Plan], columns: &[ArrayRef], unions: &mut Unions) -> Result<Vec<ArrayRef>, Refusal> {
     plans.iter().zip(columns).map(|(plan, column)| plan.rewrite(column, unions)).collect()
 }
 
@@ -107,7 +107,7 @@ fn rewrite_list<O: OffsetSizeTrait>(
     offsets: &OffsetBuffer<O>,
     values: &ArrayRef,
     column: &ArrayRef,
-    unions: &mut [Union],
+    unions: &mut Unions,
 ) -> Result<ArrayRef, Refusal> {
     let first = offsets.first().copied().unwrap_or_default();
     let last = offsets.last().copied().unwrap_or_default();
@@ -123,7 +123,7 @@ fn rewrite_list<O: OffsetSizeTrait>(
 fn rewrite_list_view<O: OffsetSizeTrait>(
     plan: &Plan,
     column: &ArrayRef,
-    unions: &mut [Union],
+    unions: &mut Unions,
 ) -> Result<ArrayRef, Refusal> {
     let parts = list_view::<O>(column.as_list_view());
     let values = plan.rewrite(&parts.values, unions)?;
@@ -131,7 +131,7 @@ fn rewrite_list_view<O: OffsetSizeTrait>(
     Ok(Arc::new(GenericListViewArray::<O>::try_new(field, parts.offsets, parts.sizes, values, nulls)?))
 }
 
-fn rewrite_union(plans: &[Plan], column: &UnionArray, unions: &mut [Union]) -> Result<ArrayRef, Refusal> {
+fn rewrite_union(plans: &[Plan], column: &UnionArray, unions: &mut Unions) -> Result<ArrayRef, Refusal> {
     let ids = || column.fields().iter().map(|(type_id, _)| type_id);
     let (offsets, children) = match dense_union(column) {
         Some(parts) => (Some(parts.offsets), parts.children),
@@ -142,7 +142,7 @@ fn rewrite_union(plans: &[Plan], column: &UnionArray, unions: &mut [Union]) -> R
     Ok(Arc::new(UnionArray::try_new(fields, column.type_ids().clone(), offsets, children)?))
 }
 
-fn rewrite_runs<R: RunEndIndexType>(plan: &Plan, column: &ArrayRef, unions: &mut [Union]) -> Result<ArrayRef, Refusal> {
+fn rewrite_runs<R: RunEndIndexType>(plan: &Plan, column: &ArrayRef, unions: &mut Unions) -> Result<ArrayRef, Refusal> {
     let runs = column.as_run::<R>();
     let ends = PrimitiveArray::<R>::from_iter_values(runs.run_ends().sliced_values());
     let values = plan.rewrite(&runs.values_slice(), unions)?;

@@ -86,9 +86,9 @@ fn the_index_type_ends_a_segment() {
     let mut unifier = unifier(&column(0));
     unifier.rewrite(&[column(0)]).unwrap();
     unifier.rewrite(&[column(20)]).unwrap();
-    assert!(matches!(unifier.rewrite(&[column(40)]), Err(Refusal::Full)));
+    assert!(matches!(unifier.rewrite(&[column(40)]), Err(Refusal::Apart)));
     assert_eq!(unifier.values().unwrap()[0].len(), 120);
-    unifier.reset(1 << 20);
+    unifier.reset(1 << 20).unwrap();
     let rewritten = unifier.rewrite(&[column(40)]).unwrap();
     assert_eq!(rewritten[0].as_primitive::<Int8Type>().values(), Int8Array::from_iter_values(0..100).values());
 }
@@ -109,22 +109,51 @@ fn a_dictionary_above_the_bound_is_reduced_to_what_is_used() {
     assert_eq!(texts(&unifier, 0).len(), 3);
 }
 
-#[test]
-fn the_bound_grows_when_segments_would_repeat_a_large_dictionary() {
-    let values: ArrayRef = Arc::new(StringArray::from_iter_values((0..1000).map(|value| format!("{value:0100}"))));
+/// Batches of 20 rows that each use other values than the one before, over and over: the segments begun, until one is
+/// refused.
+fn segments_of(distinct: i32) -> Result<usize> {
+    let texts = (0..distinct).map(|value| format!("{value:0100}"));
+    let values: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
     let mut unifier = unifier(&wide(&values, 0..1));
-    let mut segments = 0;
-    // Every batch uses other values than the one before, over and over.
-    for round in 0..200 {
-        let batch = wide(&values, (0..20).map(|value| (round * 20 + value) % 1000));
+    let mut segments = 1;
+    for round in 0..500 {
+        let batch = wide(&values, (0..20).map(|value| (round * 20 + value) % distinct));
         if matches!(unifier.rewrite(std::slice::from_ref(&batch)), Err(Refusal::Full)) {
             segments += 1;
-            unifier.reset(100);
+            unifier.reset(100)?;
             unifier.rewrite(&[batch]).unwrap();
         }
     }
+    Ok(segments)
+}
+
+#[test]
+fn the_bound_grows_when_segments_would_repeat_a_large_dictionary() {
     // With the bound as it was there would be a segment for every second batch.
-    assert!(segments <= 6, "{segments}");
+    assert_eq!(segments_of(20).unwrap(), 1);
+    assert_eq!(segments_of(1000).unwrap(), 6);
+}
+
+#[test]
+fn a11_dictionaries_that_no_segment_can_hold_are_refused() {
+    assert_eq!(segments_of(2000).unwrap_err().code(), codes::LIMIT_EXCEEDED);
+}
+
+#[test]
+fn many_dictionaries_have_a_bound_together() {
+    let column = |from: usize| -> Vec<ArrayRef> {
+        let texts = |id: usize| (0..10).map(move |value| format!("{:0100}", 10 * (from + 100 * id) + value));
+        let values = |id| Arc::new(StringArray::from_iter_values(texts(id)));
+        let keys: PrimitiveArray<Int32Type> = (0..10).collect();
+        (0..8).map(|id| Arc::new(DictionaryArray::<Int32Type>::new(keys.clone(), values(id))) as ArrayRef).collect()
+    };
+    let columns = column(0);
+    let fields: Vec<Field> = columns.iter().map(|column| Field::new("c", column.data_type().clone(), true)).collect();
+    let mut unifier = Unifier::new(&Schema::new(fields), BYTES_MAX);
+    unifier.rewrite(&columns).unwrap();
+    unifier.rewrite(&columns).unwrap();
+    assert!(matches!(unifier.rewrite(&column(1)), Err(Refusal::Full)));
+    assert!(unifier.unions.all.iter().all(|union| union.bytes() < BYTES_MAX));
 }
 
 #[test]
@@ -189,7 +218,7 @@ fn a10_values_that_share_their_bytes_are_not_looked_at_one_by_one() {
     assert_eq!(rewrite(&mut unifier, &column).len(), 1000);
     assert_eq!(unifier.values().unwrap()[0].len(), 1000);
     let again: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(Int32Array::from(vec![5]), values.slice(1, 900)));
-    assert!(matches!(unifier.rewrite(&[again]), Err(Refusal::Full)));
+    assert!(matches!(unifier.rewrite(&[again]), Err(Refusal::Apart)));
 }
 
 #[test]

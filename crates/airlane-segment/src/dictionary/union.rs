@@ -24,8 +24,6 @@ pub(super) struct Union {
     value_type: DataType,
     /// Values that the index type can tell apart.
     len_max: usize,
-    /// Grows when the bound would make a table larger instead of smaller, see `reset`.
-    bytes_max: u64,
     /// Up to which values that no index uses are taken along.
     adopted_bytes_max: u64,
     chunks: Vec<ArrayRef>,
@@ -35,8 +33,6 @@ pub(super) struct Union {
     source: Option<Source>,
     /// Whether values can be looked up, see [`comparable`].
     is_comparable: bool,
-    /// Whether bytes were what refused a batch.
-    is_full: bool,
 }
 
 /// The dictionary that came last.
@@ -61,22 +57,20 @@ enum Targets {
 const UNKNOWN: u32 = u32::MAX;
 
 impl Union {
-    pub(super) fn new(index_type: &DataType, value_type: DataType, bytes_max: u64) -> Self {
+    pub(super) fn new(index_type: &DataType, value_type: DataType, adopted_bytes_max: u64) -> Self {
         let bits = 8 * index_type.primitive_width().unwrap_or(1) as u32 - u32::from(index_type.is_signed_integer());
         // Positions are counted in 32 bits, of which the last value marks the unknown.
         let len_max = 1usize.checked_shl(bits).unwrap_or(usize::MAX).min(UNKNOWN as usize);
         Self {
             value_type,
             len_max,
-            bytes_max,
-            adopted_bytes_max: bytes_max,
+            adopted_bytes_max,
             chunks: Vec::new(),
             len: 0,
             bytes: 0,
             index: None,
             source: None,
             is_comparable: true,
-            is_full: false,
         }
     }
 
@@ -92,7 +86,7 @@ impl Union {
             self.begin(values.slice(0, values.len().min(self.len_max)));
             Targets::Same
         } else if !self.fits(&values, is_comparable) {
-            return Err(Refusal::Full);
+            return Err(Refusal::Apart);
         } else if self.adopt(&values) {
             Targets::Same
         } else {
@@ -136,7 +130,9 @@ impl Union {
     }
 
     /// Rewrites indices into the source to indices into the union.
-    pub(super) fn rewrite(&mut self, indices: &dyn Array) -> Result<ArrayRef, Refusal> {
+    ///
+    /// The union takes values up to `bytes_max`, and the first of a segment whatever they are.
+    pub(super) fn rewrite(&mut self, indices: &dyn Array, bytes_max: u64) -> Result<ArrayRef, Refusal> {
         let Some(mut source) = self.source.take() else {
             return Err(ArrowError::InvalidArgumentError("indices before values".to_owned()).into());
         };
@@ -146,7 +142,7 @@ impl Union {
                 indices => {
                     let fresh = unknown(indices, targets);
                     if !fresh.is_empty() {
-                        self.place(&source.values, fresh, targets)?;
+                        self.place(&source.values, fresh, targets, bytes_max)?;
                     }
                     Arc::new(mapped(indices, targets)) as ArrayRef
                 },
@@ -158,7 +154,13 @@ impl Union {
     }
 
     /// Looks up the values at `fresh`, and adds those that the union does not have.
-    fn place(&mut self, values: &ArrayRef, fresh: Vec<u32>, targets: &mut [u32]) -> Result<(), Refusal> {
+    fn place(
+        &mut self,
+        values: &ArrayRef,
+        fresh: Vec<u32>,
+        targets: &mut [u32],
+        bytes_max: u64,
+    ) -> Result<(), Refusal> {
         let taken = take(values, &UInt32Array::from(fresh.clone()), None)?;
         let mut index = match self.index.take() {
             Some(index) => index,
@@ -185,8 +187,10 @@ impl Union {
         }
         let chunk = take(&taken, &UInt32Array::from(added), None)?;
         let (len, bytes) = (self.len + chunk.len(), self.bytes + values_bytes(&chunk));
-        if self.len > 0 && (len > self.len_max || bytes > self.bytes_max) {
-            self.is_full = bytes > self.bytes_max;
+        if self.len > 0 && len > self.len_max {
+            return Err(Refusal::Apart);
+        }
+        if self.len > 0 && bytes > bytes_max {
             return Err(Refusal::Full);
         }
         self.chunks.push(chunk);
@@ -206,14 +210,9 @@ impl Union {
         }
     }
 
-    /// Forgets the values. When the union was full before the segment held as much data as dictionary, the bound
-    /// doubles: a table whose batches use ever other parts of a large dictionary would otherwise write it again and
-    /// again, and take many times the bytes that came.
-    pub(super) fn reset(&mut self, segment_bytes: u64) {
-        if self.is_full && self.bytes > segment_bytes {
-            self.bytes_max = self.bytes_max.max(self.bytes).saturating_mul(2);
-        }
-        (self.is_full, self.chunks, self.len, self.bytes) = (false, Vec::new(), 0, 0);
+    /// Forgets the values.
+    pub(super) fn reset(&mut self) {
+        (self.chunks, self.len, self.bytes) = (Vec::new(), 0, 0);
         (self.index, self.source, self.is_comparable) = (None, None, true);
     }
 }

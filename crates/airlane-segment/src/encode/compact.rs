@@ -12,7 +12,7 @@ use arrow_data::ByteView;
 use arrow_schema::{DataType, UnionMode};
 use arrow_select::take::take;
 
-use super::children;
+use crate::schema::canonical::children;
 
 /// Parts of a buffer or child that are in use: ordered, apart from one another, with their place when written densely.
 #[derive(Debug, Default)]

@@ -17,7 +17,7 @@ pub(super) struct Gather {
     /// As the waiting batches came.
     schema: Option<SchemaRef>,
     rows: usize,
-    body_bytes: u64,
+    buffer_bytes: u64,
     elements: usize,
     elements_max: usize,
     is_open: bool,
@@ -40,15 +40,15 @@ impl Gather {
             waiting: Vec::new(),
             schema: None,
             rows: 0,
-            body_bytes: 0,
+            buffer_bytes: 0,
             elements: 0,
             elements_max,
             is_open: !any(is_shared),
         }
     }
 
-    pub(super) fn body_bytes(&self) -> u64 {
-        self.body_bytes
+    pub(super) fn buffer_bytes(&self) -> u64 {
+        self.buffer_bytes
     }
 
     /// Whether a part can be joined to those that wait.
@@ -67,7 +67,7 @@ impl Gather {
         self.waiting.push(columns);
         self.schema = Some(part.batch.schema());
         self.rows += part.batch.num_rows();
-        self.body_bytes += part.body_bytes;
+        self.buffer_bytes += part.buffer_bytes;
         self.elements += part.elements_max;
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Gather {
     pub(super) fn take(&mut self) -> Result<Option<(usize, Vec<ArrayRef>)>> {
         let waiting = std::mem::take(&mut self.waiting);
         let rows = std::mem::take(&mut self.rows);
-        (self.body_bytes, self.elements, self.schema) = (0, 0, None);
+        (self.buffer_bytes, self.elements, self.schema) = (0, 0, None);
         if waiting.is_empty() {
             return Ok(None);
         }

@@ -11,6 +11,8 @@ pub(super) struct Part {
     pub(super) batch: RecordBatch,
     /// The length of the body when written.
     pub(super) body_bytes: u64,
+    /// The same without paddings.
+    pub(super) buffer_bytes: u64,
     /// The length of the longest array at any depth.
     pub(super) elements_max: usize,
 }
@@ -21,7 +23,12 @@ const ROWS_STEP: usize = 64;
 impl Part {
     fn new(batch: RecordBatch) -> Self {
         let encoded = Encoded::batch(&batch);
-        Self { batch, body_bytes: encoded.body_bytes(), elements_max: encoded.elements_max() }
+        Self {
+            batch,
+            body_bytes: encoded.body_bytes(),
+            buffer_bytes: encoded.buffer_bytes(),
+            elements_max: encoded.elements_max(),
+        }
     }
 }
 
