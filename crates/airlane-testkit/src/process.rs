@@ -76,6 +76,11 @@ impl ServerProcess {
         self.child.id()
     }
 
+    /// How the process ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the server can be asked")
+    }
+
     /// Kills the process as a crash would, without any chance to finish something.
     pub fn kill(&mut self) {
         // It may have ended by itself.

@@ -23,6 +23,7 @@ use airlane_exchange::Exchange;
 use airlane_flight::{FlightDoor, FlightOptions};
 use airlane_http::HttpState;
 use airlane_model::{Error, Result, codes};
+use airlane_segment::home::sigbus;
 use airlane_store::{Recovery, Store, StoreOptions};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
@@ -45,6 +46,7 @@ pub struct Handle {
     address: SocketAddr,
     recovery: Recovery,
     exchange: Exchange,
+    store: Store,
     status: Arc<ServerStatus>,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<()>>,
@@ -70,6 +72,21 @@ impl Handle {
     pub fn hold_readiness(&self, reason: impl Into<String>) -> ReadinessHold {
         self.status.wait_for("program", reason.into());
         ReadinessHold { status: self.status.clone() }
+    }
+
+    /// Has an unreadable file end the process in order: a failed read of a mapped file raises SIGBUS, whose handler, which
+    /// belongs to the whole process, notes the file for the next start and exits with code 86. For programs whose only
+    /// server this is.
+    ///
+    /// # Errors
+    /// `storage_failed`.
+    pub fn report_unreadable_files(&self) -> Result<()> {
+        let Some(path) = self.store.damage_report_file() else { return Ok(()) };
+        let report = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+        report.and_then(sigbus::install).map_err(|error| {
+            let message = format!("cannot watch for unreadable files by `{}`: {error}", path.display());
+            Error::new(codes::STORAGE_FAILED, message).source(error)
+        })
     }
 
     /// Tells the server to stop; [`wait`](Self::wait) answers when it has.
@@ -155,9 +172,9 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     }
 
     let (stop, stopped) = watch::channel(false);
-    let running = Running { store, graceful, accepting, socket_file, grace: options.grace };
+    let running = Running { store: store.clone(), graceful, accepting, socket_file, grace: options.grace };
     let task = tokio::spawn(running.until_stopped(stopped));
-    Ok(Handle { address, recovery, exchange, status, stop, task })
+    Ok(Handle { address, recovery, exchange, store, status, stop, task })
 }
 
 /// What is to be ended when the server stops.

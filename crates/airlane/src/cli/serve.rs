@@ -59,6 +59,7 @@ impl Serve {
             let mut options = options(&settings);
             options.not_ready = files.as_ref().map(|_| load::NOT_READY.to_owned());
             let mut handle = server::run(options).await?;
+            handle.report_unreadable_files()?;
             welcome::print(&settings, &handle, sources.file.as_ref(), begun.elapsed());
             if let Some(files) = files {
                 load::spawn(&handle, files, globals.json);

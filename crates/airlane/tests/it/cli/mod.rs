@@ -2,6 +2,7 @@
 
 mod cases;
 mod crash;
+mod damage;
 mod demo;
 mod folder;
 mod formats;
