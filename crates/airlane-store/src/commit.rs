@@ -22,7 +22,10 @@ use crate::slot::SharedCatalog;
 use crate::staging::Staging;
 
 /// Requests that share a transaction, at most.
-pub(crate) const BATCH_MAX: usize = 64;
+const BATCH_MAX: usize = 64;
+
+/// Bytes of small segments in a transaction from which on no further request joins it.
+const BATCH_BYTES_MAX: usize = 4 << 20;
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
 
@@ -37,6 +40,18 @@ pub(crate) enum Job {
     Merge(Box<MergeRequest>, Option<Arc<Staging>>, Reply<bool>),
     /// End the committer.
     Stop,
+}
+
+impl Job {
+    /// What the catalog is to keep beside the facts.
+    fn body_bytes(&self) -> usize {
+        let segments = match self {
+            Self::Put(request, ..) => &request.segments,
+            Self::Merge(request, ..) => &request.new,
+            Self::Drop(..) | Self::Stop => return 0,
+        };
+        segments.iter().filter_map(|segment| segment.new.body.as_ref()).map(bytes::Bytes::len).sum()
+    }
 }
 
 /// A planned request that waits for the outcome.
@@ -68,11 +83,12 @@ impl Kept {
 /// Takes requests until it is told to stop, or its store is gone.
 pub(crate) fn run_committer(shared: &Shared, catalog: &SharedCatalog, jobs: &Receiver<Job>) {
     while let Ok(first) = jobs.recv() {
-        let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut bytes = first.body_bytes();
         let mut stop = matches!(first, Job::Stop);
-        batch.push(first);
-        while !stop && batch.len() < BATCH_MAX {
+        let mut batch = vec![first];
+        while !stop && batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
             let Ok(job) = jobs.try_recv() else { break };
+            bytes += job.body_bytes();
             stop = matches!(job, Job::Stop);
             batch.push(job);
         }
@@ -183,6 +199,13 @@ fn finish(shared: &Shared, catalog: &SharedCatalog, plan: Plan<'_>, answers: Vec
         }
     }
     let purged = if purge { catalog.lock().as_mut().map_or(Ok(()), |catalog| catalog.purge()) } else { Ok(()) };
+    if let Err(error) = &purged {
+        tracing::error!(?error, "the bytes of a dropped table could not be removed from the catalog");
+        if error.code() != codes::STORAGE_FULL {
+            // What the catalog's file holds is not certain any more; its log does, and the next start copies it anew.
+            shared.poison(error.to_string());
+        }
+    }
     failpoint!("drop.purged");
     let answer_drops = move |swept: Result<()>| {
         failpoint!("drop.after");

@@ -30,14 +30,14 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// The current version as it is now: merging changes the bytes of a version and nothing else of it.
-    pub(crate) fn current(&self) -> StoredVersion {
+    /// What a reader of the current version receives. Merging changes it, and nothing else of a version.
+    pub(crate) fn received_bytes(&self) -> u64 {
         let mut reader = ReaderDictionaries::default();
-        StoredVersion { bytes: self.segments.iter().map(|segment| reader.bytes_of(segment)).sum(), ..self.version }
+        self.segments.iter().map(|segment| reader.bytes_of(segment)).sum()
     }
 
     pub(crate) fn info(&self) -> TableInfo {
-        self.info_of(self.current(), self.segments.len())
+        self.info_of(self.version, self.segments.len())
     }
 
     fn info_of(&self, version: StoredVersion, segments: usize) -> TableInfo {

@@ -4,6 +4,7 @@
 //! LOCK                      held by the one server that uses the folder; its process id
 //! FORMAT                    "airlane data format 1"
 //! catalog.db                SQLite: tables, versions, segments, and the bytes of small segments
+//! catalog.reserve           nothing: room for a drop when the disk is full
 //! segments/<id>.arrow       larger segments, one file each; the id is 32 hexadecimal digits
 //! damaged                   ids of segments whose mapping could not be read, from the process that met it
 //! ```
@@ -104,8 +105,10 @@ fn lock(root: &Path) -> Result<File> {
         Err(TryLockError::WouldBlock) => return Err(locked(root, &mut file)),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    // For the message above; the lock itself is the kernel's.
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+    // Only for the message to a second server: the lock itself is the kernel's, and the disk may be full.
+    if let Err(error) = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
+        tracing::debug!(path = %path.display(), %error, "the process id cannot be written");
+    }
     Ok(file)
 }
 

@@ -159,6 +159,7 @@ impl<'a> Plan<'a> {
         let (new, fresh) = self.take(&request.table, request.new);
         let mut content = Content::clone(&current);
         self.superseded.extend(content.segments.splice(range, fresh));
+        content.version.bytes = content.received_bytes();
         self.changes.push(Change::ReplaceSegments { table: content.id, old: ids, new });
         self.keep(content, None);
         Ok(true)
@@ -260,7 +261,7 @@ impl<'a> Plan<'a> {
         let mut content = current.clone();
         content.segments.extend(fresh);
         content.version = self.version(number, rows);
-        content.version.bytes = content.current().bytes;
+        content.version.bytes = content.received_bytes();
         let oldest = number.get().saturating_sub(VERSIONS_KEPT_MAX - 1).max(1);
         self.changes.push(Change::AppendContent {
             table: content.id,
@@ -276,7 +277,7 @@ impl<'a> Plan<'a> {
     fn fill(&mut self, mut content: Content, segments: Vec<Written>) -> Arc<Content> {
         let (new, fresh) = self.take(&content.table, segments);
         content.segments = fresh;
-        content.version.bytes = content.current().bytes;
+        content.version.bytes = content.received_bytes();
         self.changes.push(Change::ReplaceContent {
             table: content.id,
             schema: content.schema.message().clone(),

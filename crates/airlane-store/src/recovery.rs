@@ -95,7 +95,7 @@ fn take_over(stored: StoredTable, segments: Vec<SegmentRef>) -> Result<Table> {
     if rows != version.rows {
         return Err(damaged(&format!("its segments have {rows} rows, its version {}", version.rows)));
     }
-    let content = Content {
+    let mut content = Content {
         table: stored.name,
         id: stored.id,
         created: stored.created,
@@ -104,6 +104,7 @@ fn take_over(stored: StoredTable, segments: Vec<SegmentRef>) -> Result<Table> {
         version,
         segments,
     };
+    content.version.bytes = content.received_bytes();
     Ok(Table::new(Arc::new(content), stored.versions))
 }
 

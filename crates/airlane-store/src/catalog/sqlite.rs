@@ -3,14 +3,21 @@
 //! * `synchronous=FULL`: in write-ahead mode `NORMAL` may lose the last commits in a power cut.
 //! * `locking_mode=EXCLUSIVE`: the folder has one owner anyway, and SQLite then needs no shared memory file.
 //! * `secure_delete=ON`: what is dropped is overwritten; [`purge`](Catalog::purge) also empties the log.
+//! * A reserve of a few MiB lies beside the file. A commit that drops a table may use it when the disk is full.
 //! * The log is emptied when the catalog is opened. A log whose sync failed may be readable from the page cache though
 //!   it is not on the disk; without this, commits after the restart would stand behind frames that a power cut loses.
 
+mod reserve;
+
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use airlane_model::{Error, Result, SegmentId, TableId, TableName, Timestamp, Version, codes};
 use bytes::Bytes;
+use rusqlite::hooks::Wal;
+use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 
 use super::{
@@ -19,13 +26,15 @@ use super::{
 };
 
 use crate::failpoint::failpoint;
+use reserve::Reserve;
 
 /// "ARLN": says in the file's header what it is.
 const APPLICATION_ID: i32 = 0x4152_4c4e;
 /// The layout of the tables below.
 const SCHEMA_VERSION: i32 = 1;
-/// Pages of the log (4 KiB each) after which it is copied into the file.
-const CHECKPOINT_PAGES: i32 = 4_096;
+/// Pages of the log (4 KiB each) from which on it is copied into the file before more is added. With the largest batch
+/// of the committer on top it fits into the reserve, so that a drop can empty it on a full disk.
+const LOG_PAGES_MAX: u64 = 1_024;
 
 const SCHEMA: &str = "
     CREATE TABLE tables (
@@ -61,6 +70,9 @@ const SCHEMA: &str = "
 #[derive(Debug)]
 pub struct SqliteCatalog {
     connection: Connection,
+    reserve: Reserve,
+    /// Pages in the log that are not in the file yet.
+    log_pages: Arc<AtomicU64>,
 }
 
 impl SqliteCatalog {
@@ -74,15 +86,36 @@ impl SqliteCatalog {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let at = |error| error_of(error).at(path.display().to_string());
-        let connection = Connection::open_with_flags(path, flags).map_err(at)?;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(at)?;
         connection.busy_timeout(Duration::ZERO).map_err(at)?;
         connection.set_prepared_statement_cache_capacity(32);
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(at)?;
         check_layout(&connection).map_err(|error| error.at(path.display().to_string()))?;
         prepare(&connection).map_err(at)?;
-        let mut catalog = Self { connection };
+        let log_pages = Arc::new(AtomicU64::new(0));
+        watch_log(&mut connection, log_pages.clone()).map_err(at)?;
+        let mut catalog = Self { connection, reserve: Reserve::new(path), log_pages };
         catalog.purge()?;
         Ok(catalog)
+    }
+
+    /// Commits to the log, once there is room in it.
+    fn add_to_log(&mut self, changes: &[Change]) -> Result<(), CommitError> {
+        if self.log_pages.load(Ordering::Relaxed) > LOG_PAGES_MAX {
+            self.checkpoint(CheckpointMode::PASSIVE).map_err(|error| match error.code() {
+                codes::STORAGE_FULL => CommitError::RolledBack(error),
+                // The file may not hold what it was told to sync. The log still does, and a start copies it anew.
+                _ => CommitError::Unknown(error),
+            })?;
+        }
+        self.try_commit(changes)
+    }
+
+    /// Copies the log into the file and syncs it.
+    fn checkpoint(&self, mode: CheckpointMode) -> Result<()> {
+        self.connection.wal_checkpoint_v2(rusqlite::DEFAULT_NAME, mode).map_err(error_of)?;
+        self.log_pages.store(0, Ordering::Relaxed);
+        Ok(())
     }
 
     fn apply_all(&mut self, changes: &[Change]) -> Result<()> {
@@ -217,6 +250,26 @@ impl SqliteCatalog {
         statement.execute(values).map_err(error_of)
     }
 
+    fn try_commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| self.roll_back(error_of(error)))?;
+        failpoint!("p7.after");
+        if let Err(error) = self.apply_all(changes) {
+            return Err(self.roll_back(error));
+        }
+        failpoint!("p8.before");
+        let Err(error) = self.connection.execute_batch("COMMIT") else {
+            failpoint!("p8.after");
+            return Ok(());
+        };
+        // A full disk shows as a failed write, which comes before the frame that makes a commit valid is complete. Any
+        // other failure may be that of the sync after it.
+        let certain = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        match self.roll_back(error_of(error)) {
+            CommitError::RolledBack(error) if !certain => Err(CommitError::Unknown(error)),
+            other => Err(other),
+        }
+    }
+
     /// Ends a transaction that failed. Whether nothing of it is left is certain only when SQLite says so.
     fn roll_back(&self, error: Error) -> CommitError {
         if !self.connection.is_autocommit() {
@@ -259,22 +312,17 @@ impl Catalog for SqliteCatalog {
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
-        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| self.roll_back(error_of(error)))?;
-        failpoint!("p7.after");
-        if let Err(error) = self.apply_all(changes) {
-            return Err(self.roll_back(error));
-        }
-        failpoint!("p8.before");
-        let Err(error) = self.connection.execute_batch("COMMIT") else {
-            failpoint!("p8.after");
-            return Ok(());
-        };
-        // A full disk shows as a failed write, which comes before the frame that makes a commit valid is complete. Any
-        // other failure may be that of the sync after it.
-        let certain = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
-        match self.roll_back(error_of(error)) {
-            CommitError::RolledBack(error) if !certain => Err(CommitError::Unknown(error)),
-            other => Err(other),
+        self.reserve.hold();
+        let makes_room = changes.iter().any(|change| matches!(change, Change::DropTable { .. }));
+        match self.add_to_log(changes) {
+            Err(CommitError::RolledBack(error)) if error.code() == codes::STORAGE_FULL => {
+                if makes_room && self.reserve.release() {
+                    self.add_to_log(changes)
+                } else {
+                    Err(CommitError::RolledBack(error))
+                }
+            }
+            outcome => outcome,
         }
     }
 
@@ -286,9 +334,12 @@ impl Catalog for SqliteCatalog {
     }
 
     fn purge(&mut self) -> Result<()> {
-        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let busy: i64 = self.connection.query_row(checkpoint, [], |row| row.get(0)).map_err(error_of)?;
-        if busy == 0 { Ok(()) } else { Err(Error::new(codes::STORAGE_FAILED, "the catalog's log is in use")) }
+        match self.checkpoint(CheckpointMode::TRUNCATE) {
+            Err(error) if error.code() == codes::STORAGE_FULL && self.reserve.release() => {
+                self.checkpoint(CheckpointMode::TRUNCATE)
+            }
+            outcome => outcome,
+        }
     }
 }
 
@@ -314,7 +365,6 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version == 0 {
         let layout = format!(
@@ -324,6 +374,15 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
         connection.execute_batch(&layout)?;
     }
     Ok(())
+}
+
+/// Counts the pages of the log. SQLite's own checkpoint, which this replaces, hides its failures: it would let the log
+/// grow on a full disk, and sync a file again whose sync has failed.
+fn watch_log(connection: &mut Connection, pages: Arc<AtomicU64>) -> rusqlite::Result<()> {
+    connection.wal_hook(Some(move |_: &mut Wal, count| {
+        pages.store(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
+        Ok(())
+    }))
 }
 
 fn read_version(row: &Row<'_>) -> rusqlite::Result<StoredVersion> {

@@ -212,7 +212,7 @@ async fn s7_the_folder_is_private_and_names_are_no_paths() {
     for entry in entries.iter().filter(|entry| entry.path().is_file()) {
         let name = entry.file_name().to_string_lossy().into_owned();
         assert_eq!(mode(&entry.path()), 0o600, "{name}");
-        let known = ["LOCK", "FORMAT", "catalog.db", "catalog.db-wal"].contains(&name.as_str());
+        let known = ["LOCK", "FORMAT", "catalog.db", "catalog.db-wal", "catalog.reserve"].contains(&name.as_str());
         let segment = name.strip_suffix(".arrow").is_some_and(|id| id.len() == 32);
         assert!(known || segment, "{name}");
     }

@@ -63,7 +63,7 @@ fn rows(store: &Store, table: &str) -> Option<Vec<i64>> {
 async fn d2_d5_the_nth_operation_of_a_request_fails() {
     let folder = tempfile::tempdir().expect("a folder");
     let disk = FaultDisk::default();
-    let store = open(faulty(folder.path(), &disk));
+    let mut store = open(faulty(folder.path(), &disk));
     replace(&store, "bystander", 0..2_000).await.expect("a put");
     let before: Vec<i64> = (0..1_000).collect();
     let mut failures = 0;
@@ -94,7 +94,12 @@ async fn d2_d5_the_nth_operation_of_a_request_fails() {
                         assert_eq!(error.code(), expected, "{case}");
                         assert_ne!(fault, Fault::ShortWrite, "a short write is gone on with: {case}");
                     }
-                    assert_eq!(store.failure(), None, "{case}");
+                    if store.failure().is_some() {
+                        // The catalog's file could not be synced: a new start copies its log anew.
+                        assert!(matches!(request, Request::Drop) && fault == Fault::Failed, "{case}");
+                        store.close().await;
+                        store = open(faulty(folder.path(), &disk));
+                    }
                     assert_eq!(rows(&store, "bystander").map(|rows| rows.len()), Some(2_000), "{case}");
                     replace(&store, "t", 0..3).await.expect("the next put works");
                     assert_sound(&store).await;

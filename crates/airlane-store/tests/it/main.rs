@@ -5,6 +5,7 @@ mod damage;
 mod faults;
 mod fixture;
 mod folder;
+mod full_disk;
 mod kills;
 mod merging;
 mod model;

@@ -115,6 +115,9 @@ impl Run {
         if !matches!(step, Step::Fault { .. }) {
             self.store.settle().await;
             self.disk.disarm();
+            if self.store.failure().is_some() {
+                self.restart().await;
+            }
         }
     }
 
