@@ -10,10 +10,11 @@ use airlane_model::limits::{BATCH_BYTES_MAX, BATCH_BYTES_TARGET};
 use airlane_model::{Error, Result, codes};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_data::ArrayData;
 use arrow_flight::{FlightData, FlightDescriptor};
 use arrow_ipc::writer::{DictionaryTracker, EncodedData, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
+
+use crate::size::payload_bytes;
 
 /// Encodes the batches of one put.
 pub(crate) struct Encoder {
@@ -55,9 +56,8 @@ impl Encoder {
                 types(&batch.schema())
             )));
         }
-        let bytes: usize = batch.columns().iter().map(|column| payload_bytes(&column.to_data())).sum();
-        let pieces = bytes.div_ceil(BATCH_BYTES_TARGET.as_usize()).max(1);
-        let rows = batch.num_rows().div_ceil(pieces).max(1);
+        let pieces = payload_bytes(batch).div_ceil(BATCH_BYTES_TARGET.as_u64()).max(1);
+        let rows = batch.num_rows().div_ceil(usize::try_from(pieces).unwrap_or(usize::MAX)).max(1);
         let mut start = 0;
         while start < batch.num_rows() {
             let piece = batch.slice(start, rows.min(batch.num_rows() - start));
@@ -69,8 +69,7 @@ impl Encoder {
 
     /// Rows differ in size: a piece that is still too large is halved.
     fn push_piece(&mut self, piece: &RecordBatch) -> Result<()> {
-        let bytes: usize = piece.columns().iter().map(|column| payload_bytes(&column.to_data())).sum();
-        if bytes > BATCH_BYTES_MAX.as_usize() && piece.num_rows() > 1 {
+        if payload_bytes(piece) > BATCH_BYTES_MAX.as_u64() && piece.num_rows() > 1 {
             let middle = piece.num_rows() / 2;
             self.push_piece(&piece.slice(0, middle))?;
             return self.push_piece(&piece.slice(middle, piece.num_rows() - middle));
@@ -108,20 +107,6 @@ fn compact(column: &ArrayRef) -> ArrayRef {
         DataType::Utf8View => Arc::new(column.as_string_view().gc()),
         DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
         _ => Arc::clone(column),
-    }
-}
-
-/// The bytes that a message of these rows has, dictionaries aside: those are sent once.
-fn payload_bytes(data: &ArrayData) -> usize {
-    match data.data_type() {
-        DataType::Dictionary(key, _) => data.len() * key.primitive_width().unwrap_or(8),
-        DataType::Utf8View | DataType::BinaryView => {
-            let views = data.buffers().first().map(|buffer| buffer.typed_data::<u128>()).unwrap_or_default();
-            let views = views.iter().skip(data.offset()).take(data.len());
-            // The lower 32 bits of a view are the length of its text; up to 12 bytes are in the view itself.
-            views.map(|view| 16 + (*view as u32 as usize)).sum()
-        }
-        _ => data.get_slice_memory_size().unwrap_or(0),
     }
 }
 

@@ -28,7 +28,9 @@ mod connect;
 mod encode;
 mod error;
 mod read;
+mod size;
 
 pub use address::{Address, PORT_DEFAULT};
 pub use client::{Client, PutOptions};
 pub use read::TableStream;
+pub use size::payload_bytes;

@@ -8,7 +8,7 @@ pub(crate) mod progress;
 pub(crate) mod report;
 pub(crate) mod table;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use airlane_model::{Error, Result, codes};
 use serde::Serialize;
@@ -24,6 +24,13 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     let line = serde_json::to_string_pretty(value)
         .map_err(|error| Error::new(codes::INTERNAL, format!("the answer has no form in JSON: {error}")))?;
     text(&format!("{line}\n"))
+}
+
+/// Tells a person at the terminal what was done; scripts hear nothing but answers and errors.
+pub(crate) fn note(text: &str) {
+    if io::stderr().is_terminal() {
+        eprintln!("{text}");
+    }
 }
 
 /// The error of a write to stdout. A reader that went away (`| head`) is found in its source again.

@@ -39,7 +39,7 @@ async fn a_table_is_put_listed_described_read_and_dropped() {
     let receipt = client.put(&name("eu/n"), schema.clone(), stream::iter(batches), options).await.expect("put");
     assert_eq!(receipt.table, name("eu/n"));
     assert_eq!((receipt.rows, receipt.durability), (1_000_001, Durability::Ephemeral));
-    assert_eq!(server.commands(), [r#"{"durability":"ephemeral","mode":"append","path":"eu/n"}"#]);
+    assert_eq!(server.commands(), [r#"{"path":"eu/n","mode":"append","durability":"ephemeral"}"#]);
 
     assert_eq!(rows(&client, &receipt.ticket).await.expect("get"), 1_000_001);
     let listed = client.list("eu/").await.expect("list");

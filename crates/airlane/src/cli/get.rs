@@ -74,7 +74,7 @@ impl Get {
             return output::json(&serde_json::json!({ "rows": moved.rows, "file": file, "format": format.name() }));
         }
         let (rows, time) = (human::counted(moved.rows, "row"), human::duration(moved.time));
-        eprintln!("got {rows} into {} in {time}", path.display());
+        output::note(&format!("got {rows} into {} in {time}", path.display()));
         Ok(())
     }
 
@@ -133,7 +133,7 @@ async fn copy(
     let output = Box::new(BufWriter::with_capacity(BUFFER_BYTES, output));
     let sink = Sink::new(airlane_format::writer(output, stream.schema().clone(), format)?);
     while let Some(batch) = stream.next().await? {
-        progress.add(batch.num_rows() as u64, batch.get_array_memory_size() as u64);
+        progress.add(&batch);
         if sink.write(batch).await.is_err() {
             break;
         }

@@ -21,7 +21,7 @@ impl Ls {
             return output::json(&tables);
         }
         if tables.is_empty() {
-            eprintln!("no tables");
+            output::note("no tables");
             return Ok(());
         }
         let mut shown = Table::new([

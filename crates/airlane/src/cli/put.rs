@@ -79,7 +79,8 @@ impl Put {
             return output::json(&receipt);
         }
         let rows = human::counted(receipt.rows_put, "row");
-        eprintln!("put {rows} into {} in {} ({})", receipt.table, human::duration(moved.time), receipt.durability);
+        let time = human::duration(moved.time);
+        output::note(&format!("put {rows} into {} in {time} ({})", receipt.table, receipt.durability));
         output::text(&format!("{}\n", receipt.ticket))
     }
 }

@@ -22,7 +22,8 @@ impl Rm {
         if globals.json {
             return output::json(&info);
         }
-        eprintln!("dropped {} ({}, version {})", info.table, human::counted(info.rows, "row"), info.version);
+        let rows = human::counted(info.rows, "row");
+        output::note(&format!("dropped {} ({rows}, version {})", info.table, info.version));
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn stream(reader: Box<dyn BatchReader>, progress: Progress) -> impl S
         async move {
             let batch = receiver.recv().await?;
             if let Ok(batch) = &batch {
-                progress.add(batch.num_rows() as u64, batch.get_array_memory_size() as u64);
+                progress.add(batch);
             }
             Some((batch, receiver))
         }

@@ -26,7 +26,8 @@ pub(crate) fn render(schema: &Schema, batches: &[RecordBatch], columns_max: usiz
     columns.truncate(shown);
     let mut table = Table::new(columns.iter().map(|(cells, align)| (cells[0].as_str(), *align)));
     let rows = columns.first().map_or(0, |(cells, _)| cells.len());
-    for row in 1..rows {
+    table.subtitle(columns.iter().map(|(cells, _)| cells[1].clone()));
+    for row in 2..rows {
         table.push(columns.iter().map(|(cells, _)| cells[row].clone()));
     }
     let mut text = table.render();
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(
             shown,
             format!(
-                "text{space}      n\n{rule}  ─────\nutf8{space}  int64\na b {space}      1\n{x}…    -20\nnull{space}    300\n… and 1 more column\n"
+                "text{space}      n\nutf8{space}  int64\n{rule}  ─────\na b {space}      1\n{x}…    -20\nnull{space}    300\n… and 1 more column\n"
             )
         );
     }

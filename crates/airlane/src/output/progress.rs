@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arrow_array::RecordBatch;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::human;
@@ -40,10 +41,11 @@ impl Progress {
     }
 
     /// Counts a batch.
-    pub(crate) fn add(&self, rows: u64, bytes: u64) {
-        let rows = self.rows.fetch_add(rows, Ordering::Relaxed) + rows;
-        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    pub(crate) fn add(&self, batch: &RecordBatch) {
+        let rows = self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed) + batch.num_rows() as u64;
         if let Some(bar) = &self.bar {
+            let payload_bytes = airlane_client::payload_bytes(batch);
+            let bytes = self.bytes.fetch_add(payload_bytes, Ordering::Relaxed) + payload_bytes;
             let rate = (bytes as f64 / self.begun.elapsed().as_secs_f64().max(1e-3)) as u64;
             bar.set_position(rows);
             bar.set_message(format!(

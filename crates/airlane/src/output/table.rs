@@ -11,6 +11,7 @@ pub(crate) enum Align {
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     columns: Vec<(String, Align)>,
+    subtitles: Option<Vec<String>>,
     rows: Vec<Vec<String>>,
 }
 
@@ -18,7 +19,16 @@ const GAP: &str = "  ";
 
 impl Table {
     pub(crate) fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
-        Self { columns: columns.into_iter().map(|(name, align)| (name.to_owned(), align)).collect(), rows: Vec::new() }
+        Self {
+            columns: columns.into_iter().map(|(name, align)| (name.to_owned(), align)).collect(),
+            subtitles: None,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a second line to the header.
+    pub(crate) fn subtitle<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.subtitles = Some(cells.into_iter().map(Into::into).collect());
     }
 
     /// Adds a row of as many cells as there are columns.
@@ -28,7 +38,8 @@ impl Table {
 
     /// The table as lines, each with its end.
     pub(crate) fn render(&self) -> String {
-        let cells_of = |column: usize| self.rows.iter().filter_map(move |row| row.get(column));
+        let lines = || self.subtitles.iter().chain(&self.rows);
+        let cells_of = |column: usize| lines().filter_map(move |row| row.get(column));
         let widths: Vec<usize> = (0..self.columns.len())
             .map(|column| {
                 cells_of(column).map(|cell| width(cell)).max().unwrap_or(0).max(width(&self.columns[column].0))
@@ -45,7 +56,9 @@ impl Table {
         };
         let header: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
         let rule: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
-        let mut text = line(&header) + &line(&rule);
+        let mut text = line(&header);
+        text.extend(self.subtitles.iter().map(|cells| line(cells)));
+        text.push_str(&line(&rule));
         text.extend(self.rows.iter().map(|row| line(row)));
         text
     }

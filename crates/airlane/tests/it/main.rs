@@ -1,4 +1,5 @@
 //! The server and the command line, as their users see them.
 
 mod cli;
+mod client;
 mod server;

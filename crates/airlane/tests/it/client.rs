@@ -1,0 +1,96 @@
+//! The Rust client against the server, in one process.
+
+use airlane_client::{Client, PutOptions};
+use airlane_model::{Durability, Error, PutMode, Result, TableName, Ticket, codes};
+use airlane_testkit::{TestServer, tables};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use futures::{StreamExt, stream};
+
+fn name(text: &str) -> TableName {
+    TableName::parse(text).expect(text)
+}
+
+async fn read(client: &Client, ticket: &str) -> Result<(SchemaRef, RecordBatch)> {
+    let mut stream = client.get(ticket).await?;
+    let mut batches = Vec::new();
+    while let Some(batch) = stream.next().await? {
+        batches.push(batch);
+    }
+    let all = arrow_select::concat::concat_batches(stream.schema(), &batches).expect("one batch");
+    Ok((stream.schema().clone(), all))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_is_put_described_and_read() {
+    let server = TestServer::start().await;
+    let client = server.connect().await.expect("connect");
+    let batch = tables::every_type();
+    for durability in [Durability::Ephemeral, Durability::Durable] {
+        let table = name(&durability.to_string());
+        let options = PutOptions { durability: Some(durability), ..PutOptions::default() };
+        // Slices at odd offsets, and one without rows.
+        let batches = [batch.slice(0, 1), batch.slice(1, 0), batch.slice(1, 2)].map(Ok);
+        let receipt = client.put(&table, batch.schema(), stream::iter(batches), options).await.expect("put");
+        assert_eq!((receipt.rows, receipt.durability), (3, durability));
+        let (schema, rows) = read(&client, &receipt.ticket).await.expect("get");
+        assert_eq!(schema.fields(), batch.schema().fields());
+        for ((field, got), expected) in schema.fields().iter().zip(rows.columns()).zip(batch.columns()) {
+            assert_eq!(got.to_data(), expected.to_data(), "{} as {durability}", field.name());
+        }
+        let (info, described) = client.describe(&Ticket::current(table)).await.expect("describe");
+        assert_eq!((info.rows, described.fields()), (3, batch.schema().fields()));
+    }
+    let listed = client.list("").await.expect("list");
+    assert_eq!(listed.iter().map(|info| info.table.as_str()).collect::<Vec<_>>(), ["durable", "ephemeral"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_version_is_described_with_its_own_schema() {
+    let server = TestServer::start().await;
+    let client = server.connect().await.expect("connect");
+    let (airlines, batches) = tables::sample("airlines");
+    let (planes, more) = tables::sample("planes");
+    let put = async |schema: SchemaRef, batches: Vec<RecordBatch>, mode| {
+        let options = PutOptions { mode, durability: None };
+        client.put(&name("t"), schema, stream::iter(batches.into_iter().map(Ok)), options).await
+    };
+    put(airlines.clone(), batches.clone(), PutMode::Replace).await.expect("put");
+    put(airlines.clone(), batches, PutMode::Append).await.expect("append");
+    let first: Ticket = "t@1".parse().expect("ticket");
+    let (info, schema) = client.describe(&first).await.expect("describe");
+    assert_eq!((info.rows, schema.fields()), (16, airlines.fields()));
+    let error = put(planes, more, PutMode::Append).await.expect_err("another schema");
+    assert_eq!(error.code(), codes::SCHEMA_MISMATCH);
+    assert!(error.place().is_some() && error.hint_text().is_some(), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_that_fails_or_is_dropped_on_the_clients_side_leaves_nothing() {
+    let server = TestServer::start().await;
+    let client = server.connect().await.expect("connect");
+    let (schema, batches) = tables::sample("flights");
+    let batches: Vec<_> = batches.into_iter().map(Ok).collect();
+    let failure = || stream::iter([Err(Error::new(codes::FILE_INVALID, "the file ends too early"))]);
+
+    let failing = stream::iter(batches).chain(failure());
+    let error = client.put(&name("half"), schema.clone(), failing, PutOptions::default()).await.expect_err("fails");
+    assert_eq!(error.message(), "the file ends too early");
+    assert_eq!(client.list("").await.expect("list"), []);
+
+    let (begun, mut seen) = tokio::sync::mpsc::channel(1);
+    let (_, batches) = tables::sample("airlines");
+    let endless = stream::iter(batches.into_iter().map(Ok)).chain(stream::once(async move {
+        begun.send(()).await.expect("the test listens");
+        std::future::pending().await
+    }));
+    let half = name("half");
+    tokio::select! {
+        ended = client.put(&half, tables::sample("airlines").0, endless, PutOptions::default()) => panic!("{ended:?}"),
+        _ = seen.recv() => {}
+    }
+    // A call on the same connection is answered after the server has seen the first one go.
+    let error = client.get("half").await.expect_err("nothing was kept");
+    assert_eq!(error.code(), codes::TABLE_NOT_FOUND);
+    server.stop().await.expect("a clean stop");
+}
