@@ -199,8 +199,8 @@ impl Intake {
     }
 }
 
-/// What the writer needs to lay a batch out as it comes: two buffers for each column, as columns of fixed width have them.
-/// Columns of other types may have two, too; the writer knows the schema.
+/// What the writer needs to lay a batch out as it comes: two buffers for each column, as columns of fixed width have
+/// them. Columns of other types may have two, too; the writer knows the schema.
 fn raw(judged: &Judged, body_bytes: u64) -> Option<RawBatch> {
     if judged.codec.is_some() || judged.buffers.len() != 2 * judged.nodes.len() {
         return None;

@@ -15,7 +15,7 @@
 //! validation, once) and [`writer`] (laid out once); [`intake`] joins the three. A sealed [`Segment`] hands out its
 //! messages as they lie in memory, so that sending is re-framing and never re-encoding.
 //!
-//! All `unsafe` code of the workspace is in this crate, in [`home`] and [`segment`].
+//! All `unsafe` code of the workspace is in this crate, in [`home`], [`segment`] and [`decode`].
 
 pub mod check;
 pub mod decode;

@@ -1,8 +1,8 @@
 //! Validates record batches of flat columns at the speed of memory.
 //!
 //! arrow-data looks at the values of a text or dictionary column one by one, several times as long as it takes to copy
-//! them. Columns that are not nested need so little that whole buffers can be looked at in a form that compiles to vector
-//! instructions:
+//! them. Columns that are not nested need so little that whole buffers can be looked at in a form that compiles to
+//! vector instructions:
 //!
 //! | buffer | must hold |
 //! | --- | --- |

@@ -104,8 +104,8 @@ fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
 }
 
-/// Mutates the messages of valid streams, `whole` or their schema alone, and runs a target on each result. An input that
-/// breaks a promise is kept.
+/// Mutates the messages of valid streams, `whole` or their schema alone, and runs a target on each result. An input
+/// that breaks a promise is kept.
 fn mutations(target: &str, whole: bool, run: impl Fn(&[u8])) {
     let mut seeds: Vec<Vec<Piece>> = corpus::seeds().iter().map(|(_, bytes)| stream::split(bytes)).collect();
     if !whole {

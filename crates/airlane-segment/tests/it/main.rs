@@ -1,6 +1,8 @@
 //! Streams of strangers, valid and not, through the public interface.
 
+mod compressed;
 mod corpus;
+mod dictionaries;
 mod drive;
 mod forge;
 mod fuzz;

@@ -8,7 +8,7 @@ use airlane_segment::check::DecodeLimits;
 use airlane_segment::decode::StreamDecoder;
 use arrow_buffer::Buffer;
 
-use crate::messages::{bomb, claim};
+use crate::compressed::{bomb, claim};
 use crate::{corpus, stream};
 
 struct Counting;
