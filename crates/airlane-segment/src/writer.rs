@@ -13,6 +13,8 @@ mod gather;
 mod scatter;
 mod slices;
 
+use std::sync::Arc;
+
 use airlane_model::{ByteSize, Error, Result, codes, limits};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
@@ -194,7 +196,7 @@ impl TableWriter {
 
     fn accept(&mut self, batch: &RecordBatch) -> Result<()> {
         let schema = batch.schema_ref();
-        if self.accepted.as_ref().is_none_or(|accepted| !std::sync::Arc::ptr_eq(accepted, schema)) {
+        if self.accepted.as_ref().is_none_or(|accepted| !Arc::ptr_eq(accepted, schema)) {
             self.schema.accept(&TableSchema::from_arrow(schema)?)?;
             self.accepted = Some(schema.clone());
         }
