@@ -8,12 +8,15 @@
 
 mod authority;
 mod connection;
+mod executor;
 mod listener;
 mod options;
 mod port_file;
 mod route;
 mod status;
+mod stop;
 mod unix;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,7 +28,6 @@ use airlane_http::HttpState;
 use airlane_model::{Error, Result, codes};
 use airlane_segment::home::sigbus;
 use airlane_store::{Recovery, Store, StoreOptions};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -33,6 +35,7 @@ use tokio::task::JoinHandle;
 pub use options::ServerOptions;
 use route::Doors;
 use status::ServerStatus;
+use stop::Stop;
 
 /// How often the server looks whether its store has failed.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
@@ -160,11 +163,12 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     })?;
     let unix = options.unix_socket.as_deref().map(unix::bind).transpose()?;
 
-    let graceful = Arc::new(GracefulShutdown::new());
-    let mut accepting = vec![tokio::spawn(listener::accept_loop(tcp, doors.clone(), graceful.clone()))];
+    let connections = Stop::default();
+    let flight = doors.flight.clone();
+    let mut accepting = vec![tokio::spawn(listener::accept_loop(tcp, doors.clone(), connections.clone()))];
     let mut socket_file = None;
     if let Some((listener, file)) = unix {
-        accepting.push(tokio::spawn(listener::accept_loop(listener, doors, graceful.clone())));
+        accepting.push(tokio::spawn(listener::accept_loop(listener, doors, connections.clone())));
         socket_file = Some(file);
     }
     if let Some(path) = &options.port_file {
@@ -172,7 +176,7 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     }
 
     let (stop, stopped) = watch::channel(false);
-    let running = Running { store: store.clone(), graceful, accepting, socket_file, grace: options.grace };
+    let running = Running { store: store.clone(), flight, connections, accepting, socket_file, grace: options.grace };
     let task = tokio::spawn(running.until_stopped(stopped));
     Ok(Handle { address, recovery, exchange, store, status, stop, task })
 }
@@ -180,7 +184,8 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
 /// What is to be ended when the server stops.
 struct Running {
     store: Store,
-    graceful: Arc<GracefulShutdown>,
+    flight: FlightDoor,
+    connections: Stop,
     accepting: Vec<JoinHandle<()>>,
     socket_file: Option<unix::SocketFile>,
     grace: Duration,
@@ -199,16 +204,15 @@ impl Running {
                 }
             }
         };
+        self.flight.set_not_serving();
         self.stop_accepting().await;
         drop(self.socket_file.take());
         if let Some(failure) = failure {
             return Err(Error::new(codes::COMMIT_UNKNOWN, failure).hint("start the server again"));
         }
-        let graceful = std::mem::replace(&mut self.graceful, Arc::new(GracefulShutdown::new()));
-        if let Some(graceful) = Arc::into_inner(graceful)
-            && tokio::time::timeout(self.grace, graceful.shutdown()).await.is_err()
-        {
-            tracing::warn!("some requests did not finish within {:?} and were cut off", self.grace);
+        let cut_off = self.connections.stop(self.grace).await;
+        if cut_off > 0 {
+            tracing::warn!("{cut_off} connections had not ended within {:?} and were cut off", self.grace);
         }
         self.store.close().await;
         Ok(())
@@ -226,5 +230,6 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.accepting.iter().for_each(JoinHandle::abort);
+        self.connections.cut_off();
     }
 }

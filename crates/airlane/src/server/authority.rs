@@ -36,11 +36,6 @@ impl<T> MendAuthority<T> {
     pub(super) fn new(stream: T) -> Self {
         Self { stream, scanner: Scanner::default() }
     }
-
-    /// The stream within.
-    pub(super) fn get_ref(&self) -> &T {
-        &self.stream
-    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for MendAuthority<T> {

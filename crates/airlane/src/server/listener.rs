@@ -1,20 +1,16 @@
 //! Accepting connections, from a TCP port and a Unix socket, until the server stops.
 
-use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use http_body::Body;
-use hyper::body::Incoming;
-use hyper::service::Service;
-use hyper::{Request, Response};
-use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::authority::MendAuthority;
-use super::connection;
+use super::connection::{self, Builders};
+use super::route::Doors;
+use super::stop::Stop;
 
 /// How long accepting pauses after a failure such as "too many open files".
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
@@ -23,16 +19,10 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// A source of connections.
 pub(super) trait Listener: Send + 'static {
     /// A connection of it.
-    type Stream: Connection;
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// The next connection.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-}
-
-/// A stream whose first byte can be waited for.
-pub(super) trait Connection: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static {
-    /// Waits until there is something to read.
-    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
 }
 
 impl Listener for TcpListener {
@@ -45,12 +35,6 @@ impl Listener for TcpListener {
     }
 }
 
-impl Connection for TcpStream {
-    async fn readable(&self) -> io::Result<()> {
-        TcpStream::readable(self).await
-    }
-}
-
 impl Listener for UnixListener {
     type Stream = MendAuthority<UnixStream>;
 
@@ -59,41 +43,27 @@ impl Listener for UnixListener {
     }
 }
 
-impl Connection for MendAuthority<UnixStream> {
-    async fn readable(&self) -> io::Result<()> {
-        self.get_ref().readable().await
-    }
-}
-
 /// Accepts connections until the task is aborted. A failure to accept is waited out, never the end.
-pub(super) async fn accept_loop<L, S, B>(listener: L, service: S, graceful: Arc<GracefulShutdown>)
-where
-    L: Listener,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let builder = connection::builder();
+pub(super) async fn accept_loop(listener: impl Listener, doors: Doors, stop: Stop) {
+    let builders = Builders::default();
     let mut backoff = BACKOFF_MIN;
     loop {
-        let stream = match listener.accept().await {
-            Ok(stream) => stream,
+        match listener.accept().await {
+            Ok(stream) => {
+                backoff = BACKOFF_MIN;
+                stop.spawn(connection::serve(stream, builders.clone(), doors.clone(), stop.clone()));
+            }
+            // The client was gone before it was accepted: the next one may be there already.
+            Err(error) if is_of_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection; trying again in {backoff:?}");
                 sleep(backoff).await;
                 backoff = (backoff * 2).min(BACKOFF_MAX);
-                continue;
             }
-        };
-        backoff = BACKOFF_MIN;
-        let (builder, service, watcher) = (builder.clone(), service.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            // A socket that says nothing costs a descriptor; it is not kept.
-            if let Ok(Ok(())) = timeout(connection::PREFACE_TIMEOUT, stream.readable()).await {
-                connection::serve(&builder, stream, service, watcher).await;
-            }
-        });
+        }
     }
+}
+
+fn is_of_client(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
