@@ -33,7 +33,18 @@ const MAY_BE_THERE: [&str; 3] = ["lost+found", "LOCK", "FORMAT.new"];
 #[derive(Debug)]
 pub(crate) struct DataFolder {
     paths: Paths,
-    _lock: File,
+    _lock: Lock,
+}
+
+/// The lock of a folder.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough while a child that is just being started has a copy of its descriptor.
+        let _ = self.0.unlock();
+    }
 }
 
 /// Where things are in a data folder.
@@ -89,7 +100,7 @@ impl DataFolder {
     }
 }
 
-fn lock(root: &Path) -> Result<File> {
+fn lock(root: &Path) -> Result<Lock> {
     let path = root.join("LOCK");
     let failed = |error| storage("lock the data folder", &path, error);
     let mut file = OpenOptions::new()
@@ -109,7 +120,7 @@ fn lock(root: &Path) -> Result<File> {
     if let Err(error) = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
         tracing::debug!(path = %path.display(), %error, "the process id cannot be written");
     }
-    Ok(file)
+    Ok(Lock(file))
 }
 
 fn locked(root: &Path, file: &mut File) -> Error {

@@ -18,7 +18,7 @@ use crate::commit::Job;
 use crate::content::Content;
 use crate::error::copy;
 use crate::failpoint::failpoint;
-use crate::plan::{MergeRequest, Written};
+use crate::request::{MergeRequest, Written};
 use crate::shared::Shared;
 use crate::slot::SegmentRef;
 

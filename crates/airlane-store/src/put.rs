@@ -10,7 +10,7 @@ use tokio::task;
 
 use crate::commit::Job;
 use crate::merge::wait_for_room;
-use crate::plan::{PutRequest, Written};
+use crate::request::{PutRequest, Written};
 use crate::shared::Shared;
 use crate::staging::Staging;
 

@@ -6,11 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
-use airlane_model::{
-    Chance, Clock, Durability, Error, PutMode, Result, SystemChance, SystemClock, TableId, TableInfo, TableName,
-    Version, codes,
-};
-use airlane_segment::{DecodeLimits, Intake, MemfdPool, TableSchema, WriterOptions};
+use airlane_model::{Durability, Error, PutMode, Result, TableId, TableInfo, TableName, Version, codes};
+use airlane_segment::{Intake, MemfdPool, TableSchema};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::task;
@@ -18,72 +15,18 @@ use tokio::task;
 use crate::catalog::memory::MemoryCatalog;
 use crate::commit::{Job, run_committer};
 use crate::content::Snapshot;
-use crate::disk::{Disk, SystemDisk};
+use crate::disk::Disk;
 use crate::error::storage;
 use crate::folder::DataFolder;
 use crate::index::Index;
 use crate::merge::{MergeQueue, run_merges};
+use crate::options::{Merging, PutSpec, StoreOptions};
 use crate::plan::{durability_conflict, schema_mismatch};
 use crate::put::Put;
 use crate::recovery::{Recovery, open_catalog, recover};
 use crate::shared::{EphemeralLane, Health, Shared, no_folder};
 use crate::slot::{Origin, SharedCatalog};
 use crate::sweeper::Sweeper;
-
-/// What a store is opened with.
-#[derive(Clone, Debug)]
-pub struct StoreOptions {
-    /// The data folder; `None` keeps ephemeral tables only.
-    pub folder: Option<PathBuf>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Makes ids.
-    pub chance: Arc<dyn Chance>,
-    /// Keeps the files.
-    pub disk: Arc<dyn Disk>,
-    /// The sizes of the layout.
-    pub writer: WriterOptions,
-    /// What a put from outside may ask for.
-    pub limits: DecodeLimits,
-    /// Who merges small segments.
-    pub merging: Merging,
-}
-
-/// Who merges small segments.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Merging {
-    /// A thread of the store, as soon as there is something to merge.
-    #[default]
-    Background,
-    /// A test, step by step.
-    ByHand,
-}
-
-impl StoreOptions {
-    /// The machine's clock, chance and disk, and the sizes of the design.
-    pub fn new(folder: Option<PathBuf>) -> Self {
-        Self {
-            folder,
-            clock: Arc::new(SystemClock),
-            chance: Arc::new(SystemChance),
-            disk: Arc::new(SystemDisk),
-            writer: WriterOptions::default(),
-            limits: DecodeLimits::default(),
-            merging: Merging::default(),
-        }
-    }
-}
-
-/// What a put is to do.
-#[derive(Clone, Debug)]
-pub struct PutSpec {
-    /// The table.
-    pub table: TableName,
-    /// Replace or append.
-    pub mode: PutMode,
-    /// The durability; absent: the table's own, or durable for a new table (ephemeral without a data folder).
-    pub durability: Option<Durability>,
-}
 
 /// All tables of one server. Cheap to clone; when the last clone goes, its threads end and the folder is unlocked.
 #[derive(Clone, Debug)]

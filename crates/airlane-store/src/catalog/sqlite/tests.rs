@@ -1,11 +1,13 @@
 use std::path::PathBuf;
 
+use airlane_model::{TableId, TableName, Timestamp, Version};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
 use crate::catalog::conformance;
 use crate::catalog::memory::MemoryCatalog;
+use crate::catalog::{NewSegment, Place, StoredDictionary, StoredSegment, StoredVersion};
 
 fn table(number: u8) -> TableId {
     TableId::from_bytes([number; 16])
