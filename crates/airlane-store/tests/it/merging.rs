@@ -39,9 +39,9 @@ async fn many_small_appends(appends: i64) {
     let info = store.list("t").remove(0);
     assert_eq!((info.rows, info.version.get()), (appends as u64 * 10, appends as u64));
     assert!(info.segments <= 64, "{} segments", info.segments);
-    // Memory that is used again keeps its descriptor, so a few may come and go.
+    // Other tests of this process open files at the same time; a descriptor for every so many appends would be far more.
     let files = open_files();
-    assert!(files <= files_before + 20, "{files} open files, {files_before} before");
+    assert!(files <= files_before + 100, "{files} open files, {files_before} before");
     let middle = Version::new(appends as u64 / 2);
     let snapshot = store.snapshot(&name("t"), middle, None).expect("an old version");
     assert_eq!(keys(&snapshot).expect("rows").len(), appends as usize / 2 * 10);
@@ -50,12 +50,6 @@ async fn many_small_appends(appends: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_thousand_small_appends_end_in_few_segments() {
-    many_small_appends(20_000).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes half a minute in a debug build"]
 async fn a_hundred_thousand_small_appends_end_in_few_segments() {
     many_small_appends(100_000).await;
 }
