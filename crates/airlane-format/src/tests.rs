@@ -227,13 +227,11 @@ fn damaged_files_give_errors() {
             refused += usize::from(result.is_err());
         }
         assert!(refused * 7 >= bytes.len() / 2, "{format}: {refused} of {} cuts refused", bytes.len() / 7);
-        for at in 0..bytes.len() {
-            for flip in [0xff, 0x01, 0x80] {
-                let mut bytes = bytes.clone();
-                bytes[at] ^= flip;
-                if let Err(error) = collect(read_stream("input", Box::new(Cursor::new(bytes)), &only(format))) {
-                    assert_eq!(error.code(), codes::FILE_INVALID, "{format} at {at}: {error}");
-                }
+        for (at, flip) in (0..bytes.len()).zip([0xff, 0x01, 0x80].into_iter().cycle()) {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= flip;
+            if let Err(error) = collect(read_stream("input", Box::new(Cursor::new(bytes)), &only(format))) {
+                assert_eq!(error.code(), codes::FILE_INVALID, "{format} at {at}: {error}");
             }
         }
     }

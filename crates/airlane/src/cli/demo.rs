@@ -43,14 +43,17 @@ impl Demo {
         })?;
         let runtime = super::runtime()?;
         let ended = runtime.block_on(async {
-            let signals = Signals::listen()?;
+            let mut signals = Signals::listen()?;
             let mut handle = self.start(folder.path()).await?;
             let url = format!("grpc://{}", handle.address());
             if !globals.json {
                 output::text(&lines::heading(&url, folder.path()))?;
             }
             let client = Client::connect(&url).await?;
-            let steps = steps::run(&client).await?;
+            let steps = tokio::select! {
+                steps = steps::run(&client) => steps?,
+                () = signals.next() => return Ok(()),
+            };
             if globals.json {
                 output::json(&serde_json::json!({ "url": url, "steps": steps }))?;
             } else {

@@ -156,6 +156,8 @@ impl Target {
             let file = File::options().write(true).open(path).map_err(failed)?;
             return Ok(Self { file, temporary: None, path: path.to_owned() });
         }
+        // What a link points to is replaced, not the link.
+        let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // The process's mask takes away what new files shall not allow.
         let mode = std::fs::Permissions::from_mode(0o666);

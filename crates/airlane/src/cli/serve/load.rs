@@ -6,7 +6,7 @@ use std::time::Instant;
 use airlane::server::Handle;
 use airlane_exchange::{Exchange, PutSpec};
 use airlane_format::ReadOptions;
-use airlane_model::{Durability, PutMode, Receipt, Result, TableName};
+use airlane_model::{Durability, PutMode, Receipt, Result, TableName, codes};
 use airlane_segment::TableSchema;
 
 use super::folder::Files;
@@ -34,6 +34,8 @@ pub(super) fn spawn(handle: &Handle, files: Files, json: bool) {
                     let (rows, time) = (human::counted(receipt.rows, "row"), human::duration(begun.elapsed()));
                     tracing::info!("loaded {} with {rows} in {time}", receipt.ticket);
                 }
+                // The server was stopped while it loaded.
+                Err(error) if error.code() == codes::SHUTTING_DOWN => return,
                 Err(error) => super::warn(&error, json),
             }
         }
