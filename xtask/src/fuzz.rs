@@ -9,7 +9,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::step::{Count, Steps};
+use crate::step::Steps;
+use crate::tally::Count;
 use crate::workspace::{Result, Workspace};
 
 const FOLDER: &str = "fuzz";

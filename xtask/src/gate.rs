@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use crate::step::{Count, Steps};
+use crate::step::Steps;
+use crate::tally::Count;
 use crate::workspace::{Result, Workspace};
 use crate::{check, fuzz, generate, python};
 

@@ -16,6 +16,7 @@ mod generate;
 mod python;
 mod samples;
 mod step;
+mod tally;
 mod workspace;
 
 use std::process::ExitCode;

@@ -157,7 +157,7 @@ const FOLDER: &str = "AIRLANE_TEST_SIGBUS_FOLDER";
 
 /// Reads a table whose file another process has cut off after it was mapped.
 #[test]
-#[ignore = "the child of the test below"]
+#[ignore = "manual: the child of the test below"]
 fn sigbus_child() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let folder = Path::new(&folder);

@@ -51,7 +51,7 @@ fn cities() -> RecordBatch {
 
 /// Writes the fixture. To be run only for a new format, into a folder of its own name.
 #[tokio::test]
-#[ignore = "writes the fixture"]
+#[ignore = "manual: writes the fixture"]
 async fn write_fixture() {
     let folder = fixture();
     assert!(!folder.exists(), "a fixture is never written again: {}", folder.display());

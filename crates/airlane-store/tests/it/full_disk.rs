@@ -12,7 +12,7 @@ use airlane_model::codes;
 use crate::support::*;
 
 #[tokio::test]
-#[ignore = "takes a small file system, see above"]
+#[ignore = "manual: takes a small file system, see above"]
 async fn d5_a_full_disk_refuses_puts_and_drops_make_room() {
     let Ok(disk) = std::env::var("AIRLANE_TEST_SMALL_DISK") else { return };
     let folder = PathBuf::from(disk).join("data");

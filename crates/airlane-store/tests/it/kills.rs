@@ -75,7 +75,7 @@ fn state_of(store: &Store) -> State {
 
 /// What the child does. It does nothing when the tests are run as usual.
 #[test]
-#[ignore = "the child of the other tests here"]
+#[ignore = "manual: the child of the other tests here"]
 fn child() {
     let (Ok(folder), Ok(first)) = (std::env::var(FOLDER), std::env::var(FIRST)) else { return };
     let first: usize = first.parse().expect("a number");
