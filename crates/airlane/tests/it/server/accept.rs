@@ -1,5 +1,11 @@
 //! Many connections and calls at once.
 
+use std::net::TcpStream;
+use std::path::Path;
+
+use airlane_testkit::ServerProcess;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
 use super::harness::*;
 use super::raw::*;
 use super::tables::*;
@@ -40,4 +46,24 @@ async fn stopping_lets_a_running_read_finish() {
     let TestServer { mut handle, folder: _folder } = server;
     handle.wait().await.expect("a clean end");
     assert!(put(&mut client, "t", &[numbers(0, 1)]).await.is_err(), "no more calls");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g8_a_server_without_descriptors_accepts_again_when_it_has_some() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let binary = Path::new(env!("CARGO_BIN_EXE_airlane"));
+    let server = ServerProcess::start(binary, &folder.path().join("data"), [] as [&str; 0]);
+    let pid = i32::try_from(server.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.id())).expect("descriptors").count();
+    let limit = descriptors() + 10;
+    let few = Rlimit { current: Some(limit as u64), maximum: Some(1 << 10) };
+    prlimit(Some(pid), Resource::Nofile, few).expect("limited");
+
+    let connect = || TcpStream::connect(("127.0.0.1", server.port())).expect("the kernel takes it");
+    let silent: Vec<TcpStream> = (0..50).map(|_| connect()).collect();
+    eventually("the descriptors are used up", || descriptors() >= limit).await;
+    drop(silent);
+
+    let client = airlane_client::Client::connect(&server.url()).await.expect("accepted");
+    assert_eq!(client.list("").await.expect("answered"), []);
 }

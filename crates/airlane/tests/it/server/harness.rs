@@ -128,9 +128,9 @@ pub(crate) fn code_name(status: &Status) -> &str {
     status.metadata().get("airlane-code").and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Waits until something becomes true, which it must within seconds.
+/// Waits until something becomes true, which it must within a minute, on the slowest machine.
 pub(crate) async fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
-    for _ in 0..1_000 {
+    for _ in 0..6_000 {
         if is_true() {
             return;
         }
