@@ -48,6 +48,10 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<bool> {
 
 /// The same in a few seconds and with the toolchain that is there, for the gate.
 pub(crate) fn short(workspace: &Workspace, seconds: u64, steps: &mut Steps) {
+    let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
+    if Command::new(compiler).arg("--version").output().is_err() {
+        return steps.skip("fuzz", "libFuzzer needs a C++ compiler");
+    }
     match Build::new(workspace, false) {
         Ok(build) => all(workspace, &build, seconds, steps),
         Err(error) => steps.skip("fuzz", &error.to_string()),
@@ -104,7 +108,9 @@ impl Build {
         let flags =
             if self.sanitized { format!("{COVERAGE_FLAGS} {SANITIZER_FLAGS}") } else { COVERAGE_FLAGS.to_owned() };
         // A target triple keeps the flags away from build scripts and procedural macros.
-        command.args(["build", "--release", "--bins", "--target", &self.triple, "--target-dir"]).arg(&self.folder);
+        command
+            .args(["build", "--locked", "--release", "--bins", "--target", &self.triple, "--target-dir"])
+            .arg(&self.folder);
         command.args(["--manifest-path"]).arg(workspace.path(FOLDER).join("Cargo.toml"));
         command.env("RUSTFLAGS", flags).env_remove("CARGO_ENCODED_RUSTFLAGS").current_dir(&workspace.root);
         command

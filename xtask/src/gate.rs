@@ -39,7 +39,7 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<bool> {
     let mut steps = Steps::default();
     steps.check("architecture", || check::architecture::problems(workspace));
     steps.check("dependencies: versions and licences", || check::dependencies::problems(workspace));
-    steps.command("format", Count::Command, workspace.cargo().args(["fmt", "--all", "--check"]));
+    format(workspace, &mut steps);
     lint(workspace, &mut steps);
     let python = environment(workspace, &mut steps);
     let built =
@@ -57,14 +57,26 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<bool> {
     Ok(steps.finish(options.skips_denied))
 }
 
-fn lint(workspace: &Workspace, steps: &mut Steps) {
-    let arguments = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
-    match workspace.cargo().args(["clippy", "--version"]).output() {
-        Ok(output) if output.status.success() => {
-            steps.command("clippy", Count::Command, workspace.cargo().args(arguments));
-        }
-        _ => steps.skip("clippy", "the toolchain has no clippy"),
+fn format(workspace: &Workspace, steps: &mut Steps) {
+    if !has_component(workspace, "fmt") {
+        return steps.skip("format", "the toolchain has no rustfmt");
     }
+    let fuzz = ["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"];
+    steps.command("format", Count::Command, workspace.cargo().args(["fmt", "--all", "--check"]));
+    steps.command("format: fuzz", Count::Command, workspace.cargo().args(fuzz));
+}
+
+fn lint(workspace: &Workspace, steps: &mut Steps) {
+    if !has_component(workspace, "clippy") {
+        return steps.skip("clippy", "the toolchain has no clippy");
+    }
+    let arguments = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    steps.command("clippy", Count::Command, workspace.cargo().args(arguments));
+}
+
+fn has_component(workspace: &Workspace, name: &str) -> bool {
+    let found = workspace.cargo().args([name, "--version"]).output();
+    found.is_ok_and(|output| output.status.success())
 }
 
 fn environment(workspace: &Workspace, steps: &mut Steps) -> Option<python::Python> {
