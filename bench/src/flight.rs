@@ -15,12 +15,14 @@ use effort::Part;
 pub(crate) use effort::{Effort, USAGE};
 
 use crate::Result;
-use crate::machine::{Machine, touch_memory};
+use crate::machine::{Machine, alone, touch_memory};
 use crate::peer::{Kind, Peer, beside, python};
 use crate::report::{Report, median};
 use crate::table::Shape;
 
 pub(crate) fn run(effort: &Effort) -> Result<()> {
+    // A smoke run measures nothing, so it disturbs and waits for nobody.
+    let _alone = if effort.is_smoke() { None } else { Some(alone()?) };
     let mut report = Report {
         date: output(Command::new("date").args(["-u", "+%Y-%m-%d"])),
         commit: output(Command::new("git").args(["describe", "--always", "--dirty"])),

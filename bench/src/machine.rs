@@ -31,6 +31,17 @@ impl Machine {
     }
 }
 
+/// Waits until no other benchmark runs on this machine, and keeps the next one waiting until the answer is dropped: two at
+/// once would measure each other.
+pub(crate) fn alone() -> crate::Result<fs::File> {
+    let lock = fs::File::create(std::env::temp_dir().join("airlane-bench.lock"))?;
+    if lock.try_lock().is_err() {
+        println!("waiting for another benchmark to end");
+        lock.lock()?;
+    }
+    Ok(lock)
+}
+
 /// Touches memory once and gives it back: the first touch of a virtual machine's memory is far slower than any later
 /// one and would be charged to whoever comes first.
 pub(crate) fn touch_memory(bytes: usize) {
