@@ -1,5 +1,8 @@
-//! The clients: stock pyarrow in a process of its own, stock arrow-flight, and raw HTTP/2 where the client must cost little.
+//! The clients: stock pyarrow in a process of its own, the Rust client of Airlane, stock arrow-flight, and HTTP/2
+//! by hand where the client must cost little.
 
+pub(crate) mod bare;
+pub(crate) mod ours;
 pub(crate) mod pyarrow;
 pub(crate) mod raw;
 pub(crate) mod stock;

@@ -8,7 +8,7 @@ mod effort;
 mod small;
 mod transfer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use effort::Part;
@@ -33,7 +33,9 @@ pub(crate) fn run(effort: &Effort) -> Result<()> {
             "arrow-flight 59.3.2".to_owned(),
         ],
         effort: format!("{effort:?}"),
+        complete: false,
         smoke: effort.is_smoke(),
+        file: results_file(effort),
         figures: Vec::new(),
         samples: Vec::new(),
     };
@@ -41,23 +43,31 @@ pub(crate) fn run(effort: &Effort) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if effort.has(Part::Start) {
         start_and_size(&mut report, effort)?;
+        report.save()?;
     }
     if effort.has(Part::Small) {
         small::gets(&mut report, effort, &runtime)?;
+        report.save()?;
     }
     if effort.has(Part::Durable) {
-        small::durable_puts(&mut report, effort, &runtime)?;
+        small::durable_puts(&mut report, effort)?;
+        report.save()?;
     }
     for (part, shape) in [(Part::Floats, Shape::Floats), (Part::Mixed, Shape::Mixed)] {
         if effort.has(part) {
             transfer::run(&mut report, effort, shape, &runtime)?;
         }
     }
-    if effort.is_smoke() {
-        return Ok(());
+    report.finish()
+}
+
+/// A run of some parts leaves the results of whole runs alone.
+fn results_file(effort: &Effort) -> PathBuf {
+    let mut name = if effort.name == "full" { "flight".to_owned() } else { format!("flight-{}", effort.name) };
+    if let Some(parts) = effort.parts_by_name() {
+        name = format!("{name}-{parts}");
     }
-    let name = if effort.name == "full" { "flight".to_owned() } else { format!("flight-{}", effort.name) };
-    report.write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results"), &name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(name)
 }
 
 fn start_and_size(report: &mut Report, effort: &Effort) -> Result<()> {

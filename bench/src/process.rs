@@ -30,6 +30,13 @@ impl CpuSeconds {
     }
 }
 
+/// The time that the host has taken from this machine's processors, in ticks of 10 ms.
+pub(crate) fn stolen_ticks() -> Result<u64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().unwrap_or_default();
+    Ok(line.split_whitespace().nth(8).ok_or("no steal in /proc/stat")?.parse()?)
+}
+
 /// Anonymous resident memory and the allocated blocks of the memfds that a process has open, in bytes.
 pub(crate) fn memory_bytes(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

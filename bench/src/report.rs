@@ -1,7 +1,7 @@
 //! Results: every sample as JSON, and a table of what was asked and what came out.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -33,8 +33,13 @@ pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) versions: Vec<String>,
     pub(crate) effort: String,
+    /// A run that was stopped keeps what it had measured.
+    pub(crate) complete: bool,
     #[serde(skip)]
     pub(crate) smoke: bool,
+    /// Where the results go, without the extension.
+    #[serde(skip)]
+    pub(crate) file: PathBuf,
     pub(crate) figures: Vec<Figure>,
     pub(crate) samples: Vec<Samples>,
 }
@@ -56,16 +61,28 @@ impl Report {
         self.samples.push(Samples { measure: measure.to_owned(), server, unit, values });
     }
 
-    pub(crate) fn write(&self, folder: &Path, name: &str) -> Result<()> {
-        std::fs::create_dir_all(folder)?;
-        std::fs::write(folder.join(format!("{name}.json")), serde_json::to_string_pretty(self)? + "\n")?;
-        std::fs::write(folder.join(format!("{name}.md")), self.markdown())?;
+    /// Writes what was measured so far; a smoke run measures nothing.
+    pub(crate) fn save(&self) -> Result<()> {
+        if self.smoke {
+            return Ok(());
+        }
+        std::fs::write(self.file.with_extension("json"), serde_json::to_string_pretty(self)? + "\n")?;
+        std::fs::write(self.file.with_extension("md"), self.markdown())?;
         Ok(())
+    }
+
+    /// Writes the results of a run that has come to its end.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.complete = true;
+        self.save()
     }
 
     fn markdown(&self) -> String {
         let mut text =
             format!("# Benchmark: Flight\n\n{}, commit {}. Effort: `{}`.\n\n", self.date, self.commit, self.effort);
+        if !self.complete {
+            text.push_str("**Stopped before its end**: what comes later in a run is missing.\n\n");
+        }
         let machine = serde_json::to_string(&self.machine).unwrap_or_default();
         let _ = writeln!(text, "Machine: `{machine}`. Versions: {}.\n", self.versions.join(", "));
         let _ = writeln!(text, "| measure | asked | measured | reached |\n| --- | --- | --- | --- |");

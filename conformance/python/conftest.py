@@ -25,6 +25,8 @@ def server(tmp_path_factory):
     except RuntimeError as error:
         pytest.exit(str(error), returncode=2)
     yield running
+    # A4: whatever the tests sent, nothing made the decoder panic.
+    assert running.metric("airlane_decode_panics_total") == 0
     assert running.stop() == 0, running.log()
 
 

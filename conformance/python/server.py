@@ -1,5 +1,6 @@
 """Starts the server, finds its port, and ends it by its process id."""
 
+import http.client
 import os
 import signal
 import subprocess
@@ -47,6 +48,16 @@ class Server:
 
     def client(self, **options) -> flight.FlightClient:
         return flight.connect(f"grpc://127.0.0.1:{self.port}", **options)
+
+    def metric(self, name) -> float:
+        """The sum of a metric over its labels; it must be there."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        found = [line.rsplit(" ", 1) for line in lines if line.startswith((name + " ", name + "{"))]
+        assert found, f"/metrics has no {name}"
+        return sum(float(value) for _, value in found)
 
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")

@@ -49,8 +49,7 @@ def test_an_unknown_version(client, name):
 
 @pytest.mark.parametrize("ticket", [b"prices?limit=3", b"a@0", b"\xff\xfe", b"", b"a?rows=5-1"])
 def test_a_malformed_ticket(client, ticket):
-    with pytest.raises(INVALID):
-        client.do_get(flight.Ticket(ticket)).read_all()
+    refused(INVALID, lambda: client.do_get(flight.Ticket(ticket)).read_all())
 
 
 @pytest.mark.parametrize("ticket", ["~abc", "plan:forecast", "PLAN-123", "sql:SELECT 1", "SELECT 1"])
@@ -93,7 +92,7 @@ def test_what_comes_later_is_named(client):
         client.do_exchange(flight.FlightDescriptor.for_path("x"))[1].read_all()
 
 
-def test_text_that_is_not_utf8_is_refused(client, name):
+def test_a6_text_that_is_not_utf8_is_refused(client, name):
     """A producer may claim that bytes are text; a reader must never meet them."""
     offsets = pa.py_buffer(b"\0\0\0\0\x02\0\0\0")
     text = pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"\xff\xfe")])
@@ -103,7 +102,7 @@ def test_text_that_is_not_utf8_is_refused(client, name):
     assert "note" in str(raised.value), "the message names the column"
 
 
-def test_a3_offsets_that_go_backwards_are_refused(client, name):
+def test_a6_offsets_that_go_backwards_are_refused(client, name):
     offsets = pa.py_buffer(b"\0\0\0\0\x09\0\0\0\x02\0\0\0")
     text = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"abcdefghi")])
     batch = pa.RecordBatch.from_arrays([text], ["note"])
@@ -149,3 +148,15 @@ def test_garbage_on_the_port_harms_nobody(server, client, name, bytes_sent):
             pass
     put(client, name, floats(3))
     assert get(client, name).num_rows == 3
+
+
+def test_a_call_whose_time_is_over(client, name):
+    table = floats(10)
+    with pytest.raises(flight.FlightTimedOutError):
+        options = flight.FlightCallOptions(timeout=0.2)
+        writer, reader = client.do_put(flight.FlightDescriptor.for_path(name), table.schema, options)
+        # The put goes on for as long as nobody ends it, and the end of the call is the end of its answers.
+        assert reader.read() is None
+        writer.close()
+    put(client, name, table)
+    assert get(client, name).num_rows == 10

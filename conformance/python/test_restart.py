@@ -79,6 +79,27 @@ def test_d1_kill_9_in_the_middle_of_puts_loses_nothing_that_was_acknowledged(tmp
     server.stop()
 
 
+def test_d4_a_damaged_table_is_refused_and_the_others_are_served(tmp_path):
+    server = Server(tmp_path / "data").start()
+    with server.client() as client:
+        put(client, "hurt", mixed(200_000))
+        files = list((tmp_path / "data" / "segments").iterdir())
+        put(client, "well", floats(10))
+    server.stop()
+    assert files, "the table lies in files"
+    with open(files[0], "r+b") as file:
+        file.seek(100_000)
+        byte = file.read(1)
+        file.seek(100_000)
+        file.write(bytes([byte[0] ^ 1]))
+    with server.start(), server.client() as client:
+        with pytest.raises(flight.FlightInternalError) as raised:
+            get(client, "hurt")
+        assert all(word in str(raised.value) for word in ["DATA_LOSS", "damaged", "hint:"])
+        assert get(client, "well").num_rows == 10
+        assert server.metric("airlane_tables_damaged") == 1
+
+
 def test_a_stop_is_orderly(tmp_path):
     server = Server(tmp_path / "data").start()
     with server.client() as client:

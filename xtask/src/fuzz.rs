@@ -4,6 +4,9 @@
 //! Each target begins with the committed seeds of `fuzz/corpus/<target>` and keeps what it finds in the target folder.
 //! A crash is written to `fuzz/artifacts/<target>/`; add it to the seeds together with the fix.
 //!
+//! The gate makes the same few runs on every machine and keeps nothing: it shows that the targets work, and that what was
+//! found stays found. To find more is this command's work.
+//!
 //! The target `canary` must fail: a harness that finds nothing even there checks nothing.
 
 use std::path::PathBuf;
@@ -19,6 +22,9 @@ const COVERAGE_FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions=yes";
 const SANITIZER_FLAGS: &str = "-Zsanitizer=address";
+
+/// What the gate gives each target: a few seconds.
+const RUNS: u64 = 20_000;
 
 /// How long the targets run.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,29 +48,29 @@ impl Options {
 pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<bool> {
     let mut steps = Steps::default();
     let build = Build::new(workspace, nightly_is_installed())?;
-    all(workspace, &build, options.seconds, &mut steps);
+    all(workspace, &build, &Budget::Seconds(options.seconds), &mut steps);
     Ok(steps.finish(false))
 }
 
-/// The same in a few seconds and with the toolchain that is there, for the gate.
-pub(crate) fn short(workspace: &Workspace, seconds: u64, steps: &mut Steps) {
+/// The same runs every time, with the toolchain that is there, for the gate.
+pub(crate) fn short(workspace: &Workspace, steps: &mut Steps) {
     let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
     if Command::new(compiler).arg("--version").output().is_err() {
         return steps.skip("fuzz", "libFuzzer needs a C++ compiler");
     }
     match Build::new(workspace, false) {
-        Ok(build) => all(workspace, &build, seconds, steps),
+        Ok(build) => all(workspace, &build, &Budget::Runs(RUNS), steps),
         Err(error) => steps.skip("fuzz", &error.to_string()),
     }
 }
 
-fn all(workspace: &Workspace, build: &Build, seconds: u64, steps: &mut Steps) {
+fn all(workspace: &Workspace, build: &Build, budget: &Budget, steps: &mut Steps) {
     if !steps.command("fuzz: build", Count::Command, &mut build.command(workspace)) {
         return;
     }
     for target in &build.targets {
         let name = format!("fuzz: {target}");
-        let command = build.fuzz(workspace, target, seconds);
+        let command = build.fuzz(workspace, target, budget);
         if target == CANARY {
             steps.check(&name, || must_fail(command?));
         } else {
@@ -82,6 +88,27 @@ fn must_fail(mut command: Command) -> Result<Vec<String>> {
     let reported = String::from_utf8_lossy(&output.stderr).contains("SUMMARY: ");
     let found = !output.status.success() && reported;
     Ok(if found { Vec::new() } else { vec!["the canary was not caught: the harness checks nothing".to_owned()] })
+}
+
+/// How much a target does.
+enum Budget {
+    /// Whatever chance brings in that time.
+    Seconds(u64),
+    /// So many inputs, from the seeds alone and by the same dice.
+    Runs(u64),
+}
+
+impl Budget {
+    fn is_repeatable(&self) -> bool {
+        matches!(self, Self::Runs(_))
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::Seconds(seconds) => vec![format!("-max_total_time={seconds}")],
+            Self::Runs(runs) => vec![format!("-runs={runs}"), "-seed=1".to_owned()],
+        }
+    }
 }
 
 /// How the targets are built.
@@ -116,8 +143,11 @@ impl Build {
         command
     }
 
-    fn fuzz(&self, workspace: &Workspace, target: &str, seconds: u64) -> Result<Command> {
-        let found = self.folder.join("corpus").join(target);
+    fn fuzz(&self, workspace: &Workspace, target: &str, budget: &Budget) -> Result<Command> {
+        let found = self.folder.join(if budget.is_repeatable() { "corpus-of-gate" } else { "corpus" }).join(target);
+        if budget.is_repeatable() && found.is_dir() {
+            std::fs::remove_dir_all(&found)?;
+        }
         let artifacts = workspace.path(FOLDER).join("artifacts").join(target);
         for folder in [&found, &artifacts] {
             std::fs::create_dir_all(folder)?;
@@ -129,12 +159,8 @@ impl Build {
             command.arg(seeds);
         }
         command.arg(format!("-artifact_prefix={}/", artifacts.display()));
-        command.args([
-            &format!("-max_total_time={seconds}"),
-            "-timeout=20",
-            "-rss_limit_mb=2048",
-            "-print_final_stats=1",
-        ]);
+        command.args(budget.arguments());
+        command.args(["-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1"]);
         Ok(command)
     }
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::step::Steps;
 use crate::tally::Count;
 use crate::workspace::{Result, Workspace};
-use crate::{check, fuzz, generate, python};
+use crate::{check, fuzz, generate, packages, python};
 
 /// Set by machines that must not skip anything.
 const DENY_SKIPS: &str = "AIRLANE_DENY_SKIPS";
@@ -13,8 +13,6 @@ const DENY_SKIPS: &str = "AIRLANE_DENY_SKIPS";
 const PYTHON: &str = "AIRLANE_PYTHON";
 /// Where the conformance tests find the server.
 const SERVER: &str = "AIRLANE_BIN";
-/// What the gate gives each fuzz target; `cargo xtask fuzz` gives more.
-const FUZZ_SECONDS: u64 = 10;
 
 /// How the gate is run.
 #[derive(Debug)]
@@ -36,6 +34,7 @@ impl Options {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<bool> {
+    packages::install();
     let mut steps = Steps::default();
     steps.check("architecture", || check::architecture::problems(workspace));
     steps.check("dependencies: versions and licences", || check::dependencies::problems(workspace));
@@ -45,10 +44,10 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<bool> {
     let built =
         steps.command("build", Count::Command, workspace.cargo().args(["build", "--workspace", "--all-targets"]));
     if built {
-        steps.check("generated files", || generate::stale(workspace));
+        generated(workspace, &mut steps);
         steps.command("tests", Count::CargoTest, with_python(&mut test_command(workspace), python.as_ref()));
         conformance(workspace, python.as_ref(), &mut steps);
-        fuzz::short(workspace, FUZZ_SECONDS, &mut steps);
+        fuzz::short(workspace, &mut steps);
         bench(workspace, python.as_ref(), &mut steps);
     }
     if check::dependencies::cargo_deny_is_installed() {
@@ -64,6 +63,13 @@ fn format(workspace: &Workspace, steps: &mut Steps) {
     let fuzz = ["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"];
     steps.command("format", Count::Command, workspace.cargo().args(["fmt", "--all", "--check"]));
     steps.command("format: fuzz", Count::Command, workspace.cargo().args(fuzz));
+}
+
+fn generated(workspace: &Workspace, steps: &mut Steps) {
+    if !has_component(workspace, "fmt") {
+        return steps.skip("generated files", "the toolchain has no rustfmt");
+    }
+    steps.check("generated files", || generate::stale(workspace));
 }
 
 fn lint(workspace: &Workspace, steps: &mut Steps) {

@@ -30,16 +30,24 @@ struct Generated {
 }
 
 pub(crate) fn run(workspace: &Workspace, mode: Mode) -> Result<bool> {
-    // The reference of the command line is printed by the program itself.
+    // First what the program is built from.
+    if mode == Mode::Write {
+        write(workspace, of_specification(workspace)?)?;
+    }
     if !workspace.cargo().args(["build", "--quiet", "--package", "airlane"]).status()?.success() {
         return Ok(false);
     }
-    if mode == Mode::Check {
-        let stale = stale(workspace)?;
-        stale.iter().for_each(|problem| eprintln!("error: {problem}"));
-        return Ok(stale.is_empty());
+    if mode == Mode::Write {
+        write(workspace, of_program(workspace)?)?;
+        return Ok(true);
     }
-    for file in generated(workspace)? {
+    let stale = stale(workspace)?;
+    stale.iter().for_each(|problem| eprintln!("error: {problem}"));
+    Ok(stale.is_empty())
+}
+
+fn write(workspace: &Workspace, files: Vec<Generated>) -> Result<()> {
+    for file in files {
         let path = workspace.path(file.path);
         if std::fs::read_to_string(&path).is_ok_and(|present| present == file.text) {
             continue;
@@ -50,13 +58,13 @@ pub(crate) fn run(workspace: &Workspace, mode: Mode) -> Result<bool> {
         std::fs::write(&path, file.text)?;
         println!("wrote {}", file.path);
     }
-    Ok(true)
+    Ok(())
 }
 
 /// The generated files that do not hold what they must.
 pub(crate) fn stale(workspace: &Workspace) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    for file in generated(workspace)? {
+    for file in of_specification(workspace)?.into_iter().chain(of_program(workspace)?) {
         if std::fs::read_to_string(workspace.path(file.path)).ok() != Some(file.text) {
             problems.push(format!("{} is stale: run `cargo xtask generate`", file.path));
         }
@@ -64,11 +72,17 @@ pub(crate) fn stale(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-fn generated(workspace: &Workspace) -> Result<Vec<Generated>> {
+fn of_specification(workspace: &Workspace) -> Result<Vec<Generated>> {
     let errors = errors::Codes::parse(&workspace.read("spec/errors.toml")?)?;
     Ok(vec![
         Generated { path: "crates/airlane-model/src/error/codes.rs", text: rustfmt(workspace, &errors.rust())? },
         Generated { path: "docs/reference/errors.md", text: errors.page(&errors::Kinds::of_model(workspace)?)? },
+    ])
+}
+
+/// Pages that the program prints about itself.
+fn of_program(workspace: &Workspace) -> Result<Vec<Generated>> {
+    Ok(vec![
         Generated { path: "docs/reference/command-line.md", text: reference(workspace, "cli")? },
         Generated { path: "docs/reference/settings.md", text: reference(workspace, "settings")? },
     ])

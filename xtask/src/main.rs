@@ -13,6 +13,7 @@ mod check;
 mod fuzz;
 mod gate;
 mod generate;
+mod packages;
 mod python;
 mod samples;
 mod step;

@@ -1,5 +1,6 @@
 //! Where the project lies, and what cargo knows about it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,6 +30,9 @@ pub(crate) struct Package {
     /// Absent for packages of the workspace.
     pub(crate) source: Option<String>,
     pub(crate) dependencies: Vec<Dependency>,
+    /// Its own features, and what each enables.
+    #[serde(default)]
+    pub(crate) features: BTreeMap<String, Vec<String>>,
 }
 
 /// A dependency as a manifest states it.
@@ -37,6 +41,9 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     /// `None` for ordinary ones, else `dev` or `build`.
     pub(crate) kind: Option<String>,
+    /// The features of it that the manifest enables.
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
 }
 
 #[derive(Deserialize)]

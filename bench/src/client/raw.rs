@@ -77,28 +77,6 @@ pub(crate) async fn put_request(descriptor: FlightDescriptor, batch: RecordBatch
     Ok(framed(&messages.into_iter().collect::<std::result::Result<Vec<_>, _>>()?))
 }
 
-/// Latencies in milliseconds of `calls` calls each on `connections` connections at once.
-pub(crate) async fn latencies(port: u16, method: &'static str, requests: Vec<Bytes>, calls: usize) -> Result<Vec<f64>> {
-    let mut tasks = Vec::new();
-    for request in requests {
-        let mut connection = Connection::open(port).await?;
-        tasks.push(tokio::spawn(async move {
-            let mut latencies = Vec::with_capacity(calls);
-            for _ in 0..calls {
-                let begin = Instant::now();
-                connection.call(method, request.clone()).await?;
-                latencies.push(begin.elapsed().as_secs_f64() * 1e3);
-            }
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(latencies)
-        }));
-    }
-    let mut all = Vec::new();
-    for task in tasks {
-        all.extend(task.await??);
-    }
-    Ok(all)
-}
-
 /// Calls per second of `calls` calls with `in_flight` at a time on one connection.
 pub(crate) async fn calls_per_second(port: u16, request: Bytes, in_flight: usize, calls: usize) -> Result<f64> {
     let connection = Connection::open(port).await?;

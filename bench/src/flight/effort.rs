@@ -8,8 +8,9 @@ Usage: cargo xtask bench flight [--smoke | --quick] [--turns N] [--gigabytes N] 
   --smoke        a few megabytes and one turn: shows that the benchmark works, writes no results
   --quick        4 GB a sample and 3 turns
   --turns N      samples of each server (default 9)
-  --gigabytes N  GB moved for one sample of the float table (default 32; the kernel counts CPU in ticks)
+  --gigabytes N  GB moved for one sample whose CPU is weighed (default 32; the kernel counts in ticks)
   --only PARTS   of: start, small, durable, floats, mixed
+  --figures      only what a figure is asked for, which takes two thirds of the time
 ";
 
 /// A part of the benchmark that can be run by itself.
@@ -37,11 +38,13 @@ impl Part {
 pub(crate) struct Effort {
     pub(crate) name: &'static str,
     pub(crate) parts: Vec<Part>,
+    /// Leave out what no figure is asked for.
+    pub(crate) figures_only: bool,
     /// Bytes of a table.
     pub(crate) table_bytes: u64,
-    /// Bytes moved for one sample of the float table.
+    /// Bytes moved for one sample whose CPU is weighed.
     pub(crate) sample_bytes: u64,
-    /// Bytes moved for one sample of the other table and of further clients.
+    /// Bytes moved for one sample of anything else.
     pub(crate) sample_bytes_others: u64,
     /// Samples of each server.
     pub(crate) turns: usize,
@@ -62,13 +65,14 @@ impl Effort {
         Self {
             name: "full",
             parts: Part::ALL.iter().map(|(_, part)| *part).collect(),
+            figures_only: false,
             table_bytes: 1 << 30,
             sample_bytes: 32_000_000_000,
             sample_bytes_others: 8_000_000_000,
             turns: 9,
             starts: 21,
             small_calls: 40_000,
-            durable_puts: 100,
+            durable_puts: 1_000,
             touch_bytes: 12 << 30,
             settle_seconds: 10,
         }
@@ -81,6 +85,7 @@ impl Effort {
             sample_bytes_others: 2_000_000_000,
             turns: 3,
             small_calls: 10_000,
+            durable_puts: 200,
             ..Self::full()
         }
     }
@@ -105,6 +110,12 @@ impl Effort {
         self.name == "smoke"
     }
 
+    /// The names of the parts, if they are not all.
+    pub(crate) fn parts_by_name(&self) -> Option<String> {
+        let names: Vec<&str> = Part::ALL.iter().filter(|(_, part)| self.has(*part)).map(|(name, _)| *name).collect();
+        (names.len() < Part::ALL.len()).then(|| names.join("-"))
+    }
+
     pub(crate) fn has(&self, part: Part) -> bool {
         self.parts.contains(&part)
     }
@@ -119,6 +130,7 @@ impl Effort {
                 "--quick" => effort = Self::quick(),
                 "--turns" => effort.turns = value()?.parse()?,
                 "--gigabytes" => effort.sample_bytes = value()?.parse::<u64>()? * 1_000_000_000,
+                "--figures" => effort.figures_only = true,
                 "--only" => effort.parts = value()?.split(',').map(part).collect::<Result<_>>()?,
                 unknown => return Err(format!("`{unknown}` is no option\n{USAGE}").into()),
             }
@@ -146,6 +158,9 @@ mod tests {
         let effort = parse("--quick --turns 5 --gigabytes 8 --only floats,small").expect("parses");
         assert_eq!((effort.turns, effort.sample_bytes), (5, 8_000_000_000));
         assert!(effort.has(Part::Small) && !effort.has(Part::Mixed));
+        assert!(!effort.figures_only && parse("--figures").expect("parses").figures_only);
+        assert_eq!(effort.parts_by_name().as_deref(), Some("small-floats"));
+        assert_eq!(parse("").expect("parses").parts_by_name(), None);
         assert!(parse("--only all").is_err());
         assert!(parse("--turns").is_err());
     }

@@ -10,11 +10,18 @@ use airlane_model::{Error, Result, codes};
 pub const PORT_DEFAULT: u16 = 8815;
 
 /// The address of a server: `grpc://host:port`, `grpc+tcp://host:port`, `http://host:port`, `host:port`, `host`, or
-/// `grpc+unix:///path/of/socket`.
+/// `grpc+unix:///path/of/socket`; with TLS `grpc+tls://host:port`, `grpcs://` or `https://`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A host, by name or number (IPv6 in brackets), and a port.
     Tcp {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// The same, by TLS. The certificate of the server must be of this host.
+    Tls {
         /// The host.
         host: String,
         /// The port.
@@ -31,16 +38,19 @@ impl FromStr for Address {
     type Err = Error;
 
     /// # Errors
-    /// `option_invalid` for an address of another form; `not_implemented` for TLS.
+    /// `option_invalid` for an address of another form.
     fn from_str(text: &str) -> Result<Self> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("grpc", text));
         match scheme {
-            "grpc" | "grpc+tcp" | "http" => parse_tcp(rest.strip_suffix('/').unwrap_or(rest)).ok_or_else(|| no(text)),
-            "grpc+unix" | "unix" if rest.starts_with('/') && rest.len() > 1 => Ok(Self::Unix { path: rest.into() }),
-            "grpc+tls" | "grpcs" | "https" => {
-                Err(Error::new(codes::NOT_IMPLEMENTED, format!("`{}` asks for TLS", text.escape_debug()))
-                    .hint("TLS is not implemented: use grpc:// on a network you trust"))
+            "grpc" | "grpc+tcp" | "http" => {
+                let (host, port) = parse_tcp(rest).ok_or_else(|| no(text))?;
+                Ok(Self::Tcp { host, port })
             }
+            "grpc+tls" | "grpcs" | "https" => {
+                let (host, port) = parse_tcp(rest).ok_or_else(|| no(text))?;
+                Ok(Self::Tls { host, port })
+            }
+            "grpc+unix" | "unix" if rest.starts_with('/') && rest.len() > 1 => Ok(Self::Unix { path: rest.into() }),
             _ => Err(no(text)),
         }
     }
@@ -51,7 +61,8 @@ fn no(text: &str) -> Error {
         .hint("write grpc://127.0.0.1:8815 or grpc+unix:///path/of/socket")
 }
 
-fn parse_tcp(text: &str) -> Option<Address> {
+fn parse_tcp(text: &str) -> Option<(String, u16)> {
+    let text = text.strip_suffix('/').unwrap_or(text);
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']')?;
@@ -70,13 +81,14 @@ fn parse_tcp(text: &str) -> Option<Address> {
         None if port.is_empty() => PORT_DEFAULT,
         _ => return None,
     };
-    Some(Address::Tcp { host, port })
+    Some((host, port))
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } => write!(f, "grpc://{host}:{port}"),
+            Self::Tls { host, port } => write!(f, "grpc+tls://{host}:{port}"),
             Self::Unix { path } => write!(f, "grpc+unix://{}", path.display()),
         }
     }
@@ -96,6 +108,9 @@ mod tests {
             ("localhost", "grpc://localhost:8815"),
             ("[::1]:8815", "grpc://[::1]:8815"),
             ("grpc://[::1]", "grpc://[::1]:8815"),
+            ("grpc+tls://db-1.example.org", "grpc+tls://db-1.example.org:8815"),
+            ("https://localhost:1/", "grpc+tls://localhost:1"),
+            ("grpcs://[::1]", "grpc+tls://[::1]:8815"),
             ("grpc+unix:///run/airlane.sock", "grpc+unix:///run/airlane.sock"),
         ] {
             assert_eq!(text.parse::<Address>().expect(text).to_string(), printed, "{text}");
@@ -116,11 +131,12 @@ mod tests {
             "user@host:1",
             "grpc+unix://relative",
             "grpc+unix:///",
+            "grpc+tls://",
+            "grpcs://host:0",
             "[::1",
             "[x]:1",
         ] {
             assert_eq!(text.parse::<Address>().expect_err(text).code(), codes::OPTION_INVALID, "{text}");
         }
-        assert_eq!("grpc+tls://x".parse::<Address>().expect_err("tls").code(), codes::NOT_IMPLEMENTED);
     }
 }

@@ -14,7 +14,7 @@ use tonic::{Request, Status};
 
 use crate::abort::AbortFlag;
 use crate::address::Address;
-use crate::connect::{Service, connect};
+use crate::connect::{ConnectOptions, Service, connect};
 use crate::encode::Encoder;
 use crate::error;
 use crate::read::TableStream;
@@ -41,8 +41,17 @@ impl Client {
     /// # Errors
     /// `server_unreachable`; `option_invalid` for an address of another form.
     pub async fn connect(url: &str) -> Result<Self> {
+        Self::connect_with(url, &ConnectOptions::default()).await
+    }
+
+    /// As [`connect`](Self::connect), with options. Credentials are shown with each call. Whether they are good is said by the
+    /// first call: `credentials_missing`, `credentials_refused`, `logins_throttled`.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), and `option_invalid` for credentials that no header can carry.
+    pub async fn connect_with(url: &str, options: &ConnectOptions) -> Result<Self> {
         let address: Address = url.parse()?;
-        let service = connect(&address).await?;
+        let service = connect(&address, options).await?;
         Ok(Self { address, service })
     }
 
@@ -52,11 +61,11 @@ impl Client {
     }
 
     /// Puts a table. Batches are asked for as the connection takes them. When this answers `Ok`, the version is kept
-    /// as the receipt says; when it answers an error, nothing of the put is kept, unless the connection broke at the
-    /// very end.
+    /// as the receipt says. When it answers an error nothing of the put is kept, but that `connection_broken`,
+    /// `deadline_exceeded` and `commit_unknown` may come when it was being committed: look at the table's version then.
     ///
     /// # Errors
-    /// What the server answers, and `server_unreachable`. An error of the input stream breaks the put off.
+    /// What the server answers, and `connection_broken`. An error of the input stream breaks the put off.
     pub async fn put(
         &self,
         table: &TableName,
@@ -94,7 +103,7 @@ impl Client {
     /// Reads what a ticket names: `prices`, `prices@7`, `prices@7?rows=0-1000`, or the ticket of a receipt.
     ///
     /// # Errors
-    /// What the server answers, and `server_unreachable`.
+    /// What the server answers, and `connection_broken`.
     pub async fn get(&self, ticket: &str) -> Result<TableStream> {
         let ticket = arrow_flight::Ticket { ticket: Bytes::copy_from_slice(ticket.as_bytes()) };
         let answer = self.service.clone().do_get(ticket).await.map_err(|status| self.error(&status))?;
@@ -105,7 +114,7 @@ impl Client {
     /// The tables whose names begin with `prefix`, in the order of their names.
     ///
     /// # Errors
-    /// What the server answers, and `server_unreachable`.
+    /// What the server answers, and `connection_broken`.
     pub async fn list(&self, prefix: &str) -> Result<Vec<TableInfo>> {
         let criteria = Criteria { expression: Bytes::copy_from_slice(prefix.as_bytes()) };
         let answer = self.service.clone().list_flights(criteria).await.map_err(|status| self.error(&status))?;
@@ -120,7 +129,7 @@ impl Client {
     /// A table in the version that a ticket names, and its schema.
     ///
     /// # Errors
-    /// What the server answers, and `server_unreachable`.
+    /// What the server answers, and `connection_broken`.
     pub async fn describe(&self, ticket: &Ticket) -> Result<(TableInfo, SchemaRef)> {
         let info: TableInfo = self.act("describe", ticket.to_string()).await?;
         // The schema comes first in every read, also in one of no rows. Naming version and id makes it the schema of
@@ -138,7 +147,7 @@ impl Client {
     /// Drops a table, everywhere, and answers what it was.
     ///
     /// # Errors
-    /// What the server answers, and `server_unreachable`.
+    /// What the server answers, and `connection_broken`.
     pub async fn drop_table(&self, table: &TableName) -> Result<TableInfo> {
         self.act("drop", table.to_string()).await
     }

@@ -6,29 +6,52 @@ use airlane_model::Result;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tower::service_fn;
 
 use crate::abort::Abortable;
 use crate::address::Address;
+use crate::authorize::{Authorized, Credentials};
 use crate::error;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a quiet connection with a call in flight is asked whether it lives.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Windows that keep a fast link busy while a batch is being decoded.
-const STREAM_WINDOW_BYTES: u32 = 8 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+/// Windows that keep a fast link busy while a batch is being decoded. At the edge of a window a server stops, and cuts its
+/// message in two.
+const STREAM_WINDOW_BYTES: u32 = 16 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+/// A message of a server in one piece: about a MiB, and at most two, beside what describes it. In pieces of 16 KiB, the
+/// default, both sides pay for each; and a frame that is a little too small makes two of every message.
+const FRAME_BYTES_MAX: u32 = 4 << 20;
 
-pub(crate) type Service = FlightServiceClient<Abortable<Channel>>;
+/// How to connect.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    /// Who calls.
+    pub credentials: Credentials,
+    /// The authorities that a server is trusted by over TLS, in PEM; absent: those of the system.
+    pub authorities: Option<Vec<u8>>,
+}
+
+pub(crate) type Service = FlightServiceClient<Authorized<Abortable<Channel>>>;
 
 /// Connects at once, so that a wrong address is an error here and not at the first call.
-pub(crate) async fn connect(address: &Address) -> Result<Service> {
+pub(crate) async fn connect(address: &Address, options: &ConnectOptions) -> Result<Service> {
+    let authorization = options.credentials.header()?;
     let wrap = |error| error::unreachable(address, &error);
     let channel = match address {
         Address::Tcp { host, port } => {
             endpoint(format!("http://{host}:{port}")).map_err(wrap)?.connect().await.map_err(wrap)?
+        }
+        Address::Tls { host, port } => {
+            let endpoint = endpoint(format!("https://{host}:{port}")).map_err(wrap)?;
+            let tls = match &options.authorities {
+                Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+                None => ClientTlsConfig::new().with_native_roots(),
+            };
+            endpoint.tls_config(tls).map_err(wrap)?.connect().await.map_err(wrap)?
         }
         Address::Unix { path } => {
             let path = path.clone();
@@ -42,7 +65,7 @@ pub(crate) async fn connect(address: &Address) -> Result<Service> {
         }
     };
     // Messages of any size: what a server sends was asked for.
-    Ok(FlightServiceClient::new(Abortable::new(channel))
+    Ok(FlightServiceClient::new(Authorized::new(Abortable::new(channel), authorization))
         .max_decoding_message_size(usize::MAX)
         .max_encoding_message_size(usize::MAX))
 }
@@ -54,6 +77,7 @@ fn endpoint(uri: String) -> Result<Endpoint, tonic::transport::Error> {
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT))
 }

@@ -23,8 +23,8 @@ pub(crate) fn from_status(address: &Address, status: &Status) -> Error {
         && let Some(source) = std::error::Error::source(status)
     {
         // A status with a source was made on this side, from a broken connection.
-        return Error::new(codes::SERVER_UNREACHABLE, format!("the connection to {address} broke: {}", root(source)))
-            .hint("repeat the request; nothing of a put that broke was kept");
+        return Error::new(codes::CONNECTION_BROKEN, format!("the connection to {address} broke: {}", root(source)))
+            .hint("repeat a read; a put may have been kept: look at the table's version before you repeat it");
     }
     let kind = ErrorKind::from_grpc_code(status.code() as i32);
     let code = code.unwrap_or_else(|| code_of(kind));
@@ -53,9 +53,14 @@ fn code_of(kind: ErrorKind) -> Code {
         ErrorKind::InvalidArgument => codes::OPTION_INVALID,
         ErrorKind::NotFound => codes::TABLE_NOT_FOUND,
         ErrorKind::ResourceExhausted => codes::LIMIT_EXCEEDED,
-        ErrorKind::Unavailable => codes::SERVER_UNREACHABLE,
+        // Something in between may have given up when the server had not.
+        ErrorKind::Unavailable => codes::CONNECTION_BROKEN,
+        ErrorKind::Cancelled => codes::CALL_CANCELLED,
+        ErrorKind::DeadlineExceeded => codes::DEADLINE_EXCEEDED,
         ErrorKind::NotImplemented => codes::NOT_IMPLEMENTED,
         ErrorKind::DataLoss => codes::DATA_DAMAGED,
+        ErrorKind::Unauthenticated => codes::CREDENTIALS_REFUSED,
+        ErrorKind::PermissionDenied => codes::PERMISSION_DENIED,
         _ => codes::INTERNAL,
     }
 }
@@ -109,6 +114,8 @@ mod tests {
         let error = from_status(&address(), &Status::unavailable("proxy"));
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         let error = from_status(&address(), &Status::permission_denied(""));
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        let error = from_status(&address(), &Status::aborted(""));
         assert_eq!(error.kind(), ErrorKind::Internal);
         assert!(!error.message().is_empty());
     }

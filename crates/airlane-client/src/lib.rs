@@ -23,6 +23,7 @@
 
 mod abort;
 mod address;
+mod authorize;
 mod client;
 mod connect;
 mod encode;
@@ -31,6 +32,8 @@ mod read;
 mod size;
 
 pub use address::{Address, PORT_DEFAULT};
+pub use authorize::Credentials;
 pub use client::{Client, PutOptions};
+pub use connect::ConnectOptions;
 pub use read::TableStream;
 pub use size::payload_bytes;

@@ -34,14 +34,17 @@ impl TableStream {
         &self.schema
     }
 
-    /// The next batch, or `None` at the end.
+    /// The next batch, or `None` at the end. Batches without rows, which a server sends while it has nothing to say,
+    /// are passed over.
     ///
     /// # Errors
-    /// What the server answers in the midst, and `server_unreachable`. Nothing comes after an error.
+    /// What the server answers in the midst, and `connection_broken`. Nothing comes after an error.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while let Some(message) = self.decoder.next().await {
             let message = message.map_err(|error| error::from_flight(&self.address, &error))?;
-            if let DecodedPayload::RecordBatch(batch) = message.payload {
+            if let DecodedPayload::RecordBatch(batch) = message.payload
+                && batch.num_rows() > 0
+            {
                 return Ok(Some(batch));
             }
         }

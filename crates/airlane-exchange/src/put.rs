@@ -20,13 +20,13 @@ impl PutStream {
     }
 
     /// The schema of the put.
-    pub fn schema(&mut self) -> &TableSchema {
-        self.put.intake().schema()
+    pub fn schema(&self) -> &TableSchema {
+        self.put.schema()
     }
 
     /// Rows taken so far.
-    pub fn rows(&mut self) -> u64 {
-        self.put.intake().rows()
+    pub fn rows(&self) -> u64 {
+        self.put.rows()
     }
 
     /// Begins a message: judges its header and the length of the body that will follow.
@@ -34,7 +34,7 @@ impl PutStream {
     /// # Errors
     /// `message_invalid`, `message_order_invalid`, `limit_exceeded`.
     pub fn begin(&mut self, header: &[u8], body_bytes: u64) -> Result<()> {
-        self.put.intake().begin(header, body_bytes)
+        self.put.begin(header, body_bytes)
     }
 
     /// Takes the next chunk of the message's body.
@@ -42,7 +42,7 @@ impl PutStream {
     /// # Errors
     /// `message_invalid`, `storage_full`, `storage_failed`.
     pub fn body(&mut self, chunk: &[u8]) -> Result<()> {
-        self.put.intake().body(chunk)
+        self.put.body(chunk)
     }
 
     /// Ends the message: validates and lays out its rows.
@@ -50,7 +50,7 @@ impl PutStream {
     /// # Errors
     /// `message_invalid`, `data_invalid`, `limit_exceeded`, `storage_full`, `storage_failed`.
     pub fn end(&mut self) -> Result<()> {
-        self.put.intake().end()
+        self.put.end()
     }
 
     /// Takes a batch made in this process.
@@ -58,7 +58,7 @@ impl PutStream {
     /// # Errors
     /// `limit_exceeded`, `storage_full`, `storage_failed`.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.put.intake().append(batch)
+        self.put.append(batch)
     }
 
     /// Makes the put visible, whole. When this answers `Ok` the version is kept at its durability.

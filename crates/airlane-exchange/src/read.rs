@@ -4,9 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use airlane_model::{Result, RowRange, TableInfo};
-use airlane_segment::{Message, Segment, TableSchema};
-use airlane_store::Snapshot;
+use airlane_segment::encode::{PlainBatch, compress, plain_schema};
+use airlane_segment::{Codec, Message, Segment, TableSchema};
+use airlane_store::{SegmentRef, Snapshot};
 use arrow_array::RecordBatch;
+
+use crate::Pause;
+
+/// A segment of fewer bytes is compressed in less time than it takes to ask another thread for it.
+const QUICK_BYTES_MAX: u64 = 32 << 10;
 
 /// One message of a stream after its schema.
 #[derive(Clone, Debug)]
@@ -36,6 +42,9 @@ pub struct ReadStream {
     segments_passed: usize,
     rows_passed: u64,
     current: Option<Current>,
+    codec: Option<Codec>,
+    /// The schema in types that every reader knows, when the reader asked for them and they are others.
+    plain: Option<TableSchema>,
     /// The hash of the dictionary that was last sent under each id.
     dictionaries_sent: HashMap<i64, u64>,
 }
@@ -45,8 +54,12 @@ struct Current {
     segment: Arc<Segment>,
     /// The position of its first row in the version.
     base: u64,
+    /// The bodies of its messages.
+    bytes: u64,
     batch: usize,
     dictionary: usize,
+    /// The present batch, weighed to be sent in plain types.
+    weighed: Option<PlainBatch>,
 }
 
 /// Where the next rows lie.
@@ -67,13 +80,28 @@ impl ReadStream {
             segments_passed: 0,
             rows_passed: 0,
             current: None,
+            codec: None,
+            plain: None,
             dictionaries_sent: HashMap::new(),
         }
     }
 
+    /// Compresses the buffers of the messages that follow, where they shrink.
+    pub fn compressed(self, codec: Option<Codec>) -> Self {
+        Self { codec, ..self }
+    }
+
+    /// Sends text and binary instead of views, lists instead of list views, and a row for each row of a run.
+    ///
+    /// # Errors
+    /// `schema_invalid`.
+    pub fn in_plain_types(self) -> Result<Self> {
+        Ok(Self { plain: plain_schema(self.snapshot.schema())?, ..self })
+    }
+
     /// The schema; its message is the first of the stream.
     pub fn schema(&self) -> &TableSchema {
-        self.snapshot.schema()
+        self.plain.as_ref().unwrap_or_else(|| self.snapshot.schema())
     }
 
     /// The table in the version that is read.
@@ -86,39 +114,88 @@ impl ReadStream {
         self.range.rows()
     }
 
-    /// Whether the next message lies in a segment that was not read since the start, so that asking for it reads a
-    /// file and may block.
-    pub fn will_open(&self) -> bool {
-        if self.current.is_some() || self.position >= self.range.end {
-            return false;
+    /// Whether asking for the next message may take long: it lies in a segment that was not read since the start, so
+    /// that a file is read, or it has to be compressed or written in plain types.
+    pub fn may_block(&self) -> bool {
+        let is_slow = |bytes: u64| self.plain.is_some() || (self.codec.is_some() && bytes > QUICK_BYTES_MAX);
+        match &self.current {
+            Some(current) => is_slow(current.bytes),
+            None => self.next_segment().is_some_and(|next| !next.is_open() || is_slow(next.payload_bytes())),
         }
-        let mut rows = self.rows_passed;
-        let next = self.snapshot.segments()[self.segments_passed..].iter().find(|segment| {
-            rows += segment.rows();
-            self.position < rows
-        });
-        next.is_some_and(|segment| !segment.is_open())
     }
 
-    /// The next message, or `None` at the end. Opening a segment that was not read since the start reads a file.
+    /// Whether messages are made for this read, which takes the time of a processor.
+    pub fn is_costly(&self) -> bool {
+        self.codec.is_some() || self.plain.is_some()
+    }
+
+    /// What can be said while the next message takes long.
+    pub fn pause(&self) -> Pause {
+        let ids = 0..self.schema().dictionaries().len() as i64;
+        let missing = ids.filter(|id| !self.dictionaries_sent.contains_key(id)).collect();
+        Pause::new(self.schema().clone(), self.position, missing)
+    }
+
+    /// The segment of the next row, when it is not the current one.
+    fn next_segment(&self) -> Option<&SegmentRef> {
+        if self.position >= self.range.end {
+            return None;
+        }
+        let mut rows = self.rows_passed;
+        self.snapshot.segments()[self.segments_passed..].iter().find(|segment| {
+            rows += segment.rows();
+            self.position < rows
+        })
+    }
+
+    /// The next message, or `None` at the end. See [`may_block`](Self::may_block).
     ///
     /// # Errors
-    /// `data_damaged`.
+    /// `data_damaged`; `storage_full` when there is no memory to compress; `limit_exceeded`, `not_implemented` for what
+    /// cannot be sent in plain types.
     pub fn next_message(&mut self) -> Result<Option<StreamMessage>> {
         if !self.find_segment()? {
             return Ok(None);
         }
-        if let Some(dictionary) = self.next_dictionary() {
-            return Ok(Some(StreamMessage::Dictionary(dictionary)));
+        if let Some(dictionary) = self.next_dictionary()? {
+            return Ok(Some(StreamMessage::Dictionary(self.sent(dictionary)?)));
         }
-        let Some(piece) = self.next_piece() else { return Ok(None) };
+        if self.plain.is_some() {
+            return self.next_plain();
+        }
+        let Some(piece) = self.next_piece(u64::MAX) else { return Ok(None) };
         let rows = piece.rows.end - piece.rows.start;
         let message = if piece.rows == piece.segment.batch_rows(piece.batch) {
             piece.segment.message(piece.batch)
         } else {
             piece.segment.slice(piece.batch, piece.rows)?
         };
-        Ok(Some(StreamMessage::Batch { message, row_offset: piece.row_offset, rows }))
+        Ok(Some(StreamMessage::Batch { message: self.sent(message)?, row_offset: piece.row_offset, rows }))
+    }
+
+    /// As many of the next rows as make a message in plain types.
+    fn next_plain(&mut self) -> Result<Option<StreamMessage>> {
+        let Some(current) = &mut self.current else { return Ok(None) };
+        let batch_start = current.segment.batch_rows(current.batch).start;
+        let weighed = match &current.weighed {
+            Some(weighed) => weighed,
+            None => current.weighed.insert(PlainBatch::new(current.segment.batch(current.batch)?)),
+        };
+        let place = |position: u64| (position - current.base - batch_start) as usize;
+        let start = place(self.position);
+        let end = weighed.end_of_message(start).min(place(self.range.end));
+        let message = weighed.message(start..end)?;
+        let Some(piece) = self.next_piece(batch_start + end as u64) else { return Ok(None) };
+        let rows = piece.rows.end - piece.rows.start;
+        Ok(Some(StreamMessage::Batch { message: self.sent(message)?, row_offset: piece.row_offset, rows }))
+    }
+
+    /// A message as the reader asked for it.
+    fn sent(&self, stored: Message) -> Result<Message> {
+        match self.codec {
+            None => Ok(stored),
+            Some(codec) => compress(&stored, codec),
+        }
     }
 
     /// The next batch as arrays of the table's schema, or `None` at the end: for readers in this process.
@@ -129,7 +206,7 @@ impl ReadStream {
         if !self.find_segment()? {
             return Ok(None);
         }
-        let Some(piece) = self.next_piece() else { return Ok(None) };
+        let Some(piece) = self.next_piece(u64::MAX) else { return Ok(None) };
         let batch = piece.segment.batch_as(piece.batch, self.snapshot.schema())?;
         let before = (piece.rows.start - piece.segment.batch_rows(piece.batch).start) as usize;
         Ok(Some(batch.slice(before, (piece.rows.end - piece.rows.start) as usize)))
@@ -149,28 +226,33 @@ impl ReadStream {
             if self.position < self.rows_passed {
                 let segment = next.open()?;
                 let batch = batch_of(&segment, self.position - base);
-                self.current = Some(Current { segment, base, batch, dictionary: 0 });
+                let bytes = next.payload_bytes();
+                self.current = Some(Current { segment, base, bytes, batch, dictionary: 0, weighed: None });
             }
         }
         Ok(true)
     }
 
-    fn next_dictionary(&mut self) -> Option<Message> {
-        let current = self.current.as_mut()?;
+    fn next_dictionary(&mut self) -> Result<Option<Message>> {
+        let Some(current) = self.current.as_mut() else { return Ok(None) };
         while let Some(dictionary) = current.segment.dictionaries().get(current.dictionary) {
             current.dictionary += 1;
             if self.dictionaries_sent.insert(dictionary.id, dictionary.hash) != Some(dictionary.hash) {
-                return Some(dictionary.message.clone());
+                return match self.plain {
+                    Some(_) => current.segment.plain_dictionary(dictionary.id).map(Some),
+                    None => Ok(Some(dictionary.message.clone())),
+                };
             }
         }
-        None
+        Ok(None)
     }
 
-    fn next_piece(&mut self) -> Option<Piece> {
+    /// The next rows of the present batch, up to `end_max` in the segment.
+    fn next_piece(&mut self, end_max: u64) -> Option<Piece> {
         let current = self.current.as_mut()?;
         let batch_rows = current.segment.batch_rows(current.batch);
         let start = self.position - current.base;
-        let end = batch_rows.end.min(self.range.end - current.base);
+        let end = batch_rows.end.min(self.range.end - current.base).min(end_max);
         let piece = Piece {
             segment: Arc::clone(&current.segment),
             batch: current.batch,
@@ -178,7 +260,10 @@ impl ReadStream {
             row_offset: self.position,
         };
         self.position = current.base + end;
-        current.batch += 1;
+        if end == batch_rows.end {
+            current.batch += 1;
+            current.weighed = None;
+        }
         if current.batch >= current.segment.batch_count() {
             self.current = None;
         }

@@ -55,14 +55,20 @@ impl Deadline {
 pub struct AnswerBody {
     content: Content,
     deadline: Option<(Pin<Box<Sleep>>, Duration)>,
-    call: Call,
+    /// `None` where another body counts the call.
+    call: Option<Call>,
 }
 
 impl AnswerBody {
     /// A body that ends at the deadline at the latest.
     pub fn new(content: Content, deadline: Option<Deadline>, call: Call) -> Self {
         let deadline = deadline.map(|deadline| (Box::pin(tokio::time::sleep_until(deadline.at)), deadline.timeout));
-        Self { content, deadline, call }
+        Self { content, deadline, call: Some(call) }
+    }
+
+    /// What the body of another answer was translated to.
+    pub(crate) fn translated(body: tonic::body::Body) -> Self {
+        Self { content: Content::Tonic(body), deadline: None, call: None }
     }
 
     fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Rope>>> {
@@ -81,8 +87,14 @@ impl AnswerBody {
     fn end(&mut self, error: &Error) -> Frame<Rope> {
         self.content = Content::Empty;
         let status = status::from_error(error);
-        self.call.end(status.code());
+        self.end_call(status.code());
         Frame::trailers(status::trailers(&status))
+    }
+
+    fn end_call(&mut self, code: Code) {
+        if let Some(call) = &mut self.call {
+            call.end(code);
+        }
     }
 }
 
@@ -104,12 +116,14 @@ impl Body for AnswerBody {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(frame)) => frame,
             Err(panic) => {
-                this.call.count_panic();
+                if let Some(call) = &this.call {
+                    call.count_panic();
+                }
                 Some(this.end(&fault(panic.as_ref())))
             }
         };
         if let Some(trailers) = frame.as_ref().and_then(Frame::trailers_ref) {
-            this.call.end(code_of(trailers));
+            this.end_call(code_of(trailers));
             this.content = Content::Empty;
         }
         Poll::Ready(frame.map(Ok))

@@ -35,7 +35,8 @@ pub(crate) fn for_put(descriptor: &FlightDescriptor) -> Result<(TableName, PutOp
 pub(crate) fn for_read(descriptor: &FlightDescriptor) -> Result<Ticket> {
     let (ticket, options) = parse(descriptor)?;
     if options != PutOptions::default() {
-        return Err(Error::new(codes::OPTION_INVALID, "`mode` and `durability` are options of a put"));
+        return Err(Error::new(codes::OPTION_INVALID, "`mode` and `durability` are options of a put")
+            .hint("leave them out to read"));
     }
     Ok(ticket)
 }
@@ -65,7 +66,7 @@ fn parse_command(command: &[u8]) -> Result<(Ticket, PutOptions)> {
         let max = limits::COMMAND_BYTES_MAX;
         let message =
             format!("a descriptor's command has {} bytes, the most is {} ({max})", command.len(), max.as_u64());
-        return Err(Error::new(codes::LIMIT_EXCEEDED, message));
+        return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint(HINT));
     }
     let text = std::str::from_utf8(command).map_err(|error| {
         let message = format!("a descriptor's command is not UTF-8 at byte {}", error.valid_up_to());

@@ -4,31 +4,44 @@
 //! schema │ dictionaries … │ batch {"row_offset":0} │ batch {"row_offset":8192} │ … │ trailers
 //! ```
 //!
-//! Messages are asked for one at a time, when HTTP/2 has room: a stalled reader costs one message that is not copied.
+//! Messages are asked for one at a time, when HTTP/2 has room: a stalled reader costs one message that is not copied
+//! (or one that was compressed for it).
 //! Small ones are joined into one DATA frame, so that a table of ten rows is one frame and one write.
 
+mod options;
+mod pull;
+
 use std::io::Write as _;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use airlane_exchange::{ReadStream, StreamMessage};
-use airlane_model::Result;
+use airlane_exchange::{Exchange, ReadStream, StreamMessage};
+use airlane_model::{Caller, Result, Ticket};
 use airlane_segment::Message;
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
-use tokio::task::JoinHandle;
 
-use crate::blocking;
 use crate::frame::put_flight_data;
 use crate::metrics::Traffic;
 use crate::rope::{INLINE_BYTES_MAX, Rope};
 use crate::status;
+
+pub(crate) use options::{GetOptions, asks_plain_types};
+pub(crate) use pull::{Pull, Readers};
 
 /// Small messages are joined up to about this size.
 const JOINED_BYTES_TARGET: usize = 64 << 10;
 
 /// The room that the first frame of a small table takes beside its schema.
 const FIRST_FRAME_BYTES: usize = 2 << 10;
+
+/// A read as its options ask for it.
+///
+/// # Errors
+/// Those of [`Exchange::read`], and `schema_invalid`.
+pub(crate) fn read(exchange: &Exchange, caller: &Caller, ticket: &Ticket, options: GetOptions) -> Result<ReadStream> {
+    let read = exchange.read(caller, ticket)?.compressed(options.codec);
+    if options.is_plain { read.in_plain_types() } else { Ok(read) }
+}
 
 /// The body of an answer to DoGet.
 #[derive(Debug)]
@@ -38,23 +51,18 @@ pub struct GetBody {
     traffic: Traffic,
 }
 
-/// A message that was asked for, with the stream it comes from.
-type Pulled = (Box<ReadStream>, Result<Option<StreamMessage>>);
-
 #[derive(Debug)]
 enum State {
-    Reading(Box<ReadStream>),
-    /// The next segment is read from disk on a thread that may block.
-    Opening(JoinHandle<Pulled>),
+    Reading(Pull),
     Ended(Result<()>),
     Done,
 }
 
 impl GetBody {
     /// The body that sends a stream.
-    pub fn new(stream: ReadStream, traffic: Traffic) -> Self {
+    pub fn new(stream: ReadStream, readers: Readers, traffic: Traffic) -> Self {
         let schema = Some(stream.schema().message().clone());
-        Self { state: State::Reading(Box::new(stream)), schema, traffic }
+        Self { state: State::Reading(Pull::new(stream, readers)), schema, traffic }
     }
 
     /// The next frame: bytes, and at last the trailers.
@@ -62,27 +70,10 @@ impl GetBody {
         let mut out = BytesMut::new();
         loop {
             let pulled = match &mut self.state {
-                State::Reading(stream) => {
-                    if stream.will_open() {
-                        if !out.is_empty() {
-                            return Poll::Ready(Some(self.data(out, Bytes::new())));
-                        }
-                        self.open();
-                        continue;
-                    }
-                    stream.next_message()
+                State::Reading(pull) if pull.will_wait() && !out.is_empty() => {
+                    return Poll::Ready(Some(self.data(out, Bytes::new())));
                 }
-                State::Opening(opening) => {
-                    let (stream, pulled) = match blocking::joined(ready!(Pin::new(opening).poll(cx))) {
-                        Ok(opened) => opened,
-                        Err(error) => {
-                            self.state = State::Ended(Err(error));
-                            continue;
-                        }
-                    };
-                    self.state = State::Reading(stream);
-                    pulled
-                }
+                State::Reading(pull) => ready!(pull.poll_next(cx)),
                 State::Ended(_) if !out.is_empty() => return Poll::Ready(Some(self.data(out, Bytes::new()))),
                 State::Ended(_) => {
                     let State::Ended(end) = std::mem::replace(&mut self.state, State::Done) else { continue };
@@ -100,14 +91,6 @@ impl GetBody {
                 Err(error) => self.state = State::Ended(Err(error)),
             }
         }
-    }
-
-    fn open(&mut self) {
-        let State::Reading(mut stream) = std::mem::replace(&mut self.state, State::Done) else { return };
-        self.state = State::Opening(tokio::task::spawn_blocking(move || {
-            let pulled = stream.next_message();
-            (stream, pulled)
-        }));
     }
 
     fn put_schema(&mut self, out: &mut BytesMut) -> Result<()> {

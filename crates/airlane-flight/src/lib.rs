@@ -4,12 +4,13 @@
 //! 2. [`descriptor`] and [`options`] say which table is meant and what a put is to do.
 //! 3. [`get`] and [`put`] are the low-copy bodies: [`frame`] and [`parse`] are their framing by hand, [`rope`] their bytes.
 //! 4. [`service`] is the same for clients that compress, and the small calls.
-//! 5. [`status`] makes gRPC statuses of errors.
+//! 5. [`web`] makes gRPC of gRPC-web, and [`status`] gRPC statuses of errors.
 //!
 //! This is the only crate that knows Flight and tonic on the server side.
 
 mod answer;
 mod blocking;
+mod caller;
 mod deadline;
 mod descriptor;
 mod frame;
@@ -17,6 +18,7 @@ mod get;
 mod metrics;
 mod options;
 mod parse;
+mod paths;
 mod put;
 mod reflection;
 mod request;
@@ -24,7 +26,9 @@ mod rope;
 mod router;
 mod service;
 mod status;
+mod web;
 
 pub use answer::AnswerBody;
+pub use paths::{is_login, is_probe, name_of};
 pub use rope::Rope;
 pub use router::{FlightDoor, FlightOptions};

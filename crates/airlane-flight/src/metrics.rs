@@ -13,6 +13,8 @@ use std::sync::{Arc, OnceLock};
 use metrics::{Counter, Gauge, counter, gauge};
 use tonic::Code;
 
+use crate::paths::FLIGHT_SERVICE;
+
 /// The RPCs that are counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rpc {
@@ -22,6 +24,8 @@ pub(crate) enum Rpc {
     DoPut,
     /// `GetFlightInfo`.
     GetFlightInfo,
+    /// `PollFlightInfo`.
+    PollFlightInfo,
     /// `GetSchema`.
     GetSchema,
     /// `ListFlights`.
@@ -35,10 +39,11 @@ pub(crate) enum Rpc {
 }
 
 impl Rpc {
-    const ALL: [(Self, &str); 8] = [
+    const ALL: [(Self, &str); 9] = [
         (Self::DoGet, "DoGet"),
         (Self::DoPut, "DoPut"),
         (Self::GetFlightInfo, "GetFlightInfo"),
+        (Self::PollFlightInfo, "PollFlightInfo"),
         (Self::GetSchema, "GetSchema"),
         (Self::ListFlights, "ListFlights"),
         (Self::DoAction, "DoAction"),
@@ -48,7 +53,7 @@ impl Rpc {
 
     /// The RPC of a request's path.
     pub(crate) fn of_path(path: &str) -> Self {
-        let method = path.strip_prefix("/arrow.flight.protocol.FlightService/");
+        let method = path.strip_prefix(FLIGHT_SERVICE);
         let found = method.and_then(|method| Self::ALL.iter().find(|(_, name)| *name == method));
         found.map_or(Self::Other, |(rpc, _)| *rpc)
     }

@@ -4,7 +4,7 @@ use airlane_model::{Durability, Error, PutMode, Result, codes};
 use http::HeaderMap;
 
 /// The prefix of Airlane's own request headers.
-const PREFIX: &str = "airlane-";
+pub(crate) const PREFIX: &str = "airlane-";
 
 /// The options of a put; what is absent takes the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,9 +26,11 @@ impl PutOptions {
         for (name, value) in headers {
             let Some(option) = name.as_str().strip_prefix(PREFIX) else { continue };
             let place = || format!("header `{name}`");
-            let text = value
-                .to_str()
-                .map_err(|_| Error::new(codes::OPTION_INVALID, format!("a value is no text: {value:?}")).at(place()))?;
+            let text = value.to_str().map_err(|_| {
+                Error::new(codes::OPTION_INVALID, format!("a value is no text: {value:?}"))
+                    .at(place())
+                    .hint("use printable ASCII")
+            })?;
             let found = match option {
                 "mode" => {
                     Self { mode: Some(text.parse().map_err(|error: Error| error.at(place()))?), ..Self::default() }

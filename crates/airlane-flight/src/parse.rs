@@ -22,6 +22,8 @@ mod varint;
 
 use varint::Varint;
 
+const SMALLER: &str = "send smaller record batches, or raise the server's setting `body_bytes_max`";
+
 /// What one message of a put may ask for.
 #[derive(Clone, Debug)]
 pub(crate) struct ParseLimits {
@@ -29,6 +31,8 @@ pub(crate) struct ParseLimits {
     pub message_bytes_max: ByteSize,
     /// The flatbuffer in `data_header`.
     pub header_bytes_max: ByteSize,
+    /// The `data_body`.
+    pub body_bytes_max: ByteSize,
 }
 
 impl ParseLimits {
@@ -38,7 +42,7 @@ impl ParseLimits {
         // Fields and tags beside body and header: descriptor and metadata, each with a bound of its own.
         let rest = 2 * limits::COMMAND_BYTES_MAX.as_u64() + 1024;
         let message_bytes_max = body_bytes_max.as_u64().saturating_add(header_bytes_max.as_u64() + rest);
-        Self { message_bytes_max: ByteSize::bytes(message_bytes_max), header_bytes_max }
+        Self { message_bytes_max: ByteSize::bytes(message_bytes_max), header_bytes_max, body_bytes_max }
     }
 }
 
@@ -124,11 +128,7 @@ impl Parser {
     /// `message_invalid`, `limit_exceeded`, and those of the sink; each names the message. After an error the parser is
     /// of no further use.
     pub(crate) fn feed(&mut self, mut bytes: Bytes, sink: &mut impl Sink) -> Result<()> {
-        self.feed_all(&mut bytes, sink).map_err(|error| {
-            let message = self.place();
-            let place = error.place().map_or(message.clone(), |place| format!("{message}, {place}"));
-            error.at(place)
-        })
+        self.feed_all(&mut bytes, sink).map_err(|error| in_message(error, self.messages))
     }
 
     /// Ends the stream.
@@ -138,12 +138,8 @@ impl Parser {
     pub(crate) fn finish(&self) -> Result<()> {
         match &self.state {
             State::Prefix { filled: 0, .. } => Ok(()),
-            _ => Err(invalid("the stream ends inside a message").at(self.place())),
+            _ => Err(in_message(invalid("the stream ends inside a message"), self.messages)),
         }
-    }
-
-    fn place(&self) -> String {
-        format!("message {} of the put", self.messages)
     }
 
     fn feed_all(&mut self, bytes: &mut Bytes, sink: &mut impl Sink) -> Result<()> {
@@ -196,7 +192,7 @@ impl Parser {
         let max = self.limits.message_bytes_max;
         if length > max.as_u64() {
             let message = format!("a message has {length} bytes, the most is {} ({max})", max.as_u64());
-            return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint("send smaller record batches"));
+            return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint(SMALLER));
         }
         self.left = length;
         self.state = State::TAG;
@@ -242,6 +238,12 @@ impl Parser {
         };
         if let Some((name, max)) = max.filter(|(_, max)| len > *max) {
             return Err(Error::new(codes::LIMIT_EXCEEDED, format!("{name} has {len} bytes, the most is {max}")));
+        }
+        let body_max = self.limits.body_bytes_max;
+        if field == Field::Body && len > body_max.as_u64() {
+            let got = ByteSize::bytes(len);
+            let message = format!("a message body of {got} ({len} bytes) is larger than the limit of {body_max}");
+            return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint(SMALLER));
         }
         if matches!(self.body, Body::Passed) && matches!(field, Field::Header | Field::Body) {
             return Err(invalid("a message has data_header or data_body again after its data_body"));
@@ -326,6 +328,20 @@ impl Parser {
 impl State {
     const START: Self = Self::Prefix { bytes: [0; PREFIX_BYTES], filled: 0 };
     const TAG: Self = Self::Tag(Varint::EMPTY);
+}
+
+/// An error of a put with its message as the place, and with a way out where it has none of its own.
+pub(crate) fn in_message(error: Error, message: u64) -> Error {
+    let place = error.place().map_or(String::new(), |place| format!(", {place}"));
+    let hint = match error.code() {
+        codes::MESSAGE_INVALID => "write the stream with a current Arrow library",
+        codes::SCHEMA_INVALID => "change the column, or leave it out",
+        codes::DATA_INVALID => "correct the values in the program that sends them",
+        codes::LIMIT_EXCEEDED => "send less in one message",
+        _ => "",
+    };
+    let error = if hint.is_empty() || error.hint_text().is_some() { error } else { error.hint(hint) };
+    error.at(format!("message {message} of the put{place}"))
 }
 
 fn take(bytes: &mut Bytes, most: usize) -> Bytes {

@@ -9,7 +9,7 @@
 //! The put is committed when the client ends its stream, never when it goes away.
 
 use airlane_exchange::{Exchange, PutSpec, PutStream};
-use airlane_model::{Error, Receipt, Result, TableName, codes};
+use airlane_model::{Caller, Error, Receipt, Result, TableName, codes};
 use arrow_flight::FlightDescriptor;
 use prost::Message as _;
 
@@ -26,6 +26,7 @@ pub(crate) use body::{PutBody, Putter};
 #[derive(Debug)]
 pub(crate) struct PutMachine {
     exchange: Exchange,
+    caller: Caller,
     headers: PutOptions,
     state: State,
     /// The present message goes to the put.
@@ -40,9 +41,9 @@ enum State {
 }
 
 impl PutMachine {
-    /// A put whose request headers have these options.
-    pub(crate) fn new(exchange: Exchange, headers: PutOptions) -> Self {
-        Self { exchange, headers, state: State::Start, is_passed: false }
+    /// A put by a caller, whose request headers have these options.
+    pub(crate) fn new(exchange: Exchange, caller: Caller, headers: PutOptions) -> Self {
+        Self { exchange, caller, headers, state: State::Start, is_passed: false }
     }
 
     /// Whether the schema was accepted.
@@ -51,8 +52,8 @@ impl PutMachine {
     }
 
     /// Rows taken so far.
-    pub(crate) fn rows(&mut self) -> u64 {
-        match &mut self.state {
+    pub(crate) fn rows(&self) -> u64 {
+        match &self.state {
             State::Open(put) => put.rows(),
             State::Start | State::Described(_) => 0,
         }
@@ -96,7 +97,9 @@ impl PutMachine {
         let spec = match state {
             State::Start => self.describe(fields)?,
             State::Described(_) | State::Open(_) if fields.descriptor.is_some() => return Err(descriptor_again()),
-            State::Described(_) | State::Open(_) if fields.is_empty() => return Err(order("a message is empty")),
+            State::Described(_) | State::Open(_) if fields.is_empty() => {
+                return Err(order("a message is empty").hint("send a schema, then record batches, then end the stream"));
+            }
             State::Described(spec) => spec,
             State::Open(put) => {
                 self.state = State::Open(put);
@@ -106,7 +109,7 @@ impl PutMachine {
         self.state = if fields.header.is_empty() {
             State::Described(spec)
         } else {
-            State::Open(Box::new(self.exchange.put_stream(spec, &fields.header)?))
+            State::Open(Box::new(self.exchange.put_stream(&self.caller, spec, &fields.header)?))
         };
         Ok(())
     }

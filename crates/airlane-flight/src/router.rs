@@ -2,6 +2,7 @@
 //!
 //! | request | answered by |
 //! | --- | --- |
+//! | gRPC-web | [`web`](crate::web), which makes one of the following of it |
 //! | `DoGet`, `DoPut` without compression | the low-copy bodies |
 //! | all else that Flight, health and reflection have | tonic |
 //! | any other path | `UNIMPLEMENTED` |
@@ -9,13 +10,15 @@
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use airlane_exchange::Exchange;
 use airlane_model::{ByteSize, Error, Result, Ticket, codes};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use bytes::Bytes;
 use futures::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body::Body;
 use prost::Message as _;
 use tonic::codec::CompressionEncoding;
@@ -23,8 +26,9 @@ use tonic::service::Routes;
 use tower::Service;
 
 use crate::answer::{AnswerBody, Content, Deadline, code_of, fault};
+use crate::caller;
 use crate::deadline;
-use crate::get::GetBody;
+use crate::get::{self, GetBody, GetOptions, Readers};
 use crate::metrics::{Call, Metrics, Rpc};
 use crate::options::PutOptions;
 use crate::parse::{ParseLimits, Parser};
@@ -33,14 +37,19 @@ use crate::reflection::Health;
 use crate::request::{RequestBody, read_message};
 use crate::service::{COMPRESSED_BYTES_MAX, FlightRpcs};
 use crate::status;
+use crate::web;
 
 /// The settings of the door.
 #[derive(Clone, Debug)]
 pub struct FlightOptions {
     /// The body of one message of a put.
     pub body_bytes_max: ByteSize,
+    /// One header of a call, name and value together.
+    pub header_bytes_max: ByteSize,
     /// The endpoints that one FlightInfo offers.
     pub endpoints_max: usize,
+    /// How long the stream of a read may be quiet: before, a record batch without rows is sent.
+    pub quiet_max: Duration,
 }
 
 /// The Flight door. Cheap to clone.
@@ -50,6 +59,8 @@ pub struct FlightDoor(Arc<Inner>);
 struct Inner {
     exchange: Exchange,
     limits: ParseLimits,
+    header_bytes_max: ByteSize,
+    readers: Readers,
     metrics: Arc<Metrics>,
     routes: Routes,
     health: Health,
@@ -62,15 +73,23 @@ impl FlightDoor {
     /// `internal`.
     pub fn new(exchange: Exchange, options: &FlightOptions) -> Result<Self> {
         let compressed_bytes_max = options.body_bytes_max.min(COMPRESSED_BYTES_MAX).as_usize();
-        let rpcs = FlightServiceServer::new(FlightRpcs::new(exchange.clone(), options.endpoints_max))
+        let readers = Readers::new(options.quiet_max);
+        let rpcs = FlightServiceServer::new(FlightRpcs::new(exchange.clone(), options.endpoints_max, readers.clone()))
             .accept_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Zstd)
             .max_decoding_message_size(compressed_bytes_max)
             .max_encoding_message_size(usize::MAX);
         let (routes, health) = Health::add_to(Routes::new(rpcs))?;
         let limits = ParseLimits::for_bodies(options.body_bytes_max);
-        let routes = routes.prepare();
-        Ok(Self(Arc::new(Inner { exchange, limits, metrics: Arc::default(), routes, health })))
+        Ok(Self(Arc::new(Inner {
+            exchange,
+            limits,
+            header_bytes_max: options.header_bytes_max,
+            readers,
+            metrics: Arc::default(),
+            routes: routes.prepare(),
+            health,
+        })))
     }
 
     /// From now on health checks hear that the server does not serve.
@@ -78,22 +97,45 @@ impl FlightDoor {
         self.0.health.set_not_serving();
     }
 
-    /// Whether a request is for this door: gRPC, and not gRPC-web.
+    /// Whether a request is for this door: gRPC or gRPC-web.
     pub fn takes(headers: &HeaderMap) -> bool {
         let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
-        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' '))) || web::takes(headers)
     }
 
-    /// Answers a request.
+    /// Answers a request with a refusal, by whoever has looked at it before this door.
+    pub fn refuse_request(&self, head: &Parts, error: &Error) -> Response<AnswerBody> {
+        let mut response = self.refuse(error, self.0.metrics.begin(Rpc::of_path(head.uri.path())));
+        // Without messages the form of gRPC-web differs in its name alone.
+        if let Some(content_type) = head.headers.get(header::CONTENT_TYPE).filter(|_| web::takes(&head.headers)) {
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+        }
+        response
+    }
+
+    /// Answers a request. It is from the caller in its extensions; without one there it may do nothing.
     pub async fn answer<B>(self, request: Request<B>) -> Response<AnswerBody>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: fmt::Display,
+    {
+        if web::takes(request.headers()) {
+            return web::answer(self, request).await;
+        }
+        self.answer_grpc(request.map(RequestBody::new)).await
+    }
+
+    /// Answers a request of gRPC.
+    pub(crate) async fn answer_grpc<B>(self, request: Request<RequestBody<B>>) -> Response<AnswerBody>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: fmt::Display,
     {
         let rpc = Rpc::of_path(request.uri().path());
         let call = self.0.metrics.begin(rpc);
-        let deadline = deadline::timeout(request.headers());
+        let deadline = check_headers(request.headers(), self.0.header_bytes_max)
+            .and_then(|()| deadline::timeout(request.headers()));
         let deadline = match deadline.map(|timeout| timeout.and_then(Deadline::after)) {
             Ok(deadline) => deadline,
             Err(error) => return self.refuse(&error, call),
@@ -118,7 +160,7 @@ impl FlightDoor {
 }
 
 impl FlightDoor {
-    async fn route<B>(&self, rpc: Rpc, request: Request<B>) -> Result<Response<Content>>
+    async fn route<B>(&self, rpc: Rpc, request: Request<RequestBody<B>>) -> Result<Response<Content>>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: fmt::Display,
@@ -130,7 +172,7 @@ impl FlightDoor {
             _ => {
                 let path = request.uri().path().to_owned();
                 let mut routes = self.0.routes.clone();
-                let Ok(response) = routes.call(request.map(RequestBody::new)).await;
+                let Ok(response) = routes.call(request).await;
                 // tonic says nothing about a path that it does not have.
                 let is_unknown = code_of(response.headers()) == tonic::Code::Unimplemented
                     && !response.headers().contains_key(tonic::Status::GRPC_MESSAGE);
@@ -144,29 +186,37 @@ impl FlightDoor {
         }
     }
 
-    async fn get<B>(&self, request: Request<B>) -> Result<GetBody>
+    async fn get<B>(&self, request: Request<RequestBody<B>>) -> Result<GetBody>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: fmt::Display,
     {
-        let message = read_message(&mut RequestBody::new(request.into_body())).await?;
+        let caller = caller::of(request.extensions());
+        let options = GetOptions::from_headers(request.headers())?;
+        let message = read_message(&mut request.into_body()).await?;
         let ticket = arrow_flight::Ticket::decode(message)
             .map_err(|error| Error::new(codes::MESSAGE_INVALID, "a request is no Ticket").source(error))?;
-        let stream = self.0.exchange.read(&Ticket::parse_bytes(&ticket.ticket)?)?;
-        Ok(GetBody::new(stream, self.0.metrics.sent()))
+        let stream = get::read(&self.0.exchange, &caller, &Ticket::parse_bytes(&ticket.ticket)?, options)?;
+        Ok(GetBody::new(stream, self.0.readers.clone(), self.0.metrics.sent()))
     }
 
-    async fn put<B>(&self, request: Request<B>) -> Result<PutBody>
+    async fn put<B>(&self, request: Request<RequestBody<B>>) -> Result<PutBody>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: fmt::Display,
     {
+        // From here on the put is a task: to take a message may last, and the connection serves other calls too.
+        tokio::task::yield_now().await;
         let headers = PutOptions::from_headers(request.headers())?;
-        let machine = PutMachine::new(self.0.exchange.clone(), headers);
-        let body = RequestBody::new(request.into_body());
-        let mut putter = Putter::new(Parser::new(self.0.limits.clone()), machine, body, self.0.metrics.received());
+        let machine = PutMachine::new(self.0.exchange.clone(), caller::of(request.extensions()), headers);
+        let parser = Parser::new(self.0.limits.clone());
+        let mut putter = Putter::new(parser, machine, request.into_body(), self.0.metrics.received());
         // Refused here, a put is answered by a status alone, and pyarrow and others show it at once.
         putter.open().await?;
+        if putter.is_received() {
+            // Nothing is left to be told before the receipt: head, receipt and trailers leave in one write.
+            return putter.finish().await.map(PutBody::of);
+        }
         Ok(PutBody::new(putter.finish()))
     }
 
@@ -195,6 +245,20 @@ fn ok<T>(body: T) -> Response<T> {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
+}
+
+/// Refuses a header above the limit. What all of them have together is bounded by the listener.
+fn check_headers(headers: &HeaderMap, bytes_max: ByteSize) -> Result<()> {
+    let bytes = |(name, value): &(&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    match headers.iter().find(|header| bytes(header) > bytes_max.as_usize()) {
+        None => Ok(()),
+        Some(header) => {
+            let (max, name) = (bytes_max.as_u64(), header.0);
+            let message = format!("the header `{name}` has {} bytes, the most is {max} ({bytes_max})", bytes(&header));
+            Err(Error::new(codes::LIMIT_EXCEEDED, message)
+                .hint("shorten it, or raise the server's setting `header_bytes_max`"))
+        }
+    }
 }
 
 fn is_compressed(headers: &HeaderMap) -> bool {

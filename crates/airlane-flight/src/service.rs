@@ -4,29 +4,33 @@
 //! tonic's codec, over the same exchange and the same order of messages.
 
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use airlane_exchange::{Exchange, ReadStream, StreamMessage};
 use airlane_model::{ByteSize, Error, Result, Ticket, codes};
-use airlane_segment::Message;
+use airlane_segment::{Message, TableSchema};
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
     PollInfo, PutResult, SchemaResult,
 };
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
-use crate::blocking;
+use crate::caller;
 use crate::descriptor;
-use crate::get::{METADATA_BYTES_MAX, row_offset_metadata};
+use crate::get::{self, GetOptions, METADATA_BYTES_MAX, Pull, Readers, asks_plain_types, row_offset_metadata};
 use crate::options::PutOptions;
-use crate::parse::{Fields, Sink};
+use crate::parse::{Fields, Sink, in_message};
 use crate::put::{PutMachine, receipt_json};
 use crate::status::from_error;
 
 mod action;
+mod endpoint;
+mod handshake;
 mod info;
+mod session;
 
 /// A compressed message, before and after decompression. tonic reserves what a length prefix claims, so the bound is
 /// tighter than the one of the low-copy way, which believes nothing before it is there.
@@ -37,25 +41,37 @@ pub(crate) const COMPRESSED_BYTES_MAX: ByteSize = ByteSize::mib(64);
 pub(crate) struct FlightRpcs {
     exchange: Exchange,
     endpoints_max: usize,
+    readers: Readers,
 }
 
 impl FlightRpcs {
     /// Over an exchange; FlightInfo offers at most `endpoints_max` endpoints.
-    pub(crate) fn new(exchange: Exchange, endpoints_max: usize) -> Self {
-        Self { exchange, endpoints_max }
+    pub(crate) fn new(exchange: Exchange, endpoints_max: usize, readers: Readers) -> Self {
+        Self { exchange, endpoints_max, readers }
+    }
+
+    fn get(&self, request: &Request<arrow_flight::Ticket>) -> Result<ReadStream> {
+        let options = GetOptions::from_headers(request.metadata().as_ref())?;
+        let ticket = Ticket::parse_bytes(&request.get_ref().ticket)?;
+        get::read(&self.exchange, &caller::of(request.extensions()), &ticket, options)
+    }
+
+    fn schema(&self, request: &Request<FlightDescriptor>) -> Result<TableSchema> {
+        let is_plain = asks_plain_types(request.metadata().as_ref())?;
+        let caller = caller::of(request.extensions());
+        let schema = self.exchange.describe(&caller, &descriptor::for_read(request.get_ref())?)?.schema;
+        if is_plain { Exchange::plain_schema(&schema) } else { Ok(schema) }
     }
 
     async fn put(&self, request: Request<Streaming<FlightData>>) -> Result<Vec<u8>> {
         let headers = PutOptions::from_headers(request.metadata().as_ref())?;
-        let mut machine = PutMachine::new(self.exchange.clone(), headers);
+        let caller = caller::of(request.extensions());
+        let mut machine = PutMachine::new(self.exchange.clone(), caller, headers);
         let mut messages = request.into_inner();
         let mut count = 0_u64;
         while let Some(message) = messages.message().await.map_err(codec_error)? {
             count += 1;
-            take(&mut machine, message).map_err(|error| {
-                let place = error.place().map_or(String::new(), |place| format!(", {place}"));
-                error.at(format!("message {count} of the put{place}"))
-            })?;
+            take(&mut machine, message).map_err(|error| in_message(error, count))?;
         }
         receipt_json(&machine.commit().await?)
     }
@@ -75,28 +91,28 @@ impl FlightService for FlightRpcs {
     type DoExchangeStream = Answers<FlightData>;
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+        let caller = caller::of(request.extensions());
+        let is_plain = asks_plain_types(request.metadata().as_ref()).map_err(|error| from_error(&error))?;
         let descriptor = request.into_inner();
-        let info = info::of_descriptor(&self.exchange, descriptor, self.endpoints_max).await;
+        let info = info::of_descriptor(&self.exchange, &caller, descriptor, self.endpoints_max, is_plain).await;
         info.map(Response::new).map_err(|error| from_error(&error))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Answer<SchemaResult> {
-        let ticket = descriptor::for_read(&request.into_inner());
-        let described = ticket.and_then(|ticket| self.exchange.describe(&ticket));
-        let described = described.map_err(|error| from_error(&error))?;
-        Ok(Response::new(SchemaResult { schema: info::encapsulated(&described.schema) }))
+        let schema = self.schema(&request).map_err(|error| from_error(&error))?;
+        Ok(Response::new(SchemaResult { schema: info::encapsulated(&schema) }))
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
+        let caller = caller::of(request.extensions());
         let prefix = info::prefix(&request.into_inner()).map_err(|error| from_error(&error))?;
-        let flights = info::list(self.exchange.clone(), &prefix, self.endpoints_max);
+        let flights = info::list(self.exchange.clone(), caller, &prefix, self.endpoints_max);
         Ok(Response::new(Box::pin(flights)))
     }
 
     async fn do_get(&self, request: Request<arrow_flight::Ticket>) -> Answer<Self::DoGetStream> {
-        let ticket = Ticket::parse_bytes(&request.into_inner().ticket);
-        let read = ticket.and_then(|ticket| self.exchange.read(&ticket)).map_err(|error| from_error(&error))?;
-        Ok(Response::new(Box::pin(messages(read))))
+        let read = self.get(&request).map_err(|error| from_error(&error))?;
+        Ok(Response::new(Box::pin(messages(read, self.readers.clone()))))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
@@ -105,7 +121,9 @@ impl FlightService for FlightRpcs {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
-        let body = action::run(&self.exchange, &request.into_inner()).await.map_err(|error| from_error(&error))?;
+        let caller = caller::of(request.extensions());
+        let body = action::run(&self.exchange, &caller, &request.into_inner()).await;
+        let body = body.map_err(|error| from_error(&error))?;
         Ok(Response::new(Box::pin(stream::iter([Ok(arrow_flight::Result { body: body.into() })]))))
     }
 
@@ -113,12 +131,15 @@ impl FlightService for FlightRpcs {
         Ok(Response::new(Box::pin(stream::iter(action::list().map(Ok)))))
     }
 
-    async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> Answer<Self::HandshakeStream> {
-        Err(not_implemented("Handshake", "this server asks for no credentials: call it without"))
+    async fn handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Answer<Self::HandshakeStream> {
+        handshake::answer(request.extensions())
     }
 
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Answer<PollInfo> {
-        Err(not_implemented("PollFlightInfo", "call GetFlightInfo, which answers at once"))
+    /// What a descriptor names is there at once: the first poll is the last.
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<PollInfo> {
+        let info = self.get_flight_info(request).await?.into_inner();
+        let poll = PollInfo { info: Some(info), flight_descriptor: None, progress: Some(1.0), expiration_time: None };
+        Ok(Response::new(poll))
     }
 
     async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Answer<Self::DoExchangeStream> {
@@ -152,28 +173,15 @@ fn codec_error(status: Status) -> Error {
     }
 }
 
-/// The messages of a read.
-fn messages(read: ReadStream) -> impl Stream<Item = Result<FlightData, Status>> + Send {
-    let schema = Some(read.schema().message().clone());
-    stream::try_unfold((schema, Box::new(read)), async |(schema, mut read)| {
-        if let Some(data_header) = schema {
-            let message = FlightData { data_header, ..FlightData::default() };
-            return Ok(Some((message, (None, read))));
-        }
-        let next = if read.will_open() {
-            let opened = tokio::task::spawn_blocking(move || {
-                let next = read.next_message();
-                (read, next)
-            });
-            let next;
-            (read, next) = blocking::joined(opened.await).map_err(|error| from_error(&error))?;
-            next
-        } else {
-            read.next_message()
-        };
-        let message = next.map_err(|error| from_error(&error))?;
-        Ok(message.map(|message| (flight_data(message), (None, read))))
-    })
+/// The messages of a read, the schema first.
+fn messages(read: ReadStream, readers: Readers) -> impl Stream<Item = Result<FlightData, Status>> + Send {
+    let schema = FlightData { data_header: read.schema().message().clone(), ..FlightData::default() };
+    let mut pull = Pull::new(read, readers);
+    let next = move |cx: &mut Context<'_>| -> Poll<Option<Result<FlightData, Status>>> {
+        let next = pull.poll_next(cx);
+        next.map(|next| next.map(|message| message.map(flight_data)).map_err(|error| from_error(&error)).transpose())
+    };
+    stream::iter([Ok(schema)]).chain(stream::poll_fn(next))
 }
 
 fn flight_data(message: StreamMessage) -> FlightData {

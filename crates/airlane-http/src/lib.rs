@@ -5,9 +5,9 @@
 //! | `GET /` | what this is, as text |
 //! | `GET /healthz` | `200 ok` while the process runs |
 //! | `GET /readyz` | `200` when requests will be served, else `503`, with the reasons as JSON |
-//! | `GET /metrics` | Prometheus text |
+//! | `GET /metrics` | Prometheus text, to callers who have the right `admin` for all namespaces |
 //!
-//! Errors are problem documents (RFC 9457).
+//! Errors are problem documents (RFC 9457), which name their code in the header `airlane-code` too.
 
 pub mod metrics;
 mod problem;
@@ -15,7 +15,8 @@ mod routes;
 
 use std::sync::Arc;
 
-pub use routes::router;
+pub use problem::refusal;
+pub use routes::{PATHS, is_probe, name_of, router};
 
 /// Tells whether the server is ready.
 pub trait Readiness: Send + Sync {
@@ -28,6 +29,8 @@ pub trait Readiness: Send + Sync {
 pub struct HttpState {
     /// Asked by `/readyz`.
     pub readiness: Arc<dyn Readiness>,
+    /// Called before the metrics are rendered, for those that are counted elsewhere.
+    pub refresh_metrics: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl std::fmt::Debug for HttpState {

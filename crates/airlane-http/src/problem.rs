@@ -1,10 +1,24 @@
 //! Errors as problem documents (RFC 9457).
 
-use airlane_model::Error;
+use airlane_model::{Error, ErrorKind};
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+
+/// The header that names the code of an error, as the other doors have it.
+const CODE: HeaderName = HeaderName::from_static("airlane-code");
+
+/// What a request without good credentials is told to send (RFC 9110, section 11.6.1).
+const CHALLENGES: [HeaderValue; 2] = [
+    HeaderValue::from_static("Bearer realm=\"airlane\""),
+    HeaderValue::from_static("Basic realm=\"airlane\", charset=\"UTF-8\""),
+];
+
+/// The answer to a request that is refused before a route is looked for.
+pub fn refusal(error: &Error) -> Response {
+    document(error)
+}
 
 /// An error as an HTTP answer.
 #[derive(Debug)]
@@ -24,20 +38,28 @@ struct Document<'a> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let error = self.0;
-        let status = error.kind().http_status();
-        let title = error.code().name().replace('_', " ");
-        let document = Document {
-            title: &title,
-            status,
-            detail: error.message(),
-            code: error.code().name(),
-            place: error.place(),
-            hint: error.hint_text(),
-        };
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(document)).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response
+        document(&self.0)
     }
+}
+
+fn document(error: &Error) -> Response {
+    let status = error.kind().http_status();
+    let title = error.code().name().replace('_', " ");
+    let document = Document {
+        title: &title,
+        status,
+        detail: error.message(),
+        code: error.code().name(),
+        place: error.place(),
+        hint: error.hint_text(),
+    };
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(document)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CODE, HeaderValue::from_static(error.code().name()));
+    if error.kind() == ErrorKind::Unauthenticated {
+        headers.extend(CHALLENGES.map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
+    }
+    response
 }

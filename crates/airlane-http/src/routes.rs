@@ -1,26 +1,44 @@
 //! All HTTP paths, in one list.
 
-use airlane_model::{Error, codes};
+use airlane_model::{Caller, Error, Result, Right, codes};
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Serialize;
 
 use crate::problem::Problem;
 use crate::{HttpState, metrics};
 
-/// The routes of the door.
+const INDEX_PATH: &str = "/";
+const HEALTH_PATH: &str = "/healthz";
+const READINESS_PATH: &str = "/readyz";
+const METRICS_PATH: &str = "/metrics";
+
+/// The routes of the door. Whom a request is from stands in its extensions; without a caller there it may do nothing.
 pub fn router(state: HttpState) -> Router {
     Router::new()
-        .route("/", get(index))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics_text))
+        .route(INDEX_PATH, get(index))
+        .route(HEALTH_PATH, get(|| async { "ok\n" }))
+        .route(READINESS_PATH, get(readyz))
+        .route(METRICS_PATH, get(metrics_text))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .with_state(state)
+}
+
+/// Whether a path is for probes, which bring no credentials and learn nothing of any table.
+pub fn is_probe(path: &str) -> bool {
+    [HEALTH_PATH, READINESS_PATH].contains(&path)
+}
+
+/// All paths there are.
+pub const PATHS: [&str; 4] = [INDEX_PATH, HEALTH_PATH, READINESS_PATH, METRICS_PATH];
+
+/// What the log calls a request to a path.
+pub fn name_of(path: &str) -> &'static str {
+    PATHS.into_iter().find(|known| *known == path).unwrap_or("no such path")
 }
 
 const INDEX: &str = "\
@@ -52,8 +70,27 @@ async fn readyz(State(state): State<HttpState>) -> impl IntoResponse {
     (status, Json(Ready { ready, reasons }))
 }
 
-async fn metrics_text() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render())
+async fn metrics_text(
+    State(state): State<HttpState>,
+    caller: Option<Extension<Caller>>,
+) -> Result<impl IntoResponse, Problem> {
+    let Extension(caller) = caller.unwrap_or_else(|| Extension(Caller::nobody()));
+    if !caller.may_everywhere(Right::Admin) {
+        return Err(Problem(no_admin(&caller)));
+    }
+    (state.refresh_metrics)();
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render()))
+}
+
+fn no_admin(caller: &Caller) -> Error {
+    if caller.is_anonymous() {
+        return Error::new(codes::CREDENTIALS_MISSING, "the metrics are shown to callers with credentials only")
+            .hint("send a token, or a user and a password");
+    }
+    let message = format!("`{}` may not see how the server does", caller.name());
+    let hint =
+        format!("who keeps the server's rights file may add `\"*\" = [\"admin\"]` to [rights.{}]", caller.name());
+    Error::new(codes::PERMISSION_DENIED, message).hint(hint)
 }
 
 async fn unknown(method: Method, uri: Uri) -> Problem {

@@ -36,29 +36,35 @@ pub enum ErrorKind {
     NotImplemented,
     /// A fault of the server.
     Internal,
+    /// Who asks is not known: bring credentials, or other ones.
+    Unauthenticated,
+    /// Who asks may not do this.
+    PermissionDenied,
 }
 
 impl ErrorKind {
-    /// Every kind: (kind, gRPC code, HTTP status, exit code, retryable without a change).
+    /// Every kind: (kind, gRPC code, HTTP status, exit code).
     ///
     /// gRPC codes are those of `google.rpc.Code`; exit codes start at 10 so that they never meet a shell's own.
-    pub const TABLE: [(ErrorKind, i32, u16, u8, bool); 11] = [
-        (ErrorKind::InvalidArgument, 3, 400, 10, false),
-        (ErrorKind::NotFound, 5, 404, 11, false),
-        (ErrorKind::AlreadyExists, 6, 409, 12, false),
-        (ErrorKind::FailedPrecondition, 9, 412, 13, false),
-        (ErrorKind::ResourceExhausted, 8, 429, 14, true),
-        (ErrorKind::Unavailable, 14, 503, 15, true),
-        (ErrorKind::Cancelled, 1, 499, 16, false),
-        (ErrorKind::DeadlineExceeded, 4, 504, 17, true),
-        (ErrorKind::DataLoss, 15, 500, 18, false),
-        (ErrorKind::NotImplemented, 12, 501, 19, false),
-        (ErrorKind::Internal, 13, 500, 20, false),
+    pub const TABLE: [(ErrorKind, i32, u16, u8); 13] = [
+        (ErrorKind::InvalidArgument, 3, 400, 10),
+        (ErrorKind::NotFound, 5, 404, 11),
+        (ErrorKind::AlreadyExists, 6, 409, 12),
+        (ErrorKind::FailedPrecondition, 9, 412, 13),
+        (ErrorKind::ResourceExhausted, 8, 429, 14),
+        (ErrorKind::Unavailable, 14, 503, 15),
+        (ErrorKind::Cancelled, 1, 499, 16),
+        (ErrorKind::DeadlineExceeded, 4, 504, 17),
+        (ErrorKind::DataLoss, 15, 500, 18),
+        (ErrorKind::NotImplemented, 12, 501, 19),
+        (ErrorKind::Internal, 13, 500, 20),
+        (ErrorKind::Unauthenticated, 16, 401, 21),
+        (ErrorKind::PermissionDenied, 7, 403, 22),
     ];
 
-    fn row(self) -> (ErrorKind, i32, u16, u8, bool) {
+    fn row(self) -> (ErrorKind, i32, u16, u8) {
         let found = Self::TABLE.iter().find(|row| row.0 == self);
-        *found.unwrap_or(&(ErrorKind::Internal, 13, 500, 20, false))
+        *found.unwrap_or(&(ErrorKind::Internal, 13, 500, 20))
     }
 
     /// The number of the gRPC status code.
@@ -81,11 +87,6 @@ impl ErrorKind {
     pub fn exit_code(self) -> u8 {
         self.row().3
     }
-
-    /// Whether the same request may succeed later without a change.
-    pub fn is_retryable(self) -> bool {
-        self.row().4
-    }
 }
 
 /// One cause of an error, as `spec/errors.toml` lists it.
@@ -93,11 +94,16 @@ impl ErrorKind {
 pub struct Code {
     name: &'static str,
     kind: ErrorKind,
+    is_retryable: bool,
 }
 
 impl Code {
-    pub(crate) const fn new(name: &'static str, kind: ErrorKind) -> Self {
-        Self { name, kind }
+    const fn new(name: &'static str, kind: ErrorKind) -> Self {
+        Self { name, kind, is_retryable: false }
+    }
+
+    const fn retryable(name: &'static str, kind: ErrorKind) -> Self {
+        Self { name, kind, is_retryable: true }
     }
 
     /// The name, as it stands in `spec/errors.toml`, on the wire and in the reference.
@@ -108,6 +114,11 @@ impl Code {
     /// What the caller can do.
     pub fn kind(self) -> ErrorKind {
         self.kind
+    }
+
+    /// Whether the same request may succeed later without a change, and does nothing twice.
+    pub fn is_retryable(self) -> bool {
+        self.is_retryable
     }
 
     /// The code with this name.

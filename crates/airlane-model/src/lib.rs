@@ -1,20 +1,24 @@
-//! The words that every part of Airlane shares: names, ids, versions, tickets, limits and error kinds.
+//! The words that every part of Airlane shares: names, ids, versions, tickets, callers, limits and error kinds.
 //!
 //! This crate knows nothing of storage, protocols or threads. What it holds is small, pure and cheap to clone.
 
+pub mod caller;
 pub mod clock;
 pub mod error;
 pub mod id;
 pub mod limits;
 pub mod name;
+pub mod secret;
 pub mod size;
 pub mod table;
 pub mod ticket;
 
+pub use caller::{Caller, Right, Trail};
 pub use clock::{Chance, Clock, SystemChance, SystemClock, Timestamp};
 pub use error::{Code, Error, ErrorKind, Result, codes};
 pub use id::{SegmentId, TableId};
 pub use name::TableName;
+pub use secret::Secret;
 pub use size::ByteSize;
 pub use table::{Durability, PutMode, Receipt, RowRange, TableInfo, Version};
 pub use ticket::Ticket;

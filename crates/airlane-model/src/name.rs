@@ -70,7 +70,7 @@ impl TableName {
     }
 }
 
-fn is_part(part: &str) -> bool {
+pub(crate) fn is_part(part: &str) -> bool {
     let mut bytes = part.bytes();
     let first = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
     first && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))

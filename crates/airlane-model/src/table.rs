@@ -126,7 +126,8 @@ impl RowRange {
     /// `rows_out_of_range` when it begins after its end.
     pub fn new(start: u64, end: u64) -> Result<Self> {
         if start > end {
-            return Err(Error::new(codes::ROWS_OUT_OF_RANGE, format!("row range {start}-{end} begins after its end")));
+            return Err(Error::new(codes::ROWS_OUT_OF_RANGE, format!("row range {start}-{end} begins after its end"))
+                .hint("a range is from the first row up to, not including, the last: rows=0-1000"));
         }
         Ok(Self { start, end })
     }

@@ -18,6 +18,8 @@ use crate::id::TableId;
 use crate::name::{TableName, is_run};
 use crate::table::{RowRange, Version};
 
+const HINT: &str = "a ticket is text such as prices, prices@7 or prices@7?rows=0-1000";
+
 /// A parsed plain ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
@@ -52,7 +54,8 @@ impl Ticket {
             Err(error) => Err(Error::new(
                 codes::TICKET_INVALID,
                 format!("a ticket of {} bytes is not UTF-8 at byte {}", bytes.len(), error.valid_up_to()),
-            )),
+            )
+            .hint(HINT)),
         }
     }
 }
@@ -103,7 +106,7 @@ impl Ticket {
             }
         };
         if repeated {
-            return Err(Error::new(codes::TICKET_INVALID, format!("a ticket has the option `{key}` twice")));
+            return Err(Error::new(codes::TICKET_INVALID, format!("a ticket has the option `{key}` twice")).hint(HINT));
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::schema::message;
 pub(crate) mod batch;
 pub(crate) mod layout;
 
-/// What a stream from outside may ask for. The defaults are those of the server's settings.
+/// What a stream from outside may ask for.
 #[derive(Clone, Debug)]
 pub struct DecodeLimits {
     /// The body of one message, as it arrives.
@@ -31,10 +31,9 @@ pub struct DecodeLimits {
     pub free_rows_max: u64,
     /// Rows of one put.
     pub put_rows_max: u64,
-    /// Dictionary messages of one stream; and, times the segment's dictionary bound, the bytes of the dictionaries
-    /// that result from them.
+    /// Dictionary messages of one stream.
     pub dictionaries_max: u64,
-    /// The dictionaries of one stream that hold at a time.
+    /// The dictionaries of one stream that hold at a time; one that several columns share counts for each of them.
     pub dictionary_bytes_max: ByteSize,
 }
 

@@ -5,12 +5,15 @@
 //! 3. [`flat`] validates columns that are not nested, faster than arrow-rs can.
 //! 4. [`arrays`] decodes it with the decoder of arrow-ipc, which validates what was not; it meets nothing by then that
 //!    makes it panic, and should it, the panic is caught and counted.
-//! 5. [`blame`] finds the column and row of what is invalid.
-//! 6. [`dictionaries`] keeps the dictionary values that hold for the batches that follow.
+//! 5. [`views`] validates what may share its bytes.
+//! 6. [`blame`] finds the column and row of what is invalid.
+//! 7. [`dictionaries`] keeps the dictionary values that hold for the batches that follow.
 
-use airlane_model::error::codes::{DATA_INVALID, LIMIT_EXCEEDED, MESSAGE_INVALID};
+use std::collections::HashMap;
+
+use airlane_model::error::codes::{DATA_INVALID, INTERNAL, LIMIT_EXCEEDED, MESSAGE_INVALID};
 use airlane_model::{Error, Result};
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::MetadataVersion;
 use arrow_schema::SchemaRef;
@@ -28,9 +31,10 @@ mod header;
 pub(crate) mod memory;
 mod nulls;
 mod plain;
+mod views;
 
-use arrays::Fault;
 pub use arrays::decode_panics;
+use arrays::{Decoded, Fault};
 use blame::Suspect;
 use dictionaries::Dictionaries;
 
@@ -41,13 +45,25 @@ pub struct StreamDecoder {
     layout: Layout,
     limits: DecodeLimits,
     dictionaries: Dictionaries,
+    dictionary_bytes: u64,
     rows: u64,
+    is_verbatim: bool,
 }
 
 /// What a message that passed the check is.
 pub(crate) enum Judgement {
     Batch(Judged),
-    Dictionary,
+    Dictionary { values: Judged, is_delta: bool },
+}
+
+impl Judgement {
+    /// Whether decoding costs more than its bytes let expect: unpacking, and rewriting what a delta adds to.
+    pub(crate) fn is_costly(&self) -> bool {
+        match self {
+            Self::Batch(judged) => judged.codec.is_some(),
+            Self::Dictionary { values, is_delta } => *is_delta || values.codec.is_some(),
+        }
+    }
 }
 
 impl StreamDecoder {
@@ -58,9 +74,14 @@ impl StreamDecoder {
     /// `message_invalid`, `schema_invalid`.
     pub fn new(schema_header: &[u8], limits: DecodeLimits) -> Result<Self> {
         let (schema, stranger_ids) = TableSchema::from_message_with_ids(schema_header)?;
+        Self::of_schema(schema, &stranger_ids, limits)
+    }
+
+    /// A decoder of a stream whose schema message is known, with the ids that the stream has for its dictionaries.
+    pub(crate) fn of_schema(schema: TableSchema, stranger_ids: &[i64], limits: DecodeLimits) -> Result<Self> {
         let layout = Layout::of(schema.arrow().fields().iter().map(AsRef::as_ref));
-        let dictionaries = Dictionaries::new(schema.dictionaries(), &stranger_ids)?;
-        Ok(Self { schema, layout, limits, dictionaries, rows: 0 })
+        let dictionaries = Dictionaries::new(schema.dictionaries(), stranger_ids)?;
+        Ok(Self { schema, layout, limits, dictionaries, dictionary_bytes: 0, rows: 0, is_verbatim: true })
     }
 
     /// The schema, with canonical dictionary ids.
@@ -71,6 +92,12 @@ impl StreamDecoder {
     /// Rows decoded so far.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Whether the batches and dictionaries so far are what their messages say, byte by byte. Else there were views
+    /// under nulls that nobody could read; decoding made them zero.
+    pub(crate) fn is_verbatim(&self) -> bool {
+        self.is_verbatim
     }
 
     /// Judges the header of the next message and the length of its body, before the body is there.
@@ -91,8 +118,8 @@ impl StreamDecoder {
             return Ok(Judgement::Batch(judged));
         };
         let slot = self.dictionaries.judge(id, is_delta, &self.limits)?;
-        batch::judge(&slot.layout, &self.limits, version, envelope.batch, body_bytes)?;
-        Ok(Judgement::Dictionary)
+        let values = batch::judge(&slot.layout, &self.limits, version, envelope.batch, body_bytes)?;
+        Ok(Judgement::Dictionary { values, is_delta })
     }
 
     /// Counts the rows of a judged batch that was laid out without being decoded.
@@ -113,19 +140,29 @@ impl StreamDecoder {
         let Some((id, is_delta)) = envelope.dictionary else {
             let judged = batch::judge(&self.layout, &self.limits, version, envelope.batch, body_bytes)?;
             let rows = self.judge_rows(judged.rows)?;
+            self.dictionaries.receive(body_bytes);
+            self.dictionaries.settle()?;
             let schema = self.schema.arrow();
-            let batch = self.read(schema, &self.layout, version, envelope.batch, &judged, body)?;
+            let (decoded, _) = self.read(schema, &self.layout, version, envelope.batch, &judged, body)?;
             self.rows = rows;
-            return Ok(Some(batch));
+            self.is_verbatim &= decoded.is_verbatim;
+            return Ok(Some(decoded.batch));
         };
+        let is_nested = self.dictionaries.judge(id, is_delta, &self.limits)?.is_nested;
+        self.dictionaries.receive(body_bytes);
+        if is_nested {
+            self.dictionaries.settle()?;
+        }
         let slot = self.dictionaries.judge(id, is_delta, &self.limits)?;
         let judged = batch::judge(&slot.layout, &self.limits, version, envelope.batch, body_bytes)?;
-        let batch = self
+        let (decoded, held_bytes) = self
             .read(&slot.schema, &slot.layout, version, envelope.batch, &judged, body)
             .map_err(|error| error.at(format!("dictionary {id}")))?;
-        let values = batch.columns().first().cloned();
+        self.is_verbatim &= decoded.is_verbatim;
+        let values = decoded.batch.columns().first().cloned();
         let values = values.ok_or_else(|| Error::new(MESSAGE_INVALID, "a dictionary without values"))?;
-        self.dictionaries.take(id, is_delta, values, &self.limits)?;
+        self.dictionaries.take(id, is_delta, values, held_bytes, &self.limits)?;
+        self.dictionary_bytes = self.dictionary_bytes.saturating_add(held_bytes);
         Ok(None)
     }
 
@@ -139,6 +176,12 @@ impl StreamDecoder {
         }
     }
 
+    /// The dictionary messages so far, uncompressed.
+    pub(crate) fn dictionary_bytes(&self) -> u64 {
+        self.dictionary_bytes
+    }
+
+    /// The arrays, and how much memory they keep.
     fn read(
         &self,
         schema: &SchemaRef,
@@ -147,7 +190,7 @@ impl StreamDecoder {
         batch: arrow_ipc::RecordBatch<'_>,
         judged: &Judged,
         body: Buffer,
-    ) -> Result<RecordBatch> {
+    ) -> Result<(Decoded, u64)> {
         let dictionaries = self.dictionaries.values();
         let is_plain = judged.codec.is_none() && judged.is_aligned;
         if is_plain && flat::is_valid(schema, layout, judged, &body, dictionaries) {
@@ -157,7 +200,7 @@ impl StreamDecoder {
             // the length of each buffer with its rows, and the row counts of the columns with each other.
             let decoded = unsafe { arrays::decode_validated(schema, version, batch, &body, dictionaries) };
             if let Ok(batch) = decoded {
-                return Ok(batch);
+                return Ok((Decoded { batch, is_verbatim: true }, body.len() as u64));
             }
         }
         let (outcome, buffers, body) = if is_plain {
@@ -177,7 +220,8 @@ impl StreamDecoder {
             (arrays::decode(schema, version, batch, &plain.body, dictionaries), plain.buffers, plain.body)
         };
         let fault = match outcome {
-            Ok(batch) => return Ok(batch),
+            Ok(decoded) => return Ok((decoded, body.len() as u64)),
+            Err(Fault::Memory(error)) => return Err(error),
             Err(fault) => fault,
         };
         let suspect = Suspect { schema, layout, judged, buffers: &buffers, body: &body, version, dictionaries };
@@ -186,13 +230,13 @@ impl StreamDecoder {
 
     fn describe(&self, suspect: &Suspect<'_>, fault: Fault) -> Error {
         let code = match fault {
-            Fault::Data(_) => DATA_INVALID,
             Fault::Panic => MESSAGE_INVALID,
+            _ => DATA_INVALID,
         };
         let Some(blame) = blame::find(suspect) else {
             return match fault {
                 Fault::Data(what) => Error::new(code, what),
-                Fault::Panic => Error::new(code, "the message cannot be decoded"),
+                _ => Error::new(code, "the message cannot be decoded"),
             };
         };
         let name = suspect.schema.fields().get(blame.column).map(|field| field.name().as_str());
@@ -202,6 +246,20 @@ impl StreamDecoder {
             None => column,
         };
         Error::new(code, blame.what).at(place)
+    }
+}
+
+/// Reads columns without dictionaries that were encoded here.
+///
+/// # Errors
+/// `internal`.
+pub(crate) fn again(schema: &SchemaRef, header: &[u8], body: &Buffer) -> Result<Vec<ArrayRef>> {
+    let message = header::open(header)?;
+    let batch = message.header_as_record_batch();
+    let batch = batch.ok_or_else(|| Error::new(INTERNAL, "an encoded batch is none"))?;
+    match arrays::decode(schema, message.version(), batch, body, &HashMap::new()) {
+        Ok(decoded) => Ok(decoded.batch.columns().to_vec()),
+        Err(fault) => Err(Error::new(INTERNAL, format!("an encoded batch cannot be decoded: {fault:?}"))),
     }
 }
 

@@ -27,7 +27,21 @@ pub(crate) struct Unifier {
     /// Whether a batch was refused for its size.
     is_full: bool,
     bytes_max_last: u64,
+    written: Written,
 }
+
+/// What a put has written so far, against what it sent.
+#[derive(Debug, Default)]
+struct Written {
+    dictionary_bytes: u64,
+    row_bytes: u64,
+    /// The dictionaries as they came, where they come in messages.
+    received_bytes: Option<u64>,
+}
+
+/// Dictionaries may be written so many times as large as all that came. Those that cannot be joined are written anew
+/// for every change: a delta of one value costs a whole dictionary.
+const WRITTEN_RATIO_MAX: u64 = 4;
 
 #[derive(Debug)]
 struct Unions {
@@ -68,7 +82,13 @@ impl Unifier {
         };
         let plans = schema.fields().iter().map(|field| Plan::new(field.data_type(), &mut union)).collect();
         let unions = Unions { all, bytes_max };
-        Self { plans, unions, is_full: false, bytes_max_last: bytes_max.saturating_mul(GROWTH_MAX) }
+        let (bytes_max_last, written) = (bytes_max.saturating_mul(GROWTH_MAX), Written::default());
+        Self { plans, unions, is_full: false, bytes_max_last, written }
+    }
+
+    /// Tells how many bytes of dictionaries came so far.
+    pub(crate) fn receive(&mut self, dictionary_bytes: u64) {
+        self.written.received_bytes = Some(dictionary_bytes);
     }
 
     /// The columns with indices in place of dictionaries. Into an empty segment any batch fits.
@@ -104,9 +124,13 @@ impl Unifier {
     /// of a large dictionary would otherwise write it again and again, and take many times the bytes that came.
     ///
     /// # Errors
-    /// `limit_exceeded` when the bound has grown as far as it may.
+    /// `limit_exceeded` when the bound has grown as far as it may, or when the dictionaries that were written are out of
+    /// proportion to what came.
     pub(crate) fn reset(&mut self, segment_bytes: u64) -> Result<()> {
         let bytes = self.bytes();
+        if segment_bytes > 0 {
+            self.written.add(bytes, segment_bytes, self.bytes_max_last)?;
+        }
         if self.is_full && bytes > segment_bytes {
             if self.unions.bytes_max >= self.bytes_max_last {
                 let (bytes, most) = (ByteSize::bytes(bytes), ByteSize::bytes(self.bytes_max_last));
@@ -119,6 +143,22 @@ impl Unifier {
         self.unions.all.iter_mut().for_each(Union::reset);
         self.is_full = false;
         Ok(())
+    }
+}
+
+impl Written {
+    /// Adds a segment.
+    fn add(&mut self, dictionary_bytes: u64, row_bytes: u64, bytes_free: u64) -> Result<()> {
+        self.dictionary_bytes = self.dictionary_bytes.saturating_add(dictionary_bytes);
+        self.row_bytes = self.row_bytes.saturating_add(row_bytes);
+        let Some(received) = self.received_bytes else { return Ok(()) };
+        let allowed = received.saturating_add(self.row_bytes).saturating_mul(WRITTEN_RATIO_MAX);
+        if self.dictionary_bytes <= allowed.saturating_add(bytes_free) {
+            return Ok(());
+        }
+        let bytes = ByteSize::bytes(self.dictionary_bytes);
+        let message = format!("the dictionaries change so often that {bytes} of them would be stored");
+        Err(Error::new(codes::LIMIT_EXCEEDED, message).hint("send such columns without a dictionary"))
     }
 }
 

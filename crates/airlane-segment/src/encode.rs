@@ -12,7 +12,12 @@
 //! the length are zero.
 
 mod compact;
+mod compressed;
+mod empty;
 mod message;
+mod plain;
+mod runs;
+mod weight;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -30,7 +35,11 @@ use arrow_schema::DataType;
 use crate::home::aligned_len;
 
 pub(crate) use compact::{dense_union, list_view};
-pub(crate) use message::{Block, MAGIC, PREFIX_BYTES, end_of_stream, footer, framed};
+pub use compressed::{Codec, compress};
+pub use empty::{empty_batch, empty_dictionary};
+pub(crate) use message::{Block, MAGIC, PREFIX_BYTES, end_of_stream, footer, framed, sent};
+pub(crate) use plain::plain_dictionary;
+pub use plain::{PlainBatch, plain_schema};
 
 /// Arrays as the parts of a record batch message. Dictionary columns are their indices.
 #[derive(Debug, Default)]
@@ -41,6 +50,12 @@ pub struct Encoded {
     variadic_counts: Vec<i64>,
     pieces: Vec<Buffer>,
     body_bytes: u64,
+    /// How the buffers are compressed; those of a segment never are.
+    codec: Option<Codec>,
+    /// Whether columns are written in types that every reader knows; those of a segment never are.
+    is_plain: bool,
+    /// Whether there was a column that cannot be.
+    is_refused: bool,
 }
 
 impl Encoded {
@@ -85,6 +100,11 @@ impl Encoded {
     /// The length of the longest array at any depth.
     pub(crate) fn elements_max(&self) -> usize {
         self.nodes.iter().map(|node| node.length() as usize).max().unwrap_or(0).max(self.rows)
+    }
+
+    /// The lengths of the arrays at all depths together.
+    pub(crate) fn elements(&self) -> u64 {
+        self.nodes.iter().map(|node| node.length() as u64).sum()
     }
 
     /// The body's buffers in their order, without the empty ones. Each is followed by zeroes up to a multiple of 64.
@@ -139,6 +159,8 @@ impl Encoded {
             DataType::LargeUtf8 => self.bytes::<LargeUtf8Type>(array.as_bytes()),
             DataType::Binary => self.bytes::<BinaryType>(array.as_bytes()),
             DataType::LargeBinary => self.bytes::<LargeBinaryType>(array.as_bytes()),
+            DataType::Utf8View if self.is_plain => self.plain_views::<StringViewType>(array.as_byte_view()),
+            DataType::BinaryView if self.is_plain => self.plain_views::<BinaryViewType>(array.as_byte_view()),
             DataType::Utf8View => self.views::<StringViewType>(array.as_byte_view()),
             DataType::BinaryView => self.views::<BinaryViewType>(array.as_byte_view()),
             DataType::FixedSizeBinary(width) => {
@@ -154,11 +176,18 @@ impl Encoded {
                 let child = self.offsets(map.offsets());
                 self.array(&map.entries().slice(child.start, child.len()));
             }
+            DataType::ListView(_) if self.is_plain => self.plain_list_view::<i32>(array.as_list_view()),
+            DataType::LargeListView(_) if self.is_plain => self.plain_list_view::<i64>(array.as_list_view()),
             DataType::ListView(_) => self.list_view::<i32>(array.as_list_view()),
             DataType::LargeListView(_) => self.list_view::<i64>(array.as_list_view()),
             DataType::FixedSizeList(_, width) => self.fixed_size_list(array.as_fixed_size_list(), *width as usize),
             DataType::Struct(_) => self.structs(array.as_struct()),
             DataType::Union(_, _) => self.union(array.as_union()),
+            DataType::RunEndEncoded(run_ends, _) if self.is_plain => match run_ends.data_type() {
+                DataType::Int16 => self.plain_runs::<Int16Type>(array.as_run()),
+                DataType::Int32 => self.plain_runs::<Int32Type>(array.as_run()),
+                _ => self.plain_runs::<Int64Type>(array.as_run()),
+            },
             DataType::RunEndEncoded(run_ends, _) => match run_ends.data_type() {
                 DataType::Int16 => self.runs::<Int16Type>(array.as_run()),
                 DataType::Int32 => self.runs::<Int32Type>(array.as_run()),

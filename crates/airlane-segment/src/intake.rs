@@ -22,6 +22,9 @@ mod gather;
 
 use gather::Gather;
 
+/// A body from this size on takes a good part of a millisecond to validate.
+const LATE_BYTES: u64 = 512 << 10;
+
 /// Takes the messages of one put, piece by piece as they arrive, and lays them out.
 ///
 /// For each message: [`begin`](Self::begin) with its header, [`body`](Self::body) for each chunk, [`end`](Self::end).
@@ -43,7 +46,7 @@ enum State {
     /// Between two messages.
     Idle,
     /// After the header of a message whose body is gathered.
-    Gathered,
+    Gathered { ends_late: bool },
     /// After the header of a message whose body, of so many rows, is laid out as it comes.
     Raw(u64),
     /// After an error.
@@ -61,9 +64,13 @@ impl Intake {
         options: WriterOptions,
         homes: Box<dyn HomeFactory>,
     ) -> Result<Self> {
-        let decoder = StreamDecoder::new(schema_header, limits)?;
+        Ok(Self::from_decoder(StreamDecoder::new(schema_header, limits)?, options, homes))
+    }
+
+    /// For the messages that a decoder takes, which has seen none yet.
+    pub fn from_decoder(decoder: StreamDecoder, options: WriterOptions, homes: Box<dyn HomeFactory>) -> Self {
         let schema = decoder.schema().clone();
-        Ok(Self { decoder: Some(decoder), ..Self::from_schema(schema, options, homes) })
+        Self { decoder: Some(decoder), ..Self::from_schema(schema, options, homes) }
     }
 
     /// For batches of this process.
@@ -89,6 +96,11 @@ impl Intake {
         self.rows
     }
 
+    /// Whether [`end`](Self::end) will take so long that the thread should not be kept from other work meanwhile.
+    pub fn ends_late(&self) -> bool {
+        matches!(self.state, State::Gathered { ends_late: true })
+    }
+
     /// Begins a message: judges its header and the length of the body that will follow.
     ///
     /// # Errors
@@ -99,8 +111,9 @@ impl Intake {
                 return Err(out_of_order("a message begins inside another"));
             }
             let decoder = intake.decoder.as_mut().ok_or_else(|| out_of_order("a message without a schema message"))?;
-            if let Judgement::Batch(judged) = decoder.judge(header, body_bytes)?
-                && let Some(batch) = raw(&judged, body_bytes)
+            let judgement = decoder.judge(header, body_bytes)?;
+            if let Judgement::Batch(judged) = &judgement
+                && let Some(batch) = raw(judged, body_bytes)
                 && intake.writer.begin_raw(&batch)?
             {
                 intake.state = State::Raw(judged.rows);
@@ -110,7 +123,7 @@ impl Intake {
             intake.header.extend_from_slice(header);
             // `check` keeps it below the limit of a body.
             intake.gather.begin(body_bytes as usize)?;
-            intake.state = State::Gathered;
+            intake.state = State::Gathered { ends_late: body_bytes >= LATE_BYTES || judgement.is_costly() };
             Ok(())
         })
     }
@@ -121,7 +134,7 @@ impl Intake {
     /// `message_invalid` for more than was announced; `storage_full`, `storage_failed`.
     pub fn body(&mut self, chunk: &[u8]) -> Result<()> {
         self.guard(|intake| match intake.state {
-            State::Gathered => intake.gather.push(chunk),
+            State::Gathered { .. } => intake.gather.push(chunk),
             State::Raw(_) => intake.writer.raw_body(chunk),
             _ => Err(out_of_order("a body without a message")),
         })
@@ -141,9 +154,11 @@ impl Intake {
                     decoder.pass(rows)?;
                     intake.rows += rows;
                 }
-                (State::Gathered, Some(decoder)) => {
+                (State::Gathered { .. }, Some(decoder)) => {
                     let body = intake.gather.end()?;
-                    if let Some(batch) = decoder.decode(&intake.header, body.clone())? {
+                    let batch = decoder.decode(&intake.header, body.clone())?;
+                    intake.writer.receive_dictionaries(decoder.dictionary_bytes());
+                    if let Some(batch) = batch {
                         intake.writer.append(&batch)?;
                         intake.rows += batch.num_rows() as u64;
                     }
@@ -170,6 +185,11 @@ impl Intake {
         })
     }
 
+    /// Whether [`finish`](Self::finish) is a matter of microseconds: few bytes, and no disk to wait for.
+    pub fn finishes_at_once(&self) -> bool {
+        self.writer.stays_on_heap()
+    }
+
     /// Seals what was taken; at least one segment.
     ///
     /// # Errors
@@ -183,7 +203,7 @@ impl Intake {
     }
 
     fn is_inside(&self) -> bool {
-        matches!(self.state, State::Gathered | State::Raw(_))
+        matches!(self.state, State::Gathered { .. } | State::Raw(_))
     }
 
     /// Runs a step, unless one failed before.

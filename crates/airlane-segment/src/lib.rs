@@ -13,7 +13,8 @@
 //!
 //! What comes from outside goes through [`check`] (nothing is believed before it is checked), [`decode`] (full
 //! validation, once) and [`writer`] (laid out once); [`intake`] joins the three. A sealed [`Segment`] hands out its
-//! messages as they lie in memory, so that sending is re-framing and never re-encoding.
+//! messages as they lie in memory, so that sending is re-framing and never re-encoding; [`encode::compress`] is for
+//! readers that ask for it.
 //!
 //! All `unsafe` code of the workspace is in this crate, in [`home`], [`segment`] and [`decode`].
 
@@ -28,8 +29,9 @@ pub mod segment;
 pub mod writer;
 
 pub use check::DecodeLimits;
+pub use encode::Codec;
 pub use home::{Home, HomeFactory, MemfdPool, Target};
 pub use intake::Intake;
-pub use schema::TableSchema;
+pub use schema::{KnownSchemas, TableSchema};
 pub use segment::{Message, Segment, Trust};
 pub use writer::{TableWriter, WriterOptions};

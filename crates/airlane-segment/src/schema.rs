@@ -2,18 +2,23 @@
 //!
 //! 1. [`message`] verifies the flatbuffer, and writes our own.
 //! 2. [`policy`] judges the schema in the flatbuffer, before anything is converted.
-//! 3. [`canonical`] numbers the dictionaries.
-//! 4. [`accept`] compares two schemas for an append.
+//! 3. [`index_type`] fills in what may be left out.
+//! 4. [`canonical`] numbers the dictionaries.
+//! 5. [`accept`] compares two schemas for an append.
 
-use airlane_model::Result;
+use airlane_model::{Error, Result, codes};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use bytes::Bytes;
 use std::sync::Arc;
 
 mod accept;
 pub(crate) mod canonical;
+mod index_type;
+mod known;
 pub(crate) mod message;
 pub(crate) mod policy;
+
+pub use known::KnownSchemas;
 
 /// A schema that the type policy allows, with dictionary ids numbered from 0 in depth-first order: the dictionaries
 /// inside a field come before the field's own.
@@ -35,9 +40,7 @@ impl TableSchema {
     pub fn from_arrow(schema: &Schema) -> Result<Self> {
         canonical::judge(schema)?;
         let (canonical, _) = canonical::number(schema);
-        let table = Self::assemble(canonical);
-        policy::judge(&message::verify_schema(&table.message)?)?;
-        Ok(table)
+        Self::assemble(canonical)
     }
 
     /// From the schema message of a stranger: the flatbuffer of an IPC `Message`, without continuation and length.
@@ -54,14 +57,35 @@ impl TableSchema {
     pub(crate) fn from_message_with_ids(header: &[u8]) -> Result<(Self, Vec<i64>)> {
         let judged = message::verify_schema(header)?;
         policy::judge(&judged)?;
-        let (canonical, ids) = canonical::number(&message::convert(judged)?);
-        Ok((Self::assemble(canonical), ids))
+        let missing = index_type::missing(&judged);
+        let converted = match missing.is_empty() {
+            true => message::convert(judged)?,
+            false => {
+                // Tables of a stranger may overlap, so what was filled in may have changed anything else.
+                let filled = index_type::fill(header, &missing);
+                let judged = message::verify_schema(&filled)?;
+                policy::judge(&judged)?;
+                if !index_type::missing(&judged).is_empty() {
+                    return Err(Error::new(
+                        codes::SCHEMA_INVALID,
+                        "a dictionary has no index type, and shares its bytes",
+                    ));
+                }
+                message::convert(judged)?
+            }
+        };
+        let (canonical, ids) = canonical::number(&converted);
+        Ok((Self::assemble(canonical)?, ids))
     }
 
-    fn assemble(canonical: Schema) -> Self {
-        let message = message::encode(&canonical);
+    /// Every schema there is can be read back from its message: a table whose schema could not would be lost with the
+    /// next start of the server. That is so although a stranger's flatbuffer may hold one text for many fields, and be
+    /// much smaller than ours.
+    fn assemble(canonical: Schema) -> Result<Self> {
+        let message = message::encode(&canonical)?;
+        policy::judge(&message::verify_schema(&message)?)?;
         let dictionaries = canonical::dictionaries(&canonical).into();
-        Self { arrow: Arc::new(canonical), message, dictionaries }
+        Ok(Self { arrow: Arc::new(canonical), message, dictionaries })
     }
 
     /// The Arrow schema.

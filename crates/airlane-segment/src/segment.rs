@@ -18,7 +18,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::encode::{Block, Encoded, PREFIX_BYTES};
+use crate::encode::{Block, Encoded, PREFIX_BYTES, plain_dictionary, sent};
 use crate::home::{Home, HomeKind, shared};
 use crate::schema::TableSchema;
 use crate::schema::canonical::children;
@@ -29,7 +29,8 @@ pub enum Trust {
     /// This server, which validated the data when it arrived; the caller has compared the checksum if the bytes were
     /// on disk in between.
     Validated,
-    /// Somebody else: everything is checked and validated now.
+    /// Somebody else: everything is checked and validated now. Only a file that is laid out as ours are is taken, with
+    /// buffers at multiples of 64 and dictionaries numbered from 0 depth-first; others are put as a stream.
     Foreign,
 }
 
@@ -99,7 +100,8 @@ impl Segment {
     ) -> Result<Self> {
         let mut rows_end = 0;
         let batches = batches.iter().map(|(block, rows)| {
-            rows_end += rows;
+            // A stranger may claim more than there can be; that is refused when the rows are looked at.
+            rows_end = u64::saturating_add(rows_end, *rows);
             Batch { block: *block, rows_end }
         });
         let mut segment = Self {
@@ -249,9 +251,17 @@ impl Segment {
         }
         let batch = self.batch(index)?.slice((rows.start - all.start) as usize, (rows.end - rows.start) as usize);
         let encoded = Encoded::batch(&batch);
-        let mut header = encoded.batch_header();
-        header.resize(header.len().next_multiple_of(8), 0);
-        Ok(Message { header: header.into(), body: shared(&encoded.body()) })
+        Ok(sent(encoded.batch_header(), shared(&encoded.body())))
+    }
+
+    /// Dictionary `id` in types that every reader knows (see [`encode::PlainBatch`](crate::encode::PlainBatch)).
+    ///
+    /// # Errors
+    /// `data_damaged`; `limit_exceeded`, `not_implemented` for what cannot be written like this.
+    pub fn plain_dictionary(&self, id: i64) -> Result<Message> {
+        let values = self.dictionary_values()?.get(&id);
+        let values = values.ok_or_else(|| Error::new(codes::INTERNAL, format!("there is no dictionary {id}")))?;
+        plain_dictionary(id, values)
     }
 
     fn dictionary_values(&self) -> Result<&HashMap<i64, ArrayRef>> {

@@ -181,6 +181,15 @@ impl TableWriter {
         self.end_segment_if_full()
     }
 
+    /// Whether what was taken so far is on the heap, and will be when it is sealed: no disk is waited for.
+    pub fn stays_on_heap(&self) -> bool {
+        let written = self.builder.as_ref().map_or(Some(0), SegmentBuilder::heap_bytes);
+        let waiting = self.gather.buffer_bytes() + self.unifier.bytes();
+        // The other half is for footer and paddings.
+        let is_small = |written| written + waiting <= self.options.segment_small_bytes_max.as_u64() / 2;
+        self.sealed.is_empty() && written.is_some_and(is_small)
+    }
+
     /// Seals the tail. A put without rows gives one segment that holds the schema alone.
     ///
     /// # Errors
@@ -194,9 +203,15 @@ impl TableWriter {
         Ok(self.sealed)
     }
 
+    /// Tells how many bytes of dictionaries came in messages so far: what is stored is bounded by it.
+    pub(crate) fn receive_dictionaries(&mut self, bytes: u64) {
+        self.unifier.receive(bytes);
+    }
+
     fn accept(&mut self, batch: &RecordBatch) -> Result<()> {
         let schema = batch.schema_ref();
-        if self.accepted.as_ref().is_none_or(|accepted| !Arc::ptr_eq(accepted, schema)) {
+        let is_known = |known: &SchemaRef| Arc::ptr_eq(known, schema);
+        if !is_known(self.schema.arrow()) && !self.accepted.as_ref().is_some_and(is_known) {
             self.schema.accept(&TableSchema::from_arrow(schema)?)?;
             self.accepted = Some(schema.clone());
         }

@@ -86,7 +86,7 @@ async fn client_puts(store: Store, client: usize, puts: usize) -> Result<Vec<Dur
         let begin = Instant::now();
         let table = TableName::parse(&format!("t{client}"))?;
         let mut put = store.put_batches(PutSpec { table, mode: PutMode::Replace, durability: None }, schema.clone())?;
-        put.intake().append(&batch)?;
+        put.append(&batch)?;
         put.commit().await?;
         times.push(begin.elapsed());
     }

@@ -18,10 +18,11 @@ pub mod sqlite;
 
 /// Keeps the facts of tables. One owner at a time.
 pub trait Catalog: Send + fmt::Debug {
-    /// Everything that was committed, in the order of the tables' names.
+    /// Everything that was committed, in the order of the tables' names. A table whose facts are damaged comes with the
+    /// [reason](StoredTable::damage); [`Change::DropTable`] is all that it takes.
     ///
     /// # Errors
-    /// `storage_failed`, `data_damaged`.
+    /// `storage_failed`; `data_damaged` when not even that can be told.
     fn load(&mut self) -> Result<Vec<StoredTable>>;
 
     /// Keeps all changes, in order, or none. A durable catalog has synced them when it answers `Ok`.
@@ -32,6 +33,14 @@ pub trait Catalog: Send + fmt::Debug {
     /// # Errors
     /// `data_damaged` when there is none; `storage_failed`.
     fn body(&mut self, segment: SegmentId) -> Result<Bytes>;
+
+    /// Does what a later commit would have to wait for. To be called when nobody waits.
+    ///
+    /// # Errors
+    /// `storage_failed`: nothing is lost, but nothing more may be committed.
+    fn tidy(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Makes what was dropped unreadable in the storage below: its bytes are in no file any more.
     ///
@@ -108,6 +117,11 @@ impl Change {
             Self::CreateTable { .. } | Self::DropTable { .. } => &[],
         }
     }
+
+    /// Whether the change drops the table of this id.
+    fn drops(&self, id: TableId) -> bool {
+        matches!(self, Self::DropTable { table } if *table == id)
+    }
 }
 
 /// A table as the catalog keeps it.
@@ -125,6 +139,9 @@ pub struct StoredTable {
     pub versions: Vec<StoredVersion>,
     /// The segments, in order.
     pub segments: Vec<StoredSegment>,
+    /// Why none of this may be believed: it is only what the catalog says now, not what was committed. The name may be
+    /// made up, and the id too.
+    pub damage: Option<String>,
 }
 
 /// A version: appends only add rows, so it is the first `rows` rows of what the table holds now.

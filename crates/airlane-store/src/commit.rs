@@ -6,9 +6,13 @@
 //! ```
 //!
 //! The committer begins at once when it is idle; what arrives while it waits for the disk shares the next transaction.
+//! Where requests come together and more wait already, the next batch gathers for a millisecond: a sync and a transaction
+//! for each few would cost all of them more.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::Duration;
 
 use airlane_model::{Durability, Error, Receipt, Result, SegmentId, TableId, TableInfo, TableName, codes};
 use tokio::sync::oneshot;
@@ -27,6 +31,9 @@ const BATCH_MAX: usize = 64;
 
 /// Bytes of small segments in a transaction from which on no further request joins it.
 const BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// How long a batch gathers when requests wait already, after one that held several.
+const GATHER: Duration = Duration::from_millis(1);
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
 
@@ -83,7 +90,21 @@ impl Kept {
 
 /// Takes requests until it is told to stop, or its store is gone.
 pub(crate) fn run_committer(shared: &Shared, catalog: &SharedCatalog, jobs: &Receiver<Job>) {
-    while let Ok(first) = jobs.recv() {
+    let mut is_busy = false;
+    loop {
+        let first = match jobs.try_recv() {
+            Ok(job) => {
+                if is_busy {
+                    thread::sleep(GATHER);
+                }
+                job
+            }
+            // Whoever comes to an idle committer is served at once.
+            Err(_) => match jobs.recv() {
+                Ok(job) => job,
+                Err(_) => return,
+            },
+        };
         let mut bytes = first.body_bytes();
         let mut stop = matches!(first, Job::Stop);
         let mut batch = vec![first];
@@ -93,10 +114,21 @@ pub(crate) fn run_committer(shared: &Shared, catalog: &SharedCatalog, jobs: &Rec
             stop = matches!(job, Job::Stop);
             batch.push(job);
         }
+        is_busy = batch.len() > 1;
         run_batch(shared, catalog, Durability::Durable, batch);
+        tidy(shared, catalog);
         if stop {
             return;
         }
+    }
+}
+
+/// Does what the next commit would wait for, now that all are answered.
+fn tidy(shared: &Shared, catalog: &SharedCatalog) {
+    let outcome = catalog.lock().as_mut().map_or(Ok(()), |catalog| catalog.tidy());
+    if let Err(error) = outcome {
+        tracing::error!(?error, "the catalog could not be tidied; the store takes no more puts");
+        shared.poison(error.to_string());
     }
 }
 
@@ -188,7 +220,9 @@ fn finish(shared: &Shared, catalog: &SharedCatalog, plan: Plan<'_>, answers: Vec
     let sweep = plan.publish();
     failpoint!("p9.after");
     if !answers.iter().any(|answer| matches!(answer, Answer::Drop(..))) {
-        shared.sweeper.sweep(sweep, None);
+        if !sweep.is_small() {
+            shared.sweeper.sweep(sweep, None);
+        }
         answers.into_iter().for_each(|answer| succeed(shared, answer));
         return;
     }

@@ -27,9 +27,25 @@ pub(crate) struct Content {
     pub(crate) schema: TableSchema,
     pub(crate) version: StoredVersion,
     pub(crate) segments: Vec<SegmentRef>,
+    /// Why the catalog's facts, and so all of this, cannot be trusted. Such a table can be dropped, and that is all.
+    pub(crate) damage: Option<String>,
 }
 
 impl Content {
+    /// Whether something of it is known to be damaged: its facts or a segment.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damage.is_some() || self.segments.iter().any(SegmentRef::is_damaged)
+    }
+
+    /// Refuses a table whose facts are damaged.
+    pub(crate) fn check_facts(&self) -> Result<()> {
+        let Some(reason) = &self.damage else { return Ok(()) };
+        let table = &self.table;
+        Err(Error::new(codes::DATA_DAMAGED, format!("the catalog's entry of table `{table}` is damaged: {reason}"))
+            .at(format!("table `{table}`"))
+            .hint("drop the table and put it again, or restore the data folder from a backup"))
+    }
+
     /// What a reader of the current version receives. Merging changes it, and nothing else of a version.
     pub(crate) fn received_bytes(&self) -> u64 {
         let mut reader = ReaderDictionaries::default();

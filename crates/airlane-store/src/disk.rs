@@ -14,7 +14,7 @@ use crate::catalog::sqlite::SqliteCatalog;
 
 /// What a store does to the file system. Files are made for their owner alone (0600, folders 0700).
 pub trait Disk: Send + Sync + fmt::Debug {
-    /// Makes a folder; it may exist.
+    /// Makes a folder that must not exist yet, in one that does.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Makes a file that must not exist yet, for writing and reading.
@@ -72,7 +72,7 @@ pub struct SystemDisk;
 
 impl Disk for SystemDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)
+        DirBuilder::new().mode(0o700).create(path)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

@@ -10,6 +10,10 @@
 //! ```
 //!
 //! Names of tables never become paths. The folder is for its owner alone (0700, files 0600).
+//!
+//! A name lives in the folder above, so what a put syncs survives a power cut only when every name on the way to it
+//! does: those of folders that were made are synced before anything is put into them, those of the files above
+//! ([`DataFolder::sync_names`]) before the first commit.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, IoSlice, Read, Seek, Write};
@@ -79,7 +83,7 @@ pub(crate) fn segment_of(name: &str) -> Option<SegmentId> {
 impl DataFolder {
     /// Makes or opens the folder and takes its lock.
     pub(crate) fn open(root: &Path, disk: &dyn Disk) -> Result<Self> {
-        disk.create_dir(root).map_err(|error| storage("make the data folder", root, error))?;
+        make_folder(root, disk)?;
         // Before anything is written into what may be somebody else's folder.
         refuse_foreign(root, disk)?;
         let lock = lock(root)?;
@@ -90,14 +94,62 @@ impl DataFolder {
         fs::set_permissions(root, Permissions::from_mode(0o700))
             .map_err(|error| storage("keep the data folder private", root, error))?;
         let segments = paths.segments();
-        disk.create_dir(&segments).map_err(|error| storage("make the folder of segments", &segments, error))?;
-        disk.sync_dir(root).map_err(|error| storage("sync the data folder", root, error))?;
+        match disk.create_dir(&segments) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(storage("make the folder of segments", &segments, error));
+            }
+            _ => {}
+        }
         Ok(Self { paths, _lock: lock })
+    }
+
+    /// Makes the names of what is in the folder durable: to be called once the catalog has its files too.
+    pub(crate) fn sync_names(&self, disk: &dyn Disk) -> Result<()> {
+        let root = &self.paths.root;
+        disk.sync_dir(root).map_err(|error| storage("sync the data folder", root, error))
     }
 
     pub(crate) fn paths(&self) -> &Paths {
         &self.paths
     }
+}
+
+/// Makes a folder and those above it that are missing, each with a durable name before anything is put into it.
+fn make_folder(path: &Path, disk: &dyn Disk) -> Result<()> {
+    let parent = parent_of(path);
+    let mut made = disk.create_dir(path);
+    if made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        && let Some(parent) = parent
+    {
+        make_folder(parent, disk)?;
+        made = disk.create_dir(path);
+    }
+    match made {
+        Ok(()) => {
+            let parent = parent.unwrap_or(path);
+            disk.sync_dir(parent).map_err(|error| storage("make the name of a new folder durable", parent, error))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => sync_found(path, disk),
+        Err(error) => Err(storage("make the data folder", path, error)),
+    }
+}
+
+/// Syncs the name of a folder that is there: an earlier start, or whoever made it, may have ended before that.
+fn sync_found(path: &Path, disk: &dyn Disk) -> Result<()> {
+    // The path may lead through links, or end in `.`.
+    let Ok(real) = fs::canonicalize(path) else { return Ok(()) };
+    let Some(parent) = real.parent() else { return Ok(()) };
+    match disk.sync_dir(parent) {
+        // Not ours to read, or of a file system that does not sync folders: nothing of ours was put there.
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => Ok(()),
+        synced => synced.map_err(|error| storage("make the name of the data folder durable", parent, error)),
+    }
+}
+
+fn parent_of(path: &Path) -> Option<&Path> {
+    let here = Path::new(".");
+    let parent = path.parent().map(|parent| if parent.as_os_str().is_empty() { here } else { parent });
+    parent.filter(|parent| *parent != path)
 }
 
 fn lock(root: &Path) -> Result<Lock> {

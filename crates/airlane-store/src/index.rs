@@ -37,12 +37,16 @@ impl Index {
         }
     }
 
+    /// The table of this name, if it can be read.
     pub(crate) fn find(&self, name: &TableName) -> Result<Arc<Table>> {
-        self.get(name).ok_or_else(|| table_not_found(name))
+        let table = self.get(name).ok_or_else(|| table_not_found(name))?;
+        table.content().check_facts()?;
+        Ok(table)
     }
 
     /// Tables whose names begin with `prefix`, in the order of their names. Bare names live in the namespace
-    /// `default`, so `default/` lists them too.
+    /// `default`, so `default/` lists them too. Tables whose facts are damaged are left out: nothing that a list shows
+    /// of them would be certain.
     pub(crate) fn list(&self, prefix: &str) -> Vec<Arc<Content>> {
         let bare = prefix.strip_prefix(NAMESPACE_DEFAULT).and_then(|rest| rest.strip_prefix('/'));
         let entries = self.entries.read();
@@ -50,7 +54,7 @@ impl Index {
             name.starts_with(prefix) || bare.is_some_and(|rest| !name.contains('/') && name.starts_with(rest))
         };
         let content = |entry: &Entry| match entry {
-            Entry::Table(table) => Some(table.content()),
+            Entry::Table(table) => Some(table.content()).filter(|content| content.damage.is_none()),
             Entry::Reserved => None,
         };
         if bare.is_some() {
@@ -59,6 +63,12 @@ impl Index {
         }
         let from = entries.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         from.take_while(|(name, _)| matches(name.as_str())).filter_map(|(_, entry)| content(entry)).collect()
+    }
+
+    /// How many tables are known to be damaged.
+    pub(crate) fn damaged(&self) -> usize {
+        let is_damaged = |entry: &&Entry| matches!(entry, Entry::Table(table) if table.content().is_damaged());
+        self.entries.read().values().filter(is_damaged).count()
     }
 
     /// Takes a name that no table has, for a table that a commit is about to create.
@@ -118,7 +128,8 @@ impl Index {
     }
 }
 
-pub(crate) fn table_not_found(name: &TableName) -> Error {
+/// What whoever asks for a table that is not there is answered; a table that the caller may not see is not there either.
+pub fn table_not_found(name: &TableName) -> Error {
     Error::new(codes::TABLE_NOT_FOUND, format!("there is no table `{name}`"))
         .hint("list the tables; names are case-sensitive")
 }

@@ -21,6 +21,7 @@
 //!
 //! This crate knows nothing of protocols. The clock, chance and the disk are handed in.
 
+mod blocking;
 pub mod catalog;
 mod check;
 mod commit;
@@ -47,6 +48,7 @@ pub mod testing;
 pub use catalog::StoredDictionary;
 pub use content::{ReaderDictionaries, Snapshot};
 pub use disk::{Disk, SystemDisk};
+pub use index::table_not_found;
 pub use options::{Merging, PutSpec, StoreOptions};
 pub use put::Put;
 pub use recovery::Recovery;

@@ -7,6 +7,7 @@ mod policy;
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use airlane_model::{Error, Result, TableName, codes};
@@ -155,7 +156,7 @@ fn is_crowded(shared: &Shared, table: &TableName) -> bool {
 }
 
 fn merge_queued(shared: &Shared, table: TableName) {
-    let failed = match merge_once(shared, &table) {
+    let failed = match merge_caught(shared, &table) {
         Ok(()) => {
             shared.merges.consider(shared, &table);
             None
@@ -166,6 +167,19 @@ fn merge_queued(shared: &Shared, table: TableName) {
         }
     };
     shared.merges.done(failed);
+}
+
+/// One merge. Where it panics its segments are left as they are from then on: tried again they would panic again, and
+/// without this thread no table would be merged any more, and appends would wait for ever.
+fn merge_caught(shared: &Shared, table: &TableName) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(|| merge_once(shared, table))).unwrap_or_else(|_| {
+        if let Some(content) = shared.index.get(table).map(|table| table.content())
+            && let Some(old) = next_run(shared, &content).and_then(|range| content.segments.get(range))
+        {
+            old.iter().for_each(SegmentRef::settle);
+        }
+        Err(Error::new(codes::INTERNAL, "merging small segments panicked; they stay as they are"))
+    })
 }
 
 fn next_run(shared: &Shared, content: &Content) -> Option<Range<usize>> {

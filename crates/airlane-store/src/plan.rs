@@ -58,7 +58,9 @@ impl<'a> Plan<'a> {
     /// Plans a put.
     pub(crate) fn put(&mut self, request: PutRequest) -> Result<Receipt> {
         let rows_put = request.rows;
-        let content = match self.current(&request.table)? {
+        let current = self.current(&request.table)?;
+        current.as_ref().map_or(Ok(()), |content| content.check_facts())?;
+        let content = match current {
             None => self.create(request)?,
             Some(current) => match request.mode {
                 PutMode::Replace => self.replace(&current, request)?,
@@ -126,8 +128,11 @@ impl<'a> Plan<'a> {
 
     /// Whether bytes of a dropped table are in the catalog.
     pub(crate) fn drops_bodies(&self) -> bool {
-        let drops = self.changes.iter().any(|change| matches!(change, Change::DropTable { .. }));
-        drops && self.superseded.iter().any(|segment| segment.facts().place == Place::Catalog)
+        self.drops() && self.superseded.iter().any(|segment| segment.facts().place == Place::Catalog)
+    }
+
+    fn drops(&self) -> bool {
+        self.changes.iter().any(|change| matches!(change, Change::DropTable { .. }))
     }
 
     /// Makes the plan visible. What it leaves behind is for the sweeper.
@@ -135,7 +140,8 @@ impl<'a> Plan<'a> {
         let tables = std::mem::take(&mut self.tables).into_iter();
         let contents = self.context.index.publish(tables.map(|(name, planned)| (name, planned.content, planned.step)));
         self.reserved.clear();
-        Sweep { segments: std::mem::take(&mut self.superseded), contents }
+        let frees_memory = self.context.durability == Durability::Ephemeral && self.drops();
+        Sweep { segments: std::mem::take(&mut self.superseded), contents, frees_memory }
     }
 
     fn current(&self, name: &TableName) -> Result<Option<Arc<Content>>> {
@@ -177,6 +183,7 @@ impl<'a> Plan<'a> {
             schema,
             version: self.version(Version::FIRST, rows),
             segments: Vec::new(),
+            damage: None,
         };
         Ok(self.fill(content, segments))
     }

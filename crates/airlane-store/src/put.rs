@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use airlane_model::{Durability, Error, PutMode, Receipt, Result, TableName, codes};
 use airlane_segment::Intake;
+use arrow_array::RecordBatch;
 use tokio::sync::oneshot;
 use tokio::task;
 
+use crate::blocking::in_place;
 use crate::commit::Job;
 use crate::merge::wait_for_room;
 use crate::request::{PutRequest, Written};
@@ -36,9 +38,36 @@ impl fmt::Debug for Put {
 }
 
 impl Put {
-    /// Takes the messages or batches of the put.
-    pub fn intake(&mut self) -> &mut Intake {
-        &mut self.intake
+    /// Begins a message: judges its header and the length of the body that will follow.
+    ///
+    /// # Errors
+    /// `message_invalid`, `message_order_invalid`, `limit_exceeded`, `storage_full`, `storage_failed`.
+    pub fn begin(&mut self, header: &[u8], body_bytes: u64) -> Result<()> {
+        self.intake.begin(header, body_bytes)
+    }
+
+    /// Takes the next chunk of the message's body.
+    ///
+    /// # Errors
+    /// `message_invalid`, `storage_full`, `storage_failed`.
+    pub fn body(&mut self, chunk: &[u8]) -> Result<()> {
+        self.intake.body(chunk)
+    }
+
+    /// Ends the message: validates and lays out its rows.
+    ///
+    /// # Errors
+    /// `message_invalid`, `data_invalid`, `limit_exceeded`, `storage_full`, `storage_failed`.
+    pub fn end(&mut self) -> Result<()> {
+        if self.intake.ends_late() { in_place(|| self.intake.end()) } else { self.intake.end() }
+    }
+
+    /// Takes a batch made in this process.
+    ///
+    /// # Errors
+    /// `limit_exceeded`, `storage_full`, `storage_failed`.
+    pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.intake.append(batch)
     }
 
     /// The schema of the put.
@@ -52,7 +81,7 @@ impl Put {
     }
 
     /// Makes the put visible, whole, at its durability. When this answers `Ok` the version is kept. Must be polled
-    /// inside a tokio runtime, whose blocking threads seal and sync the tail. Once the commit is under way, dropping
+    /// inside a tokio runtime, whose blocking threads seal and sync the tail of a large put. Once the commit is under way, dropping
     /// the future no longer stops it.
     ///
     /// # Errors
@@ -65,8 +94,11 @@ impl Put {
         }
         let shared = self.shared.clone();
         let durability = self.durability;
-        let sealed = task::spawn_blocking(move || self.seal()).await;
-        let (request, staging) = sealed.map_err(|error| interrupted(&error))??;
+        let (request, staging) = if self.intake.finishes_at_once() {
+            self.seal()?
+        } else {
+            task::spawn_blocking(move || self.seal()).await.map_err(|error| interrupted(&error))??
+        };
         let (reply, answer) = oneshot::channel();
         shared.submit(durability, Job::Put(Box::new(request), staging, reply));
         answer.await.unwrap_or_else(|_| Err(shared.closed()))

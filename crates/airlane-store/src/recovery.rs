@@ -2,10 +2,11 @@
 //!
 //! 1. The catalog is opened; its log brings it to the last commit.
 //! 2. Its tables are taken over: these are exactly the versions that were acknowledged, and perhaps one commit that
-//!    was not any more.
+//!    was not any more. A table whose rows are damaged is kept as such: it refuses all but being dropped.
 //! 3. Segments that an earlier process could not read are compared with their checksums; all others by their length
 //!    now, and by their checksum when they are first read.
 //! 4. Files that the catalog does not name are removed: puts that were not committed, segments that were superseded.
+//!    Where rows are damaged, they stay: such a row may have named them.
 //!
 //! Each step may be interrupted and is then done again by the next start.
 
@@ -13,10 +14,11 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-use airlane_model::{Durability, Error, Result, SegmentId, TableName};
+use airlane_model::{Durability, Result, SegmentId, TableName, Version};
 use airlane_segment::TableSchema;
+use arrow_schema::Schema;
 
-use crate::catalog::{Catalog, Place, StoredTable};
+use crate::catalog::{Catalog, Place, StoredTable, StoredVersion};
 use crate::content::{Content, Table};
 use crate::disk::Disk;
 use crate::error::storage;
@@ -34,7 +36,9 @@ pub struct Recovery {
     pub segments: u64,
     /// Files that no committed version names, now removed.
     pub orphans_removed: u64,
-    /// Tables with damaged segments, with the reason.
+    /// Files that no committed version names, kept since a damaged table may be theirs.
+    pub orphans_kept: u64,
+    /// Tables with damaged segments or facts, with the reason. The names of the latter may be damaged too.
     pub damaged: Vec<(TableName, String)>,
 }
 
@@ -60,52 +64,75 @@ pub(crate) fn recover(origin: &Arc<Origin>, stored: Vec<StoredTable>, index: &In
     let reported = read_damage_report(&origin.paths, disk)?;
     let mut recovery = Recovery::default();
     let mut named = HashSet::new();
-    for table in stored {
+    let mut has_damaged_facts = false;
+    // Whole tables first: what they name is theirs, whatever a damaged one says.
+    let (damaged, whole): (Vec<_>, Vec<_>) = stored.into_iter().partition(|table| table.damage.is_some());
+    for table in whole.into_iter().chain(damaged) {
         let segments = table.segments.iter();
-        let segments: Vec<SegmentRef> =
+        let mut segments: Vec<SegmentRef> =
             segments.map(|facts| SegmentRef::stored(table.name.clone(), facts.clone(), Some(origin.clone()))).collect();
+        if table.damage.is_some() {
+            segments.retain(|segment| !named.contains(&segment.id()));
+        }
         named.extend(segments.iter().filter(|segment| segment.facts().place == Place::File).map(SegmentRef::id));
         recovery.tables += 1;
         recovery.segments += segments.len() as u64;
-        for segment in &segments {
-            if let Some(reason) = look_at(segment, &reported, &origin.paths, disk) {
-                recovery.damaged.push((table.name.clone(), format!("segment {}: {reason}", segment.id())));
+        let content = take_over(&table, segments)?;
+        match &content.damage {
+            Some(reason) => {
+                has_damaged_facts = true;
+                recovery.damaged.push((table.name, format!("its entry in the catalog: {reason}")));
+            }
+            None => {
+                for segment in &content.segments {
+                    if let Some(reason) = look_at(segment, &reported, &origin.paths, disk) {
+                        recovery.damaged.push((table.name.clone(), format!("segment {}: {reason}", segment.id())));
+                    }
+                }
             }
         }
-        index.insert(take_over(table, segments)?);
+        index.insert(Table::new(Arc::new(content), table.versions));
     }
     failpoint!("start.checked");
-    recovery.orphans_removed = remove_orphans(&named, &origin.paths, disk)?;
+    let orphans = orphans(&named, &origin.paths, disk)?;
+    if has_damaged_facts {
+        recovery.orphans_kept = orphans.len() as u64;
+    } else {
+        recovery.orphans_removed = remove(&orphans, &origin.paths, disk)?;
+    }
     clear_damage_report(&origin.paths, disk)?;
     failpoint!("start.after");
     Ok(recovery)
 }
 
-fn take_over(stored: StoredTable, segments: Vec<SegmentRef>) -> Result<Table> {
-    let damaged = |message: &str| {
-        Error::new(
-            airlane_model::codes::DATA_DAMAGED,
-            format!("the catalog's entry of table `{}`: {message}", stored.name),
-        )
-        .hint("restore the data folder from a backup")
+/// The content of a table; with its damage when the catalog says so, or when its facts contradict one another.
+fn take_over(stored: &StoredTable, segments: Vec<SegmentRef>) -> Result<Content> {
+    let schema = TableSchema::from_message(&stored.schema);
+    let last = stored.versions.last();
+    let rows = segments.iter().map(SegmentRef::rows).fold(0, u64::saturating_add);
+    let contradiction = match (&schema, last) {
+        (Err(error), _) => Some(error.message().to_owned()),
+        (_, None) => Some("it has no version".to_owned()),
+        (_, Some(version)) if version.rows != rows => {
+            Some(format!("its segments have {rows} rows, its version {}", version.rows))
+        }
+        _ => None,
     };
-    let schema = TableSchema::from_message(&stored.schema).map_err(|error| damaged(error.message()).source(error))?;
-    let version = *stored.versions.last().ok_or_else(|| damaged("it has no version"))?;
-    let rows = segments.iter().map(SegmentRef::rows).sum::<u64>();
-    if rows != version.rows {
-        return Err(damaged(&format!("its segments have {rows} rows, its version {}", version.rows)));
-    }
+    let none = StoredVersion { version: Version::FIRST, rows: 0, bytes: 0, committed: stored.created };
     let mut content = Content {
-        table: stored.name,
+        table: stored.name.clone(),
         id: stored.id,
         created: stored.created,
         durability: Durability::Durable,
-        schema,
-        version,
+        schema: schema.or_else(|_| TableSchema::from_arrow(&Schema::empty()))?,
+        version: last.copied().unwrap_or(none),
         segments,
+        damage: stored.damage.clone().or(contradiction),
     };
-    content.version.bytes = content.received_bytes();
-    Ok(Table::new(Arc::new(content), stored.versions))
+    if content.damage.is_none() {
+        content.version.bytes = content.received_bytes();
+    }
+    Ok(content)
 }
 
 /// Whether a segment is damaged, as far as a start looks.
@@ -128,23 +155,29 @@ fn look_at(segment: &SegmentRef, reported: &HashSet<SegmentId>, paths: &Paths, d
     Some(reason)
 }
 
-fn remove_orphans(named: &HashSet<SegmentId>, paths: &Paths, disk: &dyn Disk) -> Result<u64> {
+/// The segments whose files nobody names.
+fn orphans(named: &HashSet<SegmentId>, paths: &Paths, disk: &dyn Disk) -> Result<Vec<SegmentId>> {
     let folder = paths.segments();
     let names = disk.list(&folder).map_err(|error| storage("list the folder of segments", &folder, error))?;
-    let mut removed = 0;
+    let mut orphans = Vec::new();
     for name in names {
         let Some(id) = name.to_str().and_then(segment_of) else {
             tracing::warn!(folder = %folder.display(), ?name, "a file that is no segment was left alone");
             continue;
         };
-        if named.contains(&id) {
-            continue;
+        if !named.contains(&id) {
+            orphans.push(id);
         }
-        let path = paths.segment(id);
-        disk.unlink(&path).map_err(|error| storage("remove an orphan", &path, error))?;
-        removed += 1;
     }
-    Ok(removed)
+    Ok(orphans)
+}
+
+fn remove(orphans: &[SegmentId], paths: &Paths, disk: &dyn Disk) -> Result<u64> {
+    for id in orphans {
+        let path = paths.segment(*id);
+        disk.unlink(&path).map_err(|error| storage("remove an orphan", &path, error))?;
+    }
+    Ok(orphans.len() as u64)
 }
 
 fn read_damage_report(paths: &Paths, disk: &dyn Disk) -> Result<HashSet<SegmentId>> {

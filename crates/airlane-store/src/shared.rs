@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use airlane_model::{Chance, Clock, Durability, Error, Result, codes};
-use airlane_segment::{DecodeLimits, HomeFactory, MemfdPool, WriterOptions};
+use airlane_segment::{DecodeLimits, HomeFactory, KnownSchemas, MemfdPool, WriterOptions};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) writer: WriterOptions,
     pub(crate) limits: DecodeLimits,
+    /// Of puts over a wire.
+    pub(crate) schemas: KnownSchemas,
     pub(crate) paths: Option<Paths>,
     pub(crate) index: Index,
     pub(crate) ephemeral: EphemeralLane,

@@ -96,6 +96,12 @@ impl SegmentRef {
         self.0.opened.get().is_some()
     }
 
+    /// Whether it is known that it cannot be read.
+    pub(crate) fn is_damaged(&self) -> bool {
+        // Locked for long only while a reader opens it, who will then know.
+        self.0.damage.try_lock().is_some_and(|damage| damage.is_some())
+    }
+
     /// Its dictionaries, in the order of their ids.
     pub fn dictionaries(&self) -> &[StoredDictionary] {
         &self.0.facts.dictionaries

@@ -11,6 +11,7 @@ use airlane_segment::home::write_all_at;
 use airlane_segment::{Home, HomeFactory, Target};
 use parking_lot::Mutex;
 
+use crate::blocking::in_place;
 use crate::disk::{Disk, DiskFile};
 use crate::error::storage;
 use crate::failpoint::failpoint;
@@ -101,7 +102,7 @@ impl Target for FileTarget {
         self.file.set_len(len).map_err(failed("write a segment file"))?;
         failpoint!("p4.after");
         failpoint!("p5.before");
-        self.file.sync_data().map_err(failed("sync a segment file"))?;
+        in_place(|| self.file.sync_data()).map_err(failed("sync a segment file"))?;
         failpoint!("p5.after");
         let label = u128::from_be_bytes(self.id.to_bytes());
         Home::map_file(self.file.as_file(), len, label).map_err(failed("map a segment file"))

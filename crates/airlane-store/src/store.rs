@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
 use airlane_model::{Durability, Error, PutMode, Result, TableId, TableInfo, TableName, Version, codes};
-use airlane_segment::{Intake, MemfdPool, TableSchema};
+use airlane_segment::{Intake, KnownSchemas, MemfdPool, TableSchema};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::task;
@@ -18,7 +18,7 @@ use crate::content::Snapshot;
 use crate::disk::Disk;
 use crate::error::storage;
 use crate::folder::DataFolder;
-use crate::index::Index;
+use crate::index::{Index, table_not_found};
 use crate::merge::{MergeQueue, run_merges};
 use crate::options::{Merging, PutSpec, StoreOptions};
 use crate::plan::{durability_conflict, schema_mismatch};
@@ -72,12 +72,13 @@ impl Store {
     /// Begins a put from a stream whose schema message is given. Refuses early what the commit would refuse.
     ///
     /// # Errors
-    /// `message_invalid`, `schema_invalid`, `schema_mismatch`, `durability_conflict`, `shutting_down`.
+    /// `message_invalid`, `schema_invalid`, `schema_mismatch`, `durability_conflict`, `shutting_down`; `data_damaged`
+    /// when the catalog's facts about the table are: not even a replace gets past that, since the table must be dropped.
     pub fn put_stream(&self, spec: PutSpec, schema_header: &[u8]) -> Result<Put> {
         let shared = &self.handle.shared;
-        let limits = shared.limits.clone();
+        let decoder = shared.schemas.decoder(schema_header, shared.limits.clone());
         let writer = shared.writer.clone();
-        self.begin(spec, |homes| Intake::from_message(schema_header, limits, writer, homes))
+        self.begin(spec, |homes| Ok(Intake::from_decoder(decoder?, writer, homes)))
     }
 
     /// Begins a put of batches made in this process.
@@ -98,6 +99,7 @@ impl Store {
         shared.check_open()?;
         let PutSpec { table, mode, durability } = spec;
         let current = shared.index.get(&table).map(|table| table.content());
+        current.as_ref().map_or(Ok(()), |content| content.check_facts())?;
         let new = if shared.paths.is_some() { Durability::Durable } else { Durability::Ephemeral };
         let has = current.as_ref().map(|content| content.durability);
         let asked = durability.or(has).unwrap_or(new);
@@ -118,7 +120,7 @@ impl Store {
     /// One version of a table: the current one, or the one asked for. Versions since the last replace can be read.
     ///
     /// # Errors
-    /// `table_not_found`, `version_not_found`, `table_recreated`.
+    /// `table_not_found`, `version_not_found`, `table_recreated`; `data_damaged` when the catalog's facts about it are.
     pub fn snapshot(&self, table: &TableName, version: Option<Version>, id: Option<TableId>) -> Result<Snapshot> {
         let found = self.handle.shared.index.find(table)?;
         if id.is_some_and(|id| id != found.content().id) {
@@ -130,7 +132,8 @@ impl Store {
         found.snapshot(version)
     }
 
-    /// The tables whose names begin with `prefix`, in the order of their names.
+    /// The tables whose names begin with `prefix`, in the order of their names, without those whose facts are damaged
+    /// ([`Recovery::damaged`] names them).
     pub fn list(&self, prefix: &str) -> Vec<TableInfo> {
         self.handle.shared.index.list(prefix).iter().map(|content| content.info()).collect()
     }
@@ -145,7 +148,9 @@ impl Store {
         let table = table.clone();
         async move {
             shared.check_open()?;
-            let content = shared.index.find(&table)?.content();
+            let found = shared.index.get(&table).ok_or_else(|| table_not_found(&table))?;
+            let content = found.content();
+            drop(found);
             let (durability, id) = (content.durability, content.id);
             // Whoever holds the content is taken for a reader.
             drop(content);
@@ -170,6 +175,11 @@ impl Store {
     /// line; the next start looks at them first. `None` without a data folder.
     pub fn damage_report_file(&self) -> Option<PathBuf> {
         self.handle.shared.paths.as_ref().map(crate::folder::Paths::damage_report)
+    }
+
+    /// Tables whose entry in the catalog, or one of whose segments, is known to be damaged.
+    pub fn damaged_tables(&self) -> usize {
+        self.handle.shared.index.damaged()
     }
 
     /// Why the store can take no more puts (a commit failed), if that is so. The server ends then.
@@ -208,6 +218,7 @@ impl Store {
 fn open_folder(folder: &DataFolder, disk: &Arc<dyn Disk>, index: &Index) -> Result<(Arc<Origin>, Recovery)> {
     let paths = folder.paths().clone();
     let mut catalog = open_catalog(&paths, disk.as_ref())?;
+    folder.sync_names(disk.as_ref())?;
     let stored = catalog.load()?;
     let catalog: SharedCatalog = Arc::new(Mutex::new(Some(catalog)));
     let origin = Arc::new(Origin { disk: disk.clone(), paths, catalog });
@@ -234,6 +245,7 @@ fn start(
         disk: options.disk,
         writer: options.writer,
         limits: options.limits,
+        schemas: KnownSchemas::default(),
         paths,
         index,
         ephemeral: EphemeralLane { turn: Mutex::new(()), catalog: ephemeral },
@@ -303,9 +315,16 @@ fn join(thread: Option<JoinHandle<()>>) {
 
 fn say(folder: Option<&Path>, recovery: &Recovery) {
     let Some(folder) = folder else { return };
-    let Recovery { tables, segments, orphans_removed, damaged } = recovery;
-    tracing::info!(folder = %folder.display(), tables, segments, orphans_removed, "opened the data folder");
+    let Recovery { tables, segments, orphans_removed, orphans_kept, damaged } = recovery;
+    tracing::info!(folder = %folder.display(), tables, segments, orphans_removed, orphans_kept, "opened the data folder");
     for (table, reason) in damaged {
         tracing::error!(%table, reason, "a table is damaged");
+    }
+    if *orphans_kept > 0 {
+        tracing::warn!(
+            orphans_kept,
+            "files of no table are kept, since a damaged table may be theirs; the first start \
+                        after it was dropped removes them"
+        );
     }
 }

@@ -30,6 +30,20 @@ pub(crate) struct Sweep {
     pub(crate) segments: Vec<SegmentRef>,
     /// Contents that are no table's any more.
     pub(crate) contents: Vec<Arc<Content>>,
+    /// A table in memory was dropped: what it had is to be gone when that is answered. What a replace leaves is kept
+    /// for the next one.
+    pub(crate) frees_memory: bool,
+}
+
+/// Segments that are let go of where they are: to wake the thread would cost more.
+const SMALL_BYTES_MAX: u64 = 1 << 20;
+
+impl Sweep {
+    /// Whether there is no file to remove, and little memory to give back.
+    pub(crate) fn is_small(&self) -> bool {
+        let bytes: u64 = self.segments.iter().map(SegmentRef::payload_bytes).sum();
+        bytes <= SMALL_BYTES_MAX && self.segments.iter().all(|segment| segment.facts().place != Place::File)
+    }
 }
 
 enum Job {
@@ -132,6 +146,10 @@ impl Worker {
         for segment in sweep.segments.into_iter().filter(|segment| segment.facts().place == Place::File) {
             // The first failure is told; it keeps no other file from going.
             outcome = outcome.and(self.supersede(segment));
+        }
+        // The contents and segments are let go of by now; what readers hold comes later, and ages.
+        if sweep.frees_memory {
+            self.memory.clear();
         }
         outcome
     }

@@ -1,7 +1,10 @@
 //! What tests break a store with, and how they drive it.
 
 mod fault_disk;
+mod power_disk;
+mod replay;
 
+use airlane_model::ByteSize;
 use tokio::sync::oneshot;
 use tokio::task;
 
@@ -10,6 +13,8 @@ pub use crate::failpoint::NAMES as FAILPOINTS;
 use crate::store::Store;
 use crate::sweeper::Sweep;
 pub use fault_disk::{Fault, FaultDisk, Operation, When};
+pub use power_disk::{Cut, PowerDisk, Removals};
+pub use replay::{ManualClock, SeededChance};
 
 impl Store {
     /// Waits until all merges and removals that are due are done.
@@ -25,6 +30,16 @@ impl Store {
         };
         self.shared().sweeper.sweep(Sweep::default(), Some(Box::new(tell)));
         let _ = swept.await;
+    }
+
+    /// Memory that no table uses and that is kept for the next put.
+    pub fn spare_memory(&self) -> ByteSize {
+        self.shared().memory.spare_bytes()
+    }
+
+    /// Does to spare memory what the sweeper does every few seconds.
+    pub fn age_memory(&self) {
+        self.shared().memory.age();
     }
 
     /// Does one merge that is due; tells whether there was one. For stores that merge by hand.

@@ -29,8 +29,31 @@ impl ServerProcess {
     /// When it ends instead of listening, with what it said.
     pub fn start<A: AsRef<OsStr>>(binary: &Path, data_dir: &Path, arguments: impl IntoIterator<Item = A>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let started = Self::launch(command(binary, folder.path()), folder, data_dir, arguments);
+        started.unwrap_or_else(|said| panic!("the server {said}"))
+    }
+
+    /// As [`start`](Self::start), by a program that takes the binary and its arguments after its own and becomes the
+    /// server, such as `strace -D`.
+    ///
+    /// # Errors
+    /// When it ends instead of listening: how, and what it said.
+    pub fn start_by(launcher: &[&str], binary: &Path, data_dir: &Path) -> Result<Self, String> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let [program, arguments @ ..] = launcher else { panic!("a launcher is a program") };
+        let mut command = command(Path::new(program), folder.path());
+        command.args(arguments).arg(binary);
+        Self::launch(command, folder, data_dir, [] as [&str; 0])
+    }
+
+    fn launch<A: AsRef<OsStr>>(
+        mut command: Command,
+        folder: TempDir,
+        data_dir: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Self, String> {
         let port_file = folder.path().join("port");
-        let mut child = command(binary, folder.path())
+        let mut child = command
             .arg("serve")
             .args(["--port", "0", "--data-dir"])
             .arg(data_dir)
@@ -54,11 +77,11 @@ impl ServerProcess {
                 break text.trim().parse().expect("a port");
             }
             if let Some(status) = child.try_wait().expect("the server can be asked") {
-                panic!("the server ended with {status}: {}", stderr.join().unwrap_or_default());
+                return Err(format!("ended with {status}: {}", stderr.join().unwrap_or_default()));
             }
             std::thread::sleep(POLL_INTERVAL);
         };
-        Self { child, port, stderr: Some(stderr), _folder: folder }
+        Ok(Self { child, port, stderr: Some(stderr), _folder: folder })
     }
 
     /// Its port.

@@ -1,25 +1,30 @@
 //! The command line: one file per command.
 
 mod completions;
+mod credentials;
 mod demo;
 mod get;
 mod info;
 mod ls;
 mod put;
 mod reference;
+mod rights;
 mod rm;
 mod serve;
+mod token;
 mod transfer;
+mod user;
 mod words;
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use airlane_client::Client;
+use airlane_client::{Client, ConnectOptions};
 use airlane_model::{Error, Result, codes};
 use clap::{Parser, Subcommand};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::config::flags::ClientFlags;
 use crate::config::value::LogFormat;
@@ -76,6 +81,8 @@ enum Command {
     Ls(ls::Ls),
     Info(info::Info),
     Rm(rm::Rm),
+    User(user::User),
+    Token(token::Token),
     Completions(completions::Completions),
     #[command(hide = true)]
     Reference(reference::Reference),
@@ -97,8 +104,19 @@ impl Globals {
             telemetry::begin(filter, LogFormat::Text)?;
         }
         let (settings, _) = ClientSettings::resolve(&sources)?;
-        Client::connect(&settings.url).await
+        let credentials = credentials::of(&settings, &sources.environment)?;
+        let authorities = settings.tls_ca.as_deref().map(authorities).transpose()?;
+        Client::connect_with(&settings.url, &ConnectOptions { credentials, authorities }).await
     }
+}
+
+/// The authorities of a file. It is read before anything is connected, so that a wrong path is told as one.
+fn authorities(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        Error::new(codes::FILE_FAILED, format!("the authorities cannot be read: {error}"))
+            .at(path.display().to_string())
+            .source(error)
+    })
 }
 
 /// Runs the command line of this process.
@@ -133,6 +151,8 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Ls(ls) => block_on(ls.run(globals)),
         Command::Info(info) => block_on(info.run(globals)),
         Command::Rm(rm) => block_on(rm.run(globals)),
+        Command::User(user) => done(user.run(globals)),
+        Command::Token(token) => done(token.run(globals)),
         Command::Completions(completions) => done(completions.run()),
         Command::Reference(reference) => done(reference.run()),
     }
@@ -142,9 +162,12 @@ fn done(result: Result<()>) -> Result<Outcome> {
     result.map(|()| Outcome::Done)
 }
 
+/// How long a thread that waited for a disk or judged a put is kept. Its free memory goes back when it ends.
+const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
+
 /// The threads that a command runs on.
 fn runtime() -> Result<Runtime> {
-    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let built = Builder::new_multi_thread().enable_all().thread_keep_alive(THREAD_KEEP_ALIVE).build();
     built.map_err(|error| Error::new(codes::INTERNAL, format!("the threads cannot be started: {error}")).source(error))
 }
 

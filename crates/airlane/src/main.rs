@@ -12,5 +12,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything speaks TLS: where several providers are linked, none is chosen by itself.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     cli::main()
 }

@@ -2,19 +2,22 @@
 //!
 //! ```text
 //! run       store opened → listening → port file → Handle
-//! requests  listener → connection → Doors (gRPC: Flight; else: HTTP)
+//! requests  listener → connection → gate → Doors (gRPC: Flight; else: HTTP)
 //! stop      no new connections → running requests finish within the grace → store closed
 //! ```
 
 mod authority;
 mod connection;
 mod executor;
+mod joined;
 mod listener;
+mod memory;
 mod options;
 mod port_file;
 mod route;
 mod status;
 mod stop;
+mod tls;
 mod unix;
 mod wire;
 
@@ -24,20 +27,26 @@ use std::time::Duration;
 
 use airlane_exchange::Exchange;
 use airlane_flight::{FlightDoor, FlightOptions};
+use airlane_gate::{Gate, GateOptions, RightsFile};
 use airlane_http::HttpState;
 use airlane_model::{Error, Result, codes};
+use airlane_segment::decode::decode_panics;
 use airlane_segment::home::sigbus;
 use airlane_store::{Recovery, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use airlane_gate::Reload;
+use connection::Builders;
 pub use options::ServerOptions;
 use route::Doors;
 use status::ServerStatus;
 use stop::Stop;
+use tls::Tls;
+pub use tls::TlsFiles;
 
-/// How often the server looks whether its store has failed.
+/// How often the server looks after itself: whether its store has failed, and whether memory is free.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The endpoints of one FlightInfo: what a client may reasonably read at once.
@@ -52,6 +61,7 @@ pub struct Handle {
     store: Store,
     status: Arc<ServerStatus>,
     stop: watch::Sender<bool>,
+    reload: Reload,
     task: JoinHandle<Result<()>>,
 }
 
@@ -92,6 +102,11 @@ impl Handle {
         })
     }
 
+    /// What has the rights file and the certificate read again, if the server has them; the log says what comes of it.
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
+    }
+
     /// Tells the server to stop; [`wait`](Self::wait) answers when it has.
     pub fn stop(&self) {
         self.stop.send_replace(true);
@@ -130,21 +145,34 @@ impl Drop for ReadinessHold {
 /// Starts a server.
 ///
 /// # Errors
-/// `address_in_use`, `folder_locked`, `format_unsupported`, `storage_failed`, `file_failed`.
+/// `address_in_use`, `folder_locked`, `format_unsupported`, `storage_failed`, `file_failed`; `config_invalid` for the
+/// rights file and those of TLS.
 pub async fn run(options: ServerOptions) -> Result<Handle> {
-    let store = StoreOptions::new(options.data_dir.clone());
+    let mut store = StoreOptions::new(options.data_dir.clone());
+    store.limits.body_bytes_max = options.body_bytes_max;
     run_over(store, options).await
 }
 
-/// Starts a server over a store with options of its own: another clock or disk, other limits. Its folder counts, not
-/// the one of `options`.
+/// Starts a server over a store with options of its own: another clock or disk, other limits. Its folder and
+/// its limits count, not those of `options`.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Handle> {
     airlane_http::metrics::install();
-    let flight_options = FlightOptions { body_bytes_max: store.limits.body_bytes_max, endpoints_max: ENDPOINTS_MAX };
+    let flight_options = FlightOptions {
+        body_bytes_max: store.limits.body_bytes_max,
+        header_bytes_max: options.header_bytes_max,
+        endpoints_max: ENDPOINTS_MAX,
+        quiet_max: options.quiet_max,
+    };
+    let reload = Reload::default();
+    let (gate, watching_rights) = gate(&options, &reload)?;
+    let tls = options.tls.clone().map(|files| Tls::open(files, options.rights_interval, reload.clone())).transpose()?;
     let (store, recovery) = Store::open(store)?;
+    if let Some(path) = &options.port_file {
+        port_file::clear(path)?;
+    }
     let exchange = Exchange::new(store.clone());
     let status = Arc::new(ServerStatus::new(store.clone()));
     if let Some(reason) = options.not_ready.clone() {
@@ -152,8 +180,10 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     }
     let doors = Doors {
         flight: FlightDoor::new(exchange.clone(), &flight_options)?,
-        http: airlane_http::router(HttpState { readiness: status.clone() }),
+        http: airlane_http::router(HttpState { readiness: status.clone(), refresh_metrics: refresh_metrics(&store) }),
     };
+    let flight = doors.flight.clone();
+    let doors = doors.behind(gate);
 
     let tcp = TcpListener::bind(options.listen).await.and_then(|tcp| Ok((tcp.local_addr()?, tcp)));
     let (address, tcp) = tcp.map_err(|error| {
@@ -164,11 +194,18 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     let unix = options.unix_socket.as_deref().map(unix::bind).transpose()?;
 
     let connections = Stop::default();
-    let flight = doors.flight.clone();
-    let mut accepting = vec![tokio::spawn(listener::accept_loop(tcp, doors.clone(), connections.clone()))];
+    let builders = Builders::default().with_header_list(options.header_list_bytes_max);
+    let served = (builders.clone(), doors.clone(), connections.clone());
+    let mut accepting = match tls {
+        None => vec![tokio::spawn(listener::accept_loop(tcp, served.0, served.1, served.2))],
+        Some((tls, watching)) => {
+            let listener = listener::TlsListener { tcp, tls };
+            vec![tokio::spawn(listener::accept_loop(listener, served.0, served.1, served.2)), tokio::spawn(watching)]
+        }
+    };
     let mut socket_file = None;
     if let Some((listener, file)) = unix {
-        accepting.push(tokio::spawn(listener::accept_loop(listener, doors, connections.clone())));
+        accepting.push(tokio::spawn(listener::accept_loop(listener, builders, doors, connections.clone())));
         socket_file = Some(file);
     }
     if let Some(path) = &options.port_file {
@@ -176,9 +213,30 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     }
 
     let (stop, stopped) = watch::channel(false);
+    accepting.extend(watching_rights.map(tokio::spawn));
     let running = Running { store: store.clone(), flight, connections, accepting, socket_file, grace: options.grace };
     let task = tokio::spawn(running.until_stopped(stopped));
-    Ok(Handle { address, recovery, exchange, store, status, stop, task })
+    Ok(Handle { address, recovery, exchange, store, status, stop, reload, task })
+}
+
+/// The gate, and the work that keeps its rules as the rights file has them.
+fn gate(options: &ServerOptions, reload: &Reload) -> Result<(Gate, Option<impl Future<Output = ()> + Send + use<>>)> {
+    let Some(path) = options.rights_file.clone() else { return Ok((Gate::open(), None)) };
+    let (file, rules) = RightsFile::open(path)?;
+    let passwords_in_clear = options.passwords_in_clear;
+    let gate = Gate::guarded(rules, &GateOptions { passwords_in_clear, ..GateOptions::default() });
+    let watching = file.watch(gate.clone(), options.rights_interval, reload.clone());
+    Ok((gate, Some(watching)))
+}
+
+/// The crates that decode and store count by themselves, since they know no metrics.
+fn refresh_metrics(store: &Store) -> Arc<dyn Fn() + Send + Sync> {
+    let store = store.clone();
+    Arc::new(move || {
+        metrics::counter!("airlane_decode_panics_total").absolute(decode_panics());
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        metrics::gauge!("airlane_tables_damaged").set(store.damaged_tables() as f64);
+    })
 }
 
 /// What is to be ended when the server stops.
@@ -186,6 +244,7 @@ struct Running {
     store: Store,
     flight: FlightDoor,
     connections: Stop,
+    /// The tasks that accept connections, and those that watch files.
     accepting: Vec<JoinHandle<()>>,
     socket_file: Option<unix::SocketFile>,
     grace: Duration,
@@ -198,6 +257,7 @@ impl Running {
                 // An error says that the handle is gone, which stops the server too.
                 _ = stopped.wait_for(|stop| *stop) => break None,
                 () = tokio::time::sleep(WATCH_INTERVAL) => {
+                    memory::give_back();
                     if let Some(failure) = self.store.failure() {
                         break Some(failure);
                     }

@@ -1,7 +1,9 @@
 //! `ARCHITECTURE.md` against the folders and manifests: the map stays true because this reads it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use super::c_data;
 use crate::workspace::{Package, Result, Workspace};
 
 const MAP: &str = "ARCHITECTURE.md";
@@ -17,6 +19,7 @@ pub(crate) fn problems(workspace: &Workspace) -> Result<Vec<String>> {
     problems.extend(layers(&Layers::parse(&map)?, &crates(workspace)));
     problems.extend(manifests(workspace)?);
     problems.extend(lint_overrides(workspace)?);
+    problems.extend(c_data::problems(workspace)?);
     Ok(problems)
 }
 
@@ -27,7 +30,7 @@ fn crates(workspace: &Workspace) -> Vec<&Package> {
 /// Every folder of the map exists, and every folder of the project is on the map.
 fn folders(workspace: &Workspace, map: &str) -> Result<Vec<String>> {
     let named = map_rows(map);
-    let mut problems = Vec::new();
+    let mut problems = twice(&named);
     for folder in &named {
         if !workspace.path(folder).is_dir() {
             problems.push(format!("{MAP} names the folder `{folder}`, which does not exist"));
@@ -48,6 +51,12 @@ fn folders(workspace: &Workspace, map: &str) -> Result<Vec<String>> {
 fn map_rows(map: &str) -> Vec<String> {
     let cells = map.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     cells.map(|(folder, _)| folder.to_owned()).collect()
+}
+
+/// A folder that is named again would be described twice, and one of the two would go stale.
+fn twice(named: &[String]) -> Vec<String> {
+    let again = named.iter().enumerate().filter(|(index, folder)| named[..*index].contains(folder));
+    again.map(|(_, folder)| format!("{MAP} names the folder `{folder}` more than once")).collect()
 }
 
 /// The top-level folders that git knows, without hidden ones.
@@ -130,21 +139,29 @@ fn lint_overrides(workspace: &Workspace) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for package in workspace.members().filter(|package| package.name != UNSAFE_CRATE) {
         let folder = package.manifest_path.parent().ok_or("a manifest has no folder")?;
-        let mut folders = vec![folder.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder)? {
-                let path = entry?.path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "rs")
-                    && std::fs::read_to_string(&path)?.contains(UNSAFE_LINT)
-                {
-                    problems.push(format!("{} allows `unsafe`; only {UNSAFE_CRATE} may", path.display()));
-                }
+        for path in rust_files(folder)? {
+            if std::fs::read_to_string(&path)?.contains(UNSAFE_LINT) {
+                problems.push(format!("{} allows `unsafe`; only {UNSAFE_CRATE} may", path.display()));
             }
         }
     }
     Ok(problems)
+}
+
+/// Every file of Rust below a folder.
+pub(super) fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -158,6 +175,7 @@ mod tests {
         let dependency = |(name, kind): &(&str, Option<&str>)| Dependency {
             name: (*name).to_owned(),
             kind: kind.map(str::to_owned),
+            features: Vec::new(),
         };
         Package {
             name: name.to_owned(),
@@ -166,6 +184,7 @@ mod tests {
             manifest_path: format!("/crates/{name}/Cargo.toml").into(),
             source: None,
             dependencies: uses.iter().map(dependency).collect(),
+            features: BTreeMap::new(),
         }
     }
 
@@ -174,6 +193,13 @@ mod tests {
         assert_eq!(map_rows(TEXT), ["crates/a", "docs"]);
         assert_eq!(Layers::parse(TEXT).expect("parses").lines, [vec!["a"], vec!["b", "c"], vec!["d"]]);
         assert!(Layers::parse("no block").is_err());
+    }
+
+    #[test]
+    fn a_folder_stands_on_the_map_once() {
+        assert_eq!(twice(&map_rows(TEXT)), Vec::<String>::new());
+        let found = twice(&map_rows(&format!("{TEXT}| `fuzz` | x |\n| `docs` | z |\n")));
+        assert_eq!(found, ["ARCHITECTURE.md names the folder `docs` more than once"]);
     }
 
     #[test]

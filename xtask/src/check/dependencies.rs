@@ -133,6 +133,7 @@ mod tests {
             manifest_path: "/x/Cargo.toml".into(),
             source: Some("registry".to_owned()),
             dependencies: Vec::new(),
+            features: Default::default(),
         }
     }
 

@@ -13,6 +13,9 @@ struct Entry {
     kind: String,
     cause: String,
     cure: String,
+    /// The same request may succeed later, and does nothing twice.
+    #[serde(default)]
+    retryable: bool,
     /// A code that is used no more, and never again.
     #[serde(default)]
     retired: bool,
@@ -47,9 +50,9 @@ impl Codes {
         let mut all = String::new();
         for (name, entry) in self.in_use() {
             let (constant, kind) = (name.to_uppercase(), camel(&entry.kind));
-            let cause = &entry.cause;
+            let (cause, new) = (&entry.cause, if entry.retryable { "retryable" } else { "new" });
             let _ =
-                writeln!(text, "/// {cause}\npub const {constant}: Code = Code::new(\"{name}\", ErrorKind::{kind});");
+                writeln!(text, "/// {cause}\npub const {constant}: Code = Code::{new}(\"{name}\", ErrorKind::{kind});");
             let _ = writeln!(all, "    {constant},");
         }
         let _ =
@@ -61,8 +64,7 @@ impl Codes {
     pub(super) fn page(&self, kinds: &Kinds) -> Result<String> {
         let mut text = String::from(PAGE_HEAD);
         for (kind, row) in &kinds.rows {
-            let retry = if row.retry { "yes" } else { "no" };
-            let _ = writeln!(text, "| `{kind}` | {} | {} | {} | {retry} |", row.grpc, row.http, row.exit);
+            let _ = writeln!(text, "| `{kind}` | {} | {} | {} |", row.grpc, row.http, row.exit);
         }
         text.push_str("\n## Codes\n");
         for (name, entry) in &self.entries {
@@ -70,7 +72,8 @@ impl Codes {
                 return Err(format!("spec/errors.toml: [{name}]: `{}` is no kind", entry.kind).into());
             }
             let retired = if entry.retired { " (retired)" } else { "" };
-            let _ = write!(text, "\n### `{name}`{retired}\n\nKind: `{}`. ", entry.kind);
+            let retryable = if entry.retryable { ", worth repeating" } else { "" };
+            let _ = write!(text, "\n### `{name}`{retired}\n\nKind: `{}`{retryable}. ", entry.kind);
             let _ = writeln!(text, "{}\n\n**What to do.** {}", entry.cause, entry.cure);
         }
         Ok(text)
@@ -86,10 +89,13 @@ An error has a *kind*, which says what the caller can do, and a *code*, which na
 then `at:` with the place and `hint:` with the way out on lines of their own, where there are any. Over gRPC the kind is the
 status code and the text is the status message; the command line ends with the exit code of the kind.
 
+A code marked *worth repeating* says that the same request may succeed later and does nothing twice (`\"retryable\": true`
+with `--json`). Repeat nothing else unchanged; after a put look at the table's version first.
+
 ## Kinds
 
-| kind | gRPC | HTTP | exit code | worth repeating unchanged |
-| --- | ---: | ---: | ---: | --- |
+| kind | gRPC | HTTP | exit code |
+| --- | ---: | ---: | ---: |
 ";
 
 /// What each kind is at each door, as `ErrorKind::TABLE` says it.
@@ -103,7 +109,6 @@ struct Row {
     grpc: String,
     http: String,
     exit: String,
-    retry: bool,
 }
 
 impl Kinds {
@@ -116,10 +121,10 @@ impl Kinds {
         let mut rows = Vec::new();
         let tuples = source.lines().filter_map(|line| line.trim().strip_prefix("(ErrorKind::")?.strip_suffix("),"));
         for tuple in tuples {
-            let [kind, grpc, http, exit, retry] = tuple.split(", ").collect::<Vec<_>>()[..] else {
+            let [kind, grpc, http, exit] = tuple.split(", ").collect::<Vec<_>>()[..] else {
                 return Err(format!("`ErrorKind::TABLE` has a row of another form: {tuple}").into());
             };
-            let row = Row { grpc: grpc.into(), http: http.into(), exit: exit.into(), retry: retry == "true" };
+            let row = Row { grpc: grpc.into(), http: http.into(), exit: exit.into() };
             rows.push((snake(kind), row));
         }
         if rows.is_empty() {
@@ -150,9 +155,9 @@ mod tests {
     use super::*;
 
     const SPEC: &str = "[b_c]\nkind = \"not_found\"\ncause = \"Gone.\"\ncure = \"Look.\"\n\
-        [a]\nkind = \"internal\"\ncause = \"Fault.\"\ncure = \"Tell.\"\nretired = true\n";
-    const SOURCE: &str =
-        "    (ErrorKind::NotFound, 5, 404, 11, false),\n    (ErrorKind::Internal, 13, 500, 20, true),\n";
+        [a]\nkind = \"internal\"\ncause = \"Fault.\"\ncure = \"Tell.\"\nretired = true\n\
+        [d]\nkind = \"internal\"\ncause = \"Busy.\"\ncure = \"Wait.\"\nretryable = true\n";
+    const SOURCE: &str = "    (ErrorKind::NotFound, 5, 404, 11),\n    (ErrorKind::Internal, 13, 500, 20),\n";
 
     #[test]
     fn retired_codes_leave_rust_but_not_the_page() {
@@ -160,8 +165,16 @@ mod tests {
         assert!(codes.rust().contains("/// Gone.\npub const B_C: Code = Code::new(\"b_c\", ErrorKind::NotFound);"));
         assert!(!codes.rust().contains("\"a\""));
         let page = codes.page(&Kinds::parse(SOURCE).expect("a table")).expect("a page");
-        assert!(page.contains("| `not_found` | 5 | 404 | 11 | no |\n| `internal` | 13 | 500 | 20 | yes |"));
+        assert!(page.contains("| `not_found` | 5 | 404 | 11 |\n| `internal` | 13 | 500 | 20 |"));
         assert!(page.contains("### `a` (retired)"));
+    }
+
+    #[test]
+    fn what_is_worth_repeating_is_said_in_both() {
+        let codes = Codes::parse(SPEC).expect("parses");
+        assert!(codes.rust().contains("pub const D: Code = Code::retryable(\"d\", ErrorKind::Internal);"));
+        let page = codes.page(&Kinds::parse(SOURCE).expect("a table")).expect("a page");
+        assert!(page.contains("Kind: `internal`, worth repeating. Busy.") && page.contains("Kind: `not_found`. Gone."));
     }
 
     #[test]

@@ -102,6 +102,18 @@ async fn no_server_is_unreachable_with_its_address() {
 }
 
 #[tokio::test]
+async fn batches_without_rows_are_passed_over() {
+    let server = Server::start().await;
+    let client = Client::connect(&server.url()).await.expect("connect");
+    let mut stream = client.get("quiet").await.expect("get");
+    let mut batches = Vec::new();
+    while let Some(batch) = stream.next().await.expect("a batch") {
+        batches.push(batch.num_rows());
+    }
+    assert_eq!(batches, [1000, 1000]);
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_in_mid_read_is_an_error() {
     let server = Server::start().await;
     let client = Client::connect(&server.url()).await.expect("connect");
@@ -115,5 +127,23 @@ async fn a_connection_that_breaks_in_mid_read_is_an_error() {
             Err(error) => break error,
         }
     };
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert_eq!((error.code(), error.kind()), (codes::CONNECTION_BROKEN, ErrorKind::Unavailable), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_put_whose_answer_is_lost_may_have_been_kept_and_says_so() {
+    let server = Server::start().await;
+    let client = Client::connect(&server.url()).await.expect("connect");
+    let (schema, batches) = (batch(0..0).schema(), stream::iter([Ok(batch(0..10))]));
+    let put = tokio::spawn({
+        let client = client.clone();
+        async move { client.put(&name("unanswered"), schema, batches, PutOptions::default()).await }
+    });
+    assert_eq!(server.verdict().await, Verdict::Complete);
+    assert!(server.has(&name("unanswered")));
+    server.stop();
+    let error = put.await.expect("a task").expect_err("no answer");
+    assert_eq!(error.code(), codes::CONNECTION_BROKEN);
+    assert!(!error.code().is_retryable());
+    assert!(error.hint_text().expect("a hint").contains("look at the table's version"), "{error}");
 }

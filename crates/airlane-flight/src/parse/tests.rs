@@ -44,7 +44,11 @@ impl Sink for Recorder {
 }
 
 fn limits() -> ParseLimits {
-    ParseLimits { message_bytes_max: ByteSize::mib(1), header_bytes_max: ByteSize::kib(4) }
+    ParseLimits {
+        message_bytes_max: ByteSize::mib(1),
+        header_bytes_max: ByteSize::kib(4),
+        body_bytes_max: ByteSize::mib(1),
+    }
 }
 
 fn grpc(payload: &[u8]) -> Bytes {

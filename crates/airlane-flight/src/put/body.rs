@@ -48,6 +48,11 @@ where
         Ok(())
     }
 
+    /// Whether the client has ended its stream, and all of it was read.
+    pub(crate) fn is_received(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
     /// Reads the rest and commits it.
     ///
     /// # Errors
@@ -78,6 +83,7 @@ pub struct PutBody(State);
 
 enum State {
     Putting(Pin<Box<dyn Future<Output = Result<Receipt>> + Send>>),
+    Put(Result<Receipt>),
     Ended(Result<()>),
     Done,
 }
@@ -86,6 +92,11 @@ impl PutBody {
     /// The answer of a put that runs.
     pub fn new(receipt: impl Future<Output = Result<Receipt>> + Send + 'static) -> Self {
         Self(State::Putting(Box::pin(receipt)))
+    }
+
+    /// The answer of a put that is done.
+    pub fn of(receipt: Receipt) -> Self {
+        Self(State::Put(Ok(receipt)))
     }
 
     /// The next frame: the receipt, and at last the trailers.
@@ -99,14 +110,15 @@ impl PutBody {
                     };
                     // What the put still holds is let go before the client hears of its end.
                     drop(putting);
-                    match put.and_then(|receipt| put_result(&receipt)) {
-                        Ok(result) => {
-                            self.0 = State::Ended(Ok(()));
-                            return Poll::Ready(Some(Frame::data(result.into())));
-                        }
-                        Err(error) => self.0 = State::Ended(Err(error)),
-                    }
+                    self.0 = State::Put(put);
                 }
+                State::Put(put) => match put.and_then(|receipt| put_result(&receipt)) {
+                    Ok(result) => {
+                        self.0 = State::Ended(Ok(()));
+                        return Poll::Ready(Some(Frame::data(result.into())));
+                    }
+                    Err(error) => self.0 = State::Ended(Err(error)),
+                },
                 State::Ended(Ok(())) => return Poll::Ready(Some(Frame::trailers(status::ok_trailers()))),
                 State::Ended(Err(error)) => {
                     let trailers = status::trailers(&status::from_error(&error));

@@ -1,11 +1,13 @@
 //! The actions: what Flight has no RPC for.
 
 use airlane_exchange::{Description, Exchange};
-use airlane_model::{Error, Result, TableInfo, Ticket, codes, limits};
+use airlane_model::{Caller, Error, Result, TableInfo, Ticket, codes, limits};
 use arrow_flight::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
-const ACTIONS: [(&str, &str); 2] = [
+use super::{endpoint, session};
+
+const ACTIONS: [(&str, &str); 7] = [
     (
         "describe",
         "Describes a table. Body: its name or ticket, or {\"table\": \"name\"}. \
@@ -15,6 +17,28 @@ const ACTIONS: [(&str, &str); 2] = [
         "drop",
         "Drops a table everywhere; running readers finish. Body: its name, or {\"table\": \"name\"}. \
          Result: JSON with the table as it was.",
+    ),
+    (
+        "CancelFlightInfo",
+        "Of the protocol. Body: CancelFlightInfoRequest. Result: CancelFlightInfoResult: NOT_CANCELLABLE, since nothing \
+         runs before a read, and a read ends with its call.",
+    ),
+    (
+        "RenewFlightEndpoint",
+        "Of the protocol. Body: RenewFlightEndpointRequest. Result: the FlightEndpoint, whose ticket does not expire.",
+    ),
+    (
+        "SetSessionOptions",
+        "Of the protocol. Body: SetSessionOptionsRequest. Result: SetSessionOptionsResult: INVALID_NAME for each \
+         option, since there are no sessions.",
+    ),
+    (
+        "GetSessionOptions",
+        "Of the protocol. Body: GetSessionOptionsRequest. Result: GetSessionOptionsResult without an option.",
+    ),
+    (
+        "CloseSession",
+        "Of the protocol. Body: CloseSessionRequest. Result: CloseSessionResult: CLOSED, since nothing is kept.",
     ),
 ];
 
@@ -26,17 +50,22 @@ pub(super) fn list() -> impl Iterator<Item = ActionType> + Send {
 }
 
 /// Runs an action; answers the body of its one result.
-pub(super) async fn run(exchange: &Exchange, action: &Action) -> Result<Vec<u8>> {
+pub(super) async fn run(exchange: &Exchange, caller: &Caller, action: &Action) -> Result<Vec<u8>> {
     match action.r#type.as_str() {
-        "describe" => json(&Described::new(&exchange.describe(&target(action)?)?)),
+        "describe" => json(&Described::new(&exchange.describe(caller, &target(action)?)?)),
         "drop" => {
             let ticket = target(action)?;
             if ticket != Ticket::current(ticket.table.clone()) {
                 let message = format!("`{ticket}` names a part of a table, and a drop is of the whole");
                 return Err(Error::new(codes::OPTION_INVALID, message).hint(format!("drop `{}`", ticket.table)));
             }
-            json(&exchange.drop_table(&ticket.table).await?)
+            json(&exchange.drop_table(caller, &ticket.table).await?)
         }
+        "CancelFlightInfo" => endpoint::cancel(exchange, caller, &action.body),
+        "RenewFlightEndpoint" => endpoint::renew(exchange, caller, &action.body),
+        "SetSessionOptions" => session::set_options(&action.body),
+        "GetSessionOptions" => session::get_options(&action.body),
+        "CloseSession" => session::close(&action.body),
         unknown => {
             let names: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
             Err(Error::new(codes::ACTION_UNKNOWN, format!("there is no action `{}`", unknown.escape_debug()))
@@ -51,13 +80,15 @@ struct Target {
     table: String,
 }
 
+const HINT: &str = "send the table's name, or {\"table\": \"name\"}";
+
 /// The table that the body of an action names, as text or as JSON.
 fn target(action: &Action) -> Result<Ticket> {
     let place = || format!("body of action `{}`", action.r#type);
     let max = limits::COMMAND_BYTES_MAX;
     if action.body.len() > max.as_usize() {
         let message = format!("a body has {} bytes, the most is {} ({max})", action.body.len(), max.as_u64());
-        return Err(Error::new(codes::LIMIT_EXCEEDED, message).at(place()));
+        return Err(Error::new(codes::LIMIT_EXCEEDED, message).at(place()).hint(HINT));
     }
     if !action.body.trim_ascii_start().starts_with(b"{") {
         return Ticket::parse_bytes(&action.body).map_err(|error| error.at(place()));
@@ -65,7 +96,7 @@ fn target(action: &Action) -> Result<Ticket> {
     let target: Target = serde_json::from_slice(&action.body).map_err(|error| {
         Error::new(codes::OPTION_INVALID, format!("a body is not what the action takes: {error}"))
             .at(place())
-            .hint("send the table's name, or {\"table\": \"name\"}")
+            .hint(HINT)
     })?;
     target.table.parse().map_err(|error: Error| error.at(place()))
 }

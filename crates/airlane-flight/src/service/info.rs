@@ -1,7 +1,7 @@
 //! FlightInfo: what a table is and the tickets that read it.
 
 use airlane_exchange::{Exchange, FlightPlan};
-use airlane_model::{Error, ErrorKind, Result, TableInfo, Ticket, codes};
+use airlane_model::{Caller, Error, ErrorKind, Result, TableInfo, Ticket, codes};
 use airlane_segment::TableSchema;
 use arrow_flight::{Criteria, FlightDescriptor, FlightEndpoint, FlightInfo};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -12,23 +12,28 @@ use crate::blocking;
 use crate::descriptor;
 use crate::status::from_error;
 
-/// The info of what a descriptor names.
+/// The info of what a descriptor names, with the schema of a read in plain types where that is asked for.
 pub(super) async fn of_descriptor(
     exchange: &Exchange,
+    caller: &Caller,
     descriptor: FlightDescriptor,
     endpoints_max: usize,
+    is_plain: bool,
 ) -> Result<FlightInfo> {
     let ticket = descriptor::for_read(&descriptor)?;
-    let plan = plan(exchange.clone(), ticket, endpoints_max).await?;
+    let mut plan = plan(exchange.clone(), caller.clone(), ticket, endpoints_max).await?;
+    if is_plain {
+        plan.schema = Exchange::plain_schema(&plan.schema)?;
+    }
     flight_info(plan, descriptor)
 }
 
 /// Planning a part of a table looks into its segments, which may lie on disk. An older version is a part too.
-async fn plan(exchange: Exchange, ticket: Ticket, endpoints_max: usize) -> Result<FlightPlan> {
+async fn plan(exchange: Exchange, caller: Caller, ticket: Ticket, endpoints_max: usize) -> Result<FlightPlan> {
     if ticket.rows.is_none() && ticket.version.is_none() {
-        return exchange.flights(&ticket, endpoints_max);
+        return exchange.flights(&caller, &ticket, endpoints_max);
     }
-    let planned = tokio::task::spawn_blocking(move || exchange.flights(&ticket, endpoints_max));
+    let planned = tokio::task::spawn_blocking(move || exchange.flights(&caller, &ticket, endpoints_max));
     blocking::joined(planned.await)?
 }
 
@@ -44,11 +49,12 @@ pub(super) fn prefix(criteria: &Criteria) -> Result<String> {
 /// The infos of the tables whose names begin with a prefix, in their order, each made when it is asked for.
 pub(super) fn list(
     exchange: Exchange,
+    caller: Caller,
     prefix: &str,
     endpoints_max: usize,
 ) -> impl Stream<Item = Result<FlightInfo, Status>> + Send + use<> {
-    let tables = exchange.list(prefix);
-    stream::iter(tables.into_iter().filter_map(move |table| match listed(&exchange, &table, endpoints_max) {
+    let tables = exchange.list(&caller, prefix);
+    stream::iter(tables.into_iter().filter_map(move |table| match listed(&exchange, &caller, &table, endpoints_max) {
         Ok(info) => Some(Ok(info)),
         // Dropped since the list was made.
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -56,8 +62,8 @@ pub(super) fn list(
     }))
 }
 
-fn listed(exchange: &Exchange, table: &TableInfo, endpoints_max: usize) -> Result<FlightInfo> {
-    let plan = exchange.flights(&Ticket::current(table.table.clone()), endpoints_max)?;
+fn listed(exchange: &Exchange, caller: &Caller, table: &TableInfo, endpoints_max: usize) -> Result<FlightInfo> {
+    let plan = exchange.flights(caller, &Ticket::current(table.table.clone()), endpoints_max)?;
     let path = table.table.as_str().split('/').map(str::to_owned).collect();
     flight_info(plan, FlightDescriptor::new_path(path))
 }

@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 
+use airlane_model::Caller;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use tower::ServiceExt;
@@ -16,9 +17,21 @@ impl Readiness for Fake {
     }
 }
 
+fn refresh_metrics() {
+    ::metrics::counter!("airlane_elsewhere_total").absolute(7);
+}
+
 async fn call(readiness: Arc<Fake>, method: &str, path: &str) -> (u16, String, String) {
-    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-    let response = router(HttpState { readiness }).oneshot(request).await.unwrap();
+    call_as(Some(Caller::local()), readiness, method, path).await
+}
+
+async fn call_as(caller: Option<Caller>, readiness: Arc<Fake>, method: &str, path: &str) -> (u16, String, String) {
+    let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    let response =
+        router(HttpState { readiness, refresh_metrics: Arc::new(refresh_metrics) }).oneshot(request).await.unwrap();
     let content_type = response.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
     let status = response.status().as_u16();
     let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
@@ -43,6 +56,7 @@ async fn metrics_are_prometheus_text() {
     assert_eq!(status, 200);
     assert!(content_type.starts_with("text/plain; version=0.0.4"), "{content_type}");
     assert!(body.contains("airlane_test_total 3"), "{body}");
+    assert!(body.contains("airlane_elsewhere_total 7"), "{body}");
 }
 
 #[tokio::test]
@@ -52,4 +66,29 @@ async fn unknown_paths_and_methods_are_problem_documents() {
         assert_eq!((status, content_type.as_str()), (404, "application/problem+json"), "{method} {path}");
         assert!(body.contains(r#""code":"route_not_found""#) && body.contains("/readyz"), "{body}");
     }
+}
+
+#[tokio::test]
+async fn s5_metrics_are_for_who_has_admin_everywhere() {
+    use airlane_model::caller::{ANONYMOUS, Grant};
+    let grant = |pattern: &str, right| Grant { namespaces: pattern.parse().unwrap(), rights: vec![right] };
+    for (caller, status) in [
+        (None, 403),
+        (Some(Caller::new("ci", vec![grant("*", Right::Read), grant("eu", Right::Admin)])), 403),
+        (Some(Caller::new(ANONYMOUS, vec![grant("*", Right::Read)])), 401),
+        (Some(Caller::new("prometheus", vec![grant("*", Right::Admin)])), 200),
+    ] {
+        assert_eq!(call_as(caller.clone(), Arc::default(), "GET", "/metrics").await.0, status, "{caller:?}");
+        assert_eq!(call_as(caller, Arc::default(), "GET", "/readyz").await.0, 200);
+    }
+}
+
+#[test]
+fn a_refusal_says_how_to_log_in_and_its_code() {
+    let response = crate::refusal(&Error::new(codes::CREDENTIALS_MISSING, "no credentials"));
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.headers().get_all("www-authenticate").iter().count(), 2);
+    assert_eq!(response.headers()["airlane-code"], "credentials_missing");
+    let response = crate::refusal(&Error::new(codes::PERMISSION_DENIED, "no right"));
+    assert_eq!((response.status().as_u16(), response.headers().contains_key("www-authenticate")), (403, false));
 }

@@ -36,12 +36,12 @@ pub const DURABILITY_CONFLICT: Code = Code::new("durability_conflict", ErrorKind
 pub const ROWS_OUT_OF_RANGE: Code = Code::new("rows_out_of_range", ErrorKind::InvalidArgument);
 /// The request is part of the protocol, but this version of the server does not answer it.
 pub const NOT_IMPLEMENTED: Code = Code::new("not_implemented", ErrorKind::NotImplemented);
-/// Bytes on disk are not the bytes that were written: their checksum or their structure is wrong. Only the versions that the message names are touched.
+/// Bytes on disk are not the bytes that were written: their checksum or their structure is wrong. Only the versions that the message names are touched. The start names tables whose entry in the catalog is damaged, lists leave them out, and the metric `airlane_tables_damaged` counts them.
 pub const DATA_DAMAGED: Code = Code::new("data_damaged", ErrorKind::DataLoss);
 /// The disk or the memory that holds table data is full.
-pub const STORAGE_FULL: Code = Code::new("storage_full", ErrorKind::ResourceExhausted);
-/// An operation on the data folder failed. Nothing of the put was kept.
-pub const STORAGE_FAILED: Code = Code::new("storage_failed", ErrorKind::Unavailable);
+pub const STORAGE_FULL: Code = Code::retryable("storage_full", ErrorKind::ResourceExhausted);
+/// An operation on the data folder failed. Of a put nothing was kept; a drop says whether the table is dropped.
+pub const STORAGE_FAILED: Code = Code::retryable("storage_failed", ErrorKind::Unavailable);
 /// The catalog could not confirm a commit: the put may be kept or not. The server stops, and decides it at its next start.
 pub const COMMIT_UNKNOWN: Code = Code::new("commit_unknown", ErrorKind::Unavailable);
 /// Another server uses this data folder.
@@ -49,9 +49,11 @@ pub const FOLDER_LOCKED: Code = Code::new("folder_locked", ErrorKind::FailedPrec
 /// The data folder was written by a newer version of Airlane, or is no data folder.
 pub const FORMAT_UNSUPPORTED: Code = Code::new("format_unsupported", ErrorKind::FailedPrecondition);
 /// The server is stopping and takes no new requests.
-pub const SHUTTING_DOWN: Code = Code::new("shutting_down", ErrorKind::Unavailable);
+pub const SHUTTING_DOWN: Code = Code::retryable("shutting_down", ErrorKind::Unavailable);
 /// No server answers at the address.
-pub const SERVER_UNREACHABLE: Code = Code::new("server_unreachable", ErrorKind::Unavailable);
+pub const SERVER_UNREACHABLE: Code = Code::retryable("server_unreachable", ErrorKind::Unavailable);
+/// The connection to the server, or to a proxy before it, broke during a call. A put that was being committed may have been kept.
+pub const CONNECTION_BROKEN: Code = Code::new("connection_broken", ErrorKind::Unavailable);
 /// A file given to the command line cannot be read as the format its name or `--format` says.
 pub const FILE_INVALID: Code = Code::new("file_invalid", ErrorKind::InvalidArgument);
 /// A file given to the command line cannot be opened, read or written.
@@ -64,8 +66,16 @@ pub const ADDRESS_IN_USE: Code = Code::new("address_in_use", ErrorKind::FailedPr
 pub const ROUTE_NOT_FOUND: Code = Code::new("route_not_found", ErrorKind::NotFound);
 /// The time that the caller gave for the request is over. A read ends where it is; a put leaves nothing behind, unless it was being committed.
 pub const DEADLINE_EXCEEDED: Code = Code::new("deadline_exceeded", ErrorKind::DeadlineExceeded);
-/// The caller went away, or cancelled the call. A put that was cancelled leaves nothing behind.
+/// The caller went away, or cancelled the call. A put leaves nothing behind, unless it was being committed.
 pub const CALL_CANCELLED: Code = Code::new("call_cancelled", ErrorKind::Cancelled);
+/// The server asks for credentials, and the request has none.
+pub const CREDENTIALS_MISSING: Code = Code::new("credentials_missing", ErrorKind::Unauthenticated);
+/// The credentials of a request are wrong, have ended, or are of a form that the server does not take. It does not say which.
+pub const CREDENTIALS_REFUSED: Code = Code::new("credentials_refused", ErrorKind::Unauthenticated);
+/// Passwords were wrong too often for this user or from this address, or too many logins wait. The password was not looked at.
+pub const LOGINS_THROTTLED: Code = Code::retryable("logins_throttled", ErrorKind::ResourceExhausted);
+/// The caller is known, but has no right to do this in this namespace.
+pub const PERMISSION_DENIED: Code = Code::new("permission_denied", ErrorKind::PermissionDenied);
 /// A fault in Airlane itself.
 pub const INTERNAL: Code = Code::new("internal", ErrorKind::Internal);
 
@@ -96,6 +106,7 @@ pub const ALL: &[Code] = &[
     FORMAT_UNSUPPORTED,
     SHUTTING_DOWN,
     SERVER_UNREACHABLE,
+    CONNECTION_BROKEN,
     FILE_INVALID,
     FILE_FAILED,
     CONFIG_INVALID,
@@ -103,5 +114,9 @@ pub const ALL: &[Code] = &[
     ROUTE_NOT_FOUND,
     DEADLINE_EXCEEDED,
     CALL_CANCELLED,
+    CREDENTIALS_MISSING,
+    CREDENTIALS_REFUSED,
+    LOGINS_THROTTLED,
+    PERMISSION_DENIED,
     INTERNAL,
 ];

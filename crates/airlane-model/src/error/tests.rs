@@ -21,6 +21,16 @@ fn every_code_is_found_by_its_name() {
 }
 
 #[test]
+fn what_may_do_a_put_twice_is_not_called_retryable() {
+    for code in [codes::COMMIT_UNKNOWN, codes::CONNECTION_BROKEN, codes::DEADLINE_EXCEEDED, codes::CALL_CANCELLED] {
+        assert!(!code.is_retryable(), "{code:?}");
+    }
+    // Nor what the same request can never have.
+    assert!(!codes::LIMIT_EXCEEDED.is_retryable());
+    assert!(codes::SERVER_UNREACHABLE.is_retryable() && codes::STORAGE_FULL.is_retryable());
+}
+
+#[test]
 fn display_puts_place_and_hint_on_lines_of_their_own() {
     let error = Error::new(codes::DATA_INVALID, "offset 9 is before offset 12")
         .at("row 3, column \"name\"")

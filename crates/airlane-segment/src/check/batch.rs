@@ -6,6 +6,7 @@ use arrow_ipc::{BodyCompressionMethod, CompressionType, FieldNode, MetadataVersi
 
 use super::DecodeLimits;
 use super::layout::{Kind, Layout, Node, Role, Rows};
+use crate::encode::Codec;
 
 /// A record batch whose nodes and buffers fit its schema and its body.
 #[derive(Debug)]
@@ -30,13 +31,6 @@ pub(crate) struct Extent {
     pub(crate) role: Role,
     /// The index of its node in the layout.
     pub(crate) node: usize,
-}
-
-/// How the buffers of a body are compressed, each by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Codec {
-    Lz4Frame,
-    Zstd,
 }
 
 impl Extent {
@@ -90,6 +84,11 @@ pub(crate) fn judge(
     for (index, (node, field_node)) in layout.nodes.iter().zip(nodes).enumerate() {
         let (length, null_count) =
             judge_node(node, field_node, &judged, limits).map_err(|error| error.at(layout.place(index)))?;
+        if version == MetadataVersion::V4 && null_count > 0 && node.roles.contains(&Role::UnionValidity) {
+            let message = format!("a union of metadata version 4 with {null_count} nulls of its own");
+            let error = Error::new(MESSAGE_INVALID, message).at(layout.place(index));
+            return Err(error.hint("write the stream with Arrow 1.0 or newer"));
+        }
         judged.nodes.push((length, null_count));
         let data = match node.kind {
             Kind::View => variadic

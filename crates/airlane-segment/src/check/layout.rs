@@ -63,7 +63,8 @@ pub(crate) enum Kind {
 pub(crate) enum Role {
     /// A bit for each row; may be left out when there are no nulls.
     Validity,
-    /// The validity of a union, which metadata version 4 has and version 5 has not.
+    /// The validity of a union, which metadata version 4 has and version 5 has not. It must not hold nulls, which are
+    /// lost with it.
     UnionValidity,
     /// A bit for each row.
     Bits,

@@ -1,7 +1,9 @@
 //! Finds the column and the row that make a message invalid, once it is known that something does.
 //!
 //! The message is cut to one column, and that column to its first rows: the shortest cut that still fails ends with the
-//! row. This takes as many validations as a row number has bits, and costs nothing as long as messages are valid.
+//! row. This takes as many validations as a row number has bits, and costs nothing as long as messages are valid. Where
+//! it would cost too much (a stranger may send a million buffers for a column, or a huge list whose values are looked
+//! at in every cut), the column is all that is said.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use super::arrays::{self, Fault};
 use super::header::{self, Parts};
-use crate::check::batch::Judged;
+use crate::check::batch::{Extent, Judged};
 use crate::check::layout::{Kind, Layout, Role, Rows};
 
 /// What is wrong, and where.
@@ -23,6 +25,12 @@ pub(super) struct Blame {
     pub(super) row: Option<u64>,
     pub(super) what: String,
 }
+
+/// What the search for a row may look at.
+const SEARCH_BYTES_MAX: u64 = 1 << 30;
+
+/// What a buffer of a cut costs beside its bytes: its place in the flatbuffer, and a reference to the body.
+const BUFFER_BYTES: u64 = 64;
 
 /// A message whose body is uncompressed.
 pub(super) struct Suspect<'a> {
@@ -42,7 +50,7 @@ pub(super) fn find(suspect: &Suspect<'_>) -> Option<Blame> {
         let column = Column::of(suspect, column)?;
         let rows = suspect.judged.rows;
         let what = column.fault(rows, false)?;
-        let row = column.first_row(rows);
+        let row = if column.search_bytes(rows) <= SEARCH_BYTES_MAX { column.first_row(rows) } else { None };
         let what = row.and_then(|row| column.fault(row + 1, true)).unwrap_or(what);
         Some(Blame { column: column.index, row, what })
     })
@@ -65,6 +73,35 @@ impl<'a> Column<'a> {
         Some(Self { suspect, index, schema: Arc::new(Schema::new(vec![field.clone()])), nodes: start..end })
     }
 
+    /// What [`first_row`](Self::first_row) will look at. Cuts halve what has the rows of the batch; the rest is in each.
+    fn search_bytes(&self, rows: u64) -> u64 {
+        let cuts = u64::from(u64::BITS - rows.leading_zeros()) + 2;
+        self.nodes.clone().fold(0_u64, |sum, node| {
+            let (_, buffers) = self.buffers_of(node);
+            let times = if self.follows_batch(node) { 4 } else { cuts };
+            let bytes = buffers.iter().map(|(_, bytes)| bytes.saturating_mul(times));
+            bytes.fold(sum.saturating_add(cuts * BUFFER_BYTES * buffers.len() as u64), u64::saturating_add)
+        })
+    }
+
+    /// Whether a node has as many rows as the batch, whatever it holds.
+    fn follows_batch(&self, node: usize) -> bool {
+        let node = &self.suspect.layout.nodes[node];
+        match node.rows {
+            Rows::Batch => true,
+            Rows::Parent => node.parent.is_some_and(|parent| self.follows_batch(parent)),
+            _ => false,
+        }
+    }
+
+    /// The buffers of a node, which lie together: as they were judged, and where they are.
+    fn buffers_of(&self, node: usize) -> (&'a [Extent], &'a [(u64, u64)]) {
+        let Suspect { judged, buffers, .. } = *self.suspect;
+        let start = judged.buffers.partition_point(|extent| extent.node < node);
+        let end = judged.buffers.partition_point(|extent| extent.node <= node);
+        (judged.buffers.get(start..end).unwrap_or_default(), buffers.get(start..end).unwrap_or_default())
+    }
+
     /// The row that ends the shortest invalid cut.
     fn first_row(&self, rows: u64) -> Option<u64> {
         if self.fault(0, true).is_some() || self.fault(rows, true).is_none() {
@@ -85,22 +122,20 @@ impl<'a> Column<'a> {
         let batch = message.header_as_record_batch()?;
         let Suspect { version, body, dictionaries, .. } = *self.suspect;
         match arrays::decode(&self.schema, version, batch, body, dictionaries) {
-            Ok(_) => None,
+            Ok(_) | Err(Fault::Memory(_)) => None,
             Err(Fault::Data(what)) => Some(what),
             Err(Fault::Panic) => Some("the decoder gave up".to_owned()),
         }
     }
 
     fn parts(&self, rows: u64, is_cut: bool) -> Parts {
-        let Suspect { layout, judged, buffers, .. } = self.suspect;
+        let Suspect { layout, judged, .. } = self.suspect;
         let mut parts = Parts { rows, nodes: Vec::new(), buffers: Vec::new(), variadic_counts: Vec::new() };
-        let mut follows_batch = Vec::new();
         for index in self.nodes.clone() {
             let node = &layout.nodes[index];
-            let parent = node.parent.map(|parent| follows_batch[parent - self.nodes.start]);
-            let follows = node.rows == Rows::Batch || (node.rows == Rows::Parent && parent == Some(true));
-            follows_batch.push(follows);
-            let own = judged.buffers.iter().zip(buffers.iter()).filter(|(extent, _)| extent.node == index);
+            let follows = self.follows_batch(index);
+            let (extents, buffers) = self.buffers_of(index);
+            let own = extents.iter().zip(buffers);
             let (length, null_count) = judged.nodes[index];
             let length = if follows { rows } else { length };
             let null_count = match node.kind {

@@ -96,7 +96,9 @@ impl Column<'_> {
     }
 
     fn has_offsets(&self, is_text: bool) -> bool {
-        if self.rows == 0 {
+        // Without rows there may be no offset. One that is there is looked at like any other, since a reader slices the
+        // data by it.
+        if self.rows == 0 && self.bytes(1).is_empty() {
             return true;
         }
         let data = self.bytes(2);

@@ -7,6 +7,7 @@ use flatbuffers::FlatBufferBuilder;
 use crate::schema::message;
 
 /// The parts of a record batch message without compression.
+#[derive(Clone, Debug)]
 pub(crate) struct Parts {
     pub(crate) rows: u64,
     /// Length and null count.
@@ -14,6 +15,18 @@ pub(crate) struct Parts {
     /// Offset and length.
     pub(crate) buffers: Vec<(u64, u64)>,
     pub(crate) variadic_counts: Vec<i64>,
+}
+
+impl Parts {
+    /// The parts of a message that was judged.
+    pub(crate) fn of(batch: arrow_ipc::RecordBatch<'_>) -> Self {
+        Self {
+            rows: batch.length() as u64,
+            nodes: batch.nodes().into_iter().flatten().map(|it| (it.length() as u64, it.null_count() as u64)).collect(),
+            buffers: batch.buffers().into_iter().flatten().map(|it| (it.offset() as u64, it.length() as u64)).collect(),
+            variadic_counts: batch.variadicBufferCounts().into_iter().flatten().collect(),
+        }
+    }
 }
 
 /// Writes the message. Every number was judged, so none is above `i64::MAX`.

@@ -21,9 +21,10 @@ use zstd::bulk::Decompressor;
 
 use super::header::Parts;
 use super::memory::reserve;
-use crate::check::batch::{Codec, Extent, Judged};
+use crate::check::batch::{Extent, Judged};
 use crate::check::layout::Layout;
 use crate::check::{DECOMPRESSED_BYTES_FREE, DecodeLimits};
+use crate::encode::Codec;
 
 /// What precedes a compressed buffer.
 const PREFIX_BYTES: usize = 8;

@@ -2,6 +2,8 @@
 //!
 //! Rows can share memory: of views, list views, unions and runs, and of types without bytes. A hundred kilobytes can
 //! show a million values of a hundred kilobytes each, and looking at every value would take days.
+//!
+//! And the form in which they are compared has tens of bytes for each element of a list, even where that is a bit.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{BinaryViewType, ByteViewType, StringViewType};
@@ -9,11 +11,33 @@ use arrow_array::{Array, ArrayRef, GenericByteViewArray};
 use arrow_buffer::Buffer;
 use arrow_schema::DataType;
 
+use crate::encode::Encoded;
+
 /// How many times the bytes of a dictionary's buffers its values may have together.
 const SHARING_MAX: usize = 4;
 
+/// What an element of any depth takes at most in the form in which values are compared, beside its bytes.
+const ELEMENT_BYTES: u64 = 32;
+
+/// What that form may take in any case, and how many times the bytes of the values.
+const COMPARED_BYTES_FREE: u64 = 64 << 20;
+const COMPARED_RATIO_MAX: u64 = 8;
+
 /// Whether the values of a dictionary can be compared one by one.
 pub(super) fn is_comparable(values: &ArrayRef) -> bool {
+    is_apart(values) && is_compact(values)
+}
+
+/// Whether they take not many times their bytes when they are compared.
+fn is_compact(values: &ArrayRef) -> bool {
+    let encoded = Encoded::columns(values.len(), std::slice::from_ref(values));
+    let bytes = encoded.buffer_bytes();
+    let compared = encoded.elements().saturating_mul(ELEMENT_BYTES).saturating_add(bytes.saturating_mul(2));
+    compared <= COMPARED_BYTES_FREE.max(bytes.saturating_mul(COMPARED_RATIO_MAX))
+}
+
+/// Whether the values share little or nothing with one another.
+fn is_apart(values: &ArrayRef) -> bool {
     match values.data_type() {
         DataType::Utf8View => views_are_comparable::<StringViewType>(values.as_byte_view()),
         DataType::BinaryView => views_are_comparable::<BinaryViewType>(values.as_byte_view()),

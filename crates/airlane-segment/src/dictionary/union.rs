@@ -161,31 +161,46 @@ impl Union {
         targets: &mut [u32],
         bytes_max: u64,
     ) -> Result<(), Refusal> {
+        if self.bytes > bytes_max {
+            return Err(Refusal::Full);
+        }
         let taken = take(values, &UInt32Array::from(fresh.clone()), None)?;
+        if self.len == 0 && values_bytes(&taken) > bytes_max {
+            // Nothing will be added to these, so that they need not be found again: that would take twice their bytes.
+            fresh.iter().zip(0..).for_each(|(position, target)| targets[*position as usize] = target);
+            self.begin(taken);
+            return Ok(());
+        }
         let mut index = match self.index.take() {
             Some(index) => index,
             None => {
                 let mut index = Index::new(taken.data_type())?;
-                for chunk in &self.chunks {
-                    index.rows(chunk)?.iter().for_each(|row| index.push(row.data()));
+                for chunk in self.chunks.iter().flat_map(slices) {
+                    index.rows(&chunk)?.iter().for_each(|row| index.push(row.data()));
                 }
                 index
             }
         };
         let mut added = Vec::new();
-        for (position, row) in index.rows(&taken)?.iter().enumerate() {
-            let target = index.find(row.data()).unwrap_or_else(|| {
-                added.push(position as u32);
-                index.push(row.data());
-                index.len() as u32 - 1
-            });
-            targets[fresh[position] as usize] = target;
+        let mut positions = 0..;
+        for slice in slices(&taken) {
+            for (row, position) in index.rows(&slice)?.iter().zip(&mut positions) {
+                let target = index.find(row.data()).unwrap_or_else(|| {
+                    added.push(position);
+                    index.push(row.data());
+                    index.len() as u32 - 1
+                });
+                targets[fresh[position as usize] as usize] = target;
+            }
         }
         if added.is_empty() {
             self.index = Some(index);
             return Ok(());
         }
-        let chunk = take(&taken, &UInt32Array::from(added), None)?;
+        let chunk = match added.len() == taken.len() {
+            true => taken,
+            false => take(&taken, &UInt32Array::from(added), None)?,
+        };
         let (len, bytes) = (self.len + chunk.len(), self.bytes + values_bytes(&chunk));
         if self.len > 0 && len > self.len_max {
             return Err(Refusal::Apart);
@@ -215,6 +230,14 @@ impl Union {
         (self.chunks, self.len, self.bytes) = (Vec::new(), 0, 0);
         (self.index, self.source, self.is_comparable) = (None, None, true);
     }
+}
+
+/// Values that are brought into comparable form at a time.
+const SLICE_ROWS: usize = 1024;
+
+fn slices(values: &ArrayRef) -> impl Iterator<Item = ArrayRef> {
+    let slice = |start| values.slice(start, SLICE_ROWS.min(values.len() - start));
+    (0..values.len()).step_by(SLICE_ROWS).map(slice)
 }
 
 /// The bytes of the values when written.

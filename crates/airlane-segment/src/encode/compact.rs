@@ -4,15 +4,11 @@
 use std::ops::Range;
 
 use arrow_array::types::ByteViewType;
-use arrow_array::{
-    Array, ArrayRef, GenericByteViewArray, GenericListViewArray, OffsetSizeTrait, UInt32Array, UnionArray,
-};
+use arrow_array::{Array, ArrayRef, GenericByteViewArray, GenericListViewArray, OffsetSizeTrait, UnionArray};
 use arrow_buffer::{ArrowNativeType, Buffer, ScalarBuffer};
 use arrow_data::ByteView;
-use arrow_schema::{DataType, UnionMode};
-use arrow_select::take::take;
 
-use crate::schema::canonical::children;
+use super::runs;
 
 /// Parts of a buffer or child that are in use: ordered, apart from one another, with their place when written densely.
 #[derive(Debug, Default)]
@@ -58,8 +54,9 @@ impl Runs {
     /// The parts of the array; the runs are made one where that is not for free.
     fn take(&mut self, array: &ArrayRef) -> ArrayRef {
         if self.0.len() > 1 {
-            match take_runs(array, &self.0) {
-                Some(taken) => return taken,
+            let ranges: Vec<_> = self.0.iter().map(|run| run.source.clone()).collect();
+            match runs::copy(array, &ranges) {
+                Some(copied) => return copied,
                 None => self.join(),
             }
         }
@@ -83,22 +80,6 @@ impl Runs {
             }
         }
     }
-}
-
-/// Copies parts of an array; `None` for types that arrow does not copy part by part.
-fn take_runs(array: &ArrayRef, runs: &[Run]) -> Option<ArrayRef> {
-    if !can_be_taken(array.data_type()) || u32::try_from(array.len()).is_err() {
-        return None;
-    }
-    let indices: UInt32Array = runs.iter().flat_map(|run| run.source.clone()).map(|index| index as u32).collect();
-    take(array, &indices, None).ok()
-}
-
-/// `take` writes a shared child of a dense union once for each row that refers to it, and forgets how many lists of
-/// size 0 there are.
-fn can_be_taken(data_type: &DataType) -> bool {
-    !matches!(data_type, DataType::Union(_, UnionMode::Dense) | DataType::FixedSizeList(_, 0))
-        && children(data_type).into_iter().all(|child| can_be_taken(child.data_type()))
 }
 
 /// The views and the data buffers of an array, without what no row refers to.

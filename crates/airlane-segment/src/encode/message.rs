@@ -4,19 +4,26 @@ use airlane_model::{Error, Result, codes};
 use arrow_ipc::convert::IpcSchemaEncoder;
 use arrow_ipc::writer::DictionaryTracker;
 use arrow_ipc::{
-    DictionaryBatchBuilder, FooterBuilder, MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder,
+    BodyCompressionBuilder, DictionaryBatchBuilder, FooterBuilder, MessageBuilder, MessageHeader, MetadataVersion,
+    RecordBatchBuilder,
 };
 use arrow_schema::Schema;
+use bytes::Bytes;
 use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
 
 use super::Encoded;
+use super::compressed::METHOD;
 use crate::home::aligned_len;
+use crate::segment::Message;
 
 /// The first and the last bytes of a file.
 pub(crate) const MAGIC: [u8; 6] = *b"ARROW1";
 
 /// Continuation and length before the flatbuffer of a message.
 pub(crate) const PREFIX_BYTES: usize = 8;
+
+/// What the flatbuffer of most messages fits into, so that it is not written again and again while it grows.
+const HEADER_BYTES: usize = 1024;
 
 /// Where a message lies in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +39,14 @@ pub(crate) struct Block {
 impl Encoded {
     /// The flatbuffer of a record batch message.
     pub(crate) fn batch_header(&self) -> Vec<u8> {
-        let mut fbb = FlatBufferBuilder::new();
+        let mut fbb = FlatBufferBuilder::with_capacity(HEADER_BYTES);
         let batch = self.record_batch(&mut fbb).as_union_value();
         self.message(fbb, MessageHeader::RecordBatch, batch)
     }
 
     /// The flatbuffer of a dictionary batch message, never a delta.
     pub(crate) fn dictionary_header(&self, id: i64) -> Vec<u8> {
-        let mut fbb = FlatBufferBuilder::new();
+        let mut fbb = FlatBufferBuilder::with_capacity(HEADER_BYTES);
         let data = self.record_batch(&mut fbb);
         let mut dictionary = DictionaryBatchBuilder::new(&mut fbb);
         dictionary.add_id(id);
@@ -53,12 +60,21 @@ impl Encoded {
         let nodes = fbb.create_vector(&self.nodes);
         let variadic_counts =
             (!self.variadic_counts.is_empty()).then(|| fbb.create_vector(self.variadic_counts.as_slice()));
+        let compression = self.codec.map(|codec| {
+            let mut compression = BodyCompressionBuilder::new(fbb);
+            compression.add_method(METHOD);
+            compression.add_codec(codec.number());
+            compression.finish()
+        });
         let mut batch = RecordBatchBuilder::new(fbb);
         batch.add_length(self.rows as i64);
         batch.add_nodes(nodes);
         batch.add_buffers(buffers);
         if let Some(counts) = variadic_counts {
             batch.add_variadicBufferCounts(counts);
+        }
+        if let Some(compression) = compression {
+            batch.add_compression(compression);
         }
         batch.finish()
     }
@@ -78,6 +94,12 @@ impl Encoded {
         fbb.finish(root, None);
         fbb.finished_data().to_vec()
     }
+}
+
+/// A message that is sent and never stored: its flatbuffer is padded to 8.
+pub(crate) fn sent(mut header: Vec<u8>, body: Bytes) -> Message {
+    header.resize(header.len().next_multiple_of(8), 0);
+    Message { header: header.into(), body }
 }
 
 /// Continuation, length, flatbuffer, and zeroes so that what follows starts at 64.
@@ -106,7 +128,7 @@ pub(crate) fn end_of_stream() -> [u8; PREFIX_BYTES] {
 /// # Errors
 /// `limit_exceeded` for a footer of 2 GiB.
 pub(crate) fn footer(schema: &Schema, dictionaries: &[Block], batches: &[Block]) -> Result<Vec<u8>> {
-    let mut fbb = FlatBufferBuilder::new();
+    let mut fbb = FlatBufferBuilder::with_capacity(HEADER_BYTES);
     let blocks = |blocks: &[Block]| -> Vec<arrow_ipc::Block> {
         let block = |block: &Block| {
             arrow_ipc::Block::new(block.offset as i64, block.metadata_bytes as i32, block.body_bytes as i64)

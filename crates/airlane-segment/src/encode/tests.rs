@@ -193,3 +193,92 @@ fn metadata_ends_where_a_body_may_begin() {
         assert!(framed[8 + header.len()..].iter().all(|byte| *byte == 0));
     }
 }
+
+/// Two runs of a child, with one value between them that no row shows.
+fn with_a_gap(values: ArrayRef) -> ListViewArray {
+    let (len, half) = (values.len() as i32, values.len() as i32 / 2);
+    let field = Arc::new(Field::new("item", values.data_type().clone(), true));
+    ListViewArray::new(field, vec![0, half + 1].into(), vec![half, len - half - 1].into(), values, None)
+}
+
+#[test]
+fn a13_what_no_row_shows_goes_from_any_type() {
+    for values in parted() {
+        let array = with_a_gap(values);
+        let parts = list_view(&array);
+        assert_eq!(parts.values.len(), array.values().len() - 1, "{}", array.data_type());
+        parts.values.to_data().validate_full().unwrap();
+        let DataType::ListView(field) = array.data_type() else { panic!("a list view") };
+        let compact = ListViewArray::new(field.clone(), parts.offsets, parts.sizes, parts.values, None);
+        assert_eq!(compact, array);
+    }
+}
+
+/// Seven values of every type that is copied in a way of its own.
+fn parted() -> Vec<ArrayRef> {
+    let field = |data_type: &DataType| Arc::new(Field::new("item", data_type.clone(), true));
+    let numbers: ArrayRef = Arc::new(Int32Array::from_iter((0..7).map(|row| (row % 3 != 1).then_some(row))));
+    let item = field(&DataType::Int32);
+    let nulls = || Some(NullBuffer::from(vec![true, true, false, true, true, false, true]));
+    let lengths = OffsetBuffer::from_lengths([0, 2, 0, 1, 3, 0, 1]);
+    let list = ListArray::new(item.clone(), lengths.clone(), numbers.clone(), nulls());
+    let pair = StructArray::from(vec![
+        (Arc::new(Field::new("key", DataType::Int32, false)), Arc::new(Int32Array::from_iter_values(0..7)) as ArrayRef),
+        (item.clone(), numbers.clone()),
+    ]);
+    let entries = Arc::new(Field::new("entries", pair.data_type().clone(), false));
+    let map = arrow_array::MapArray::new(entries, lengths, pair.clone(), nulls(), false);
+    let view = ListViewArray::new(
+        item.clone(),
+        vec![3, 0, 0, 5, 0, 0, 1].into(),
+        vec![4, 7, 0, 2, 1, 0, 1].into(),
+        numbers.clone(),
+        nulls(),
+    );
+    let twice: ArrayRef = Arc::new(Int64Array::from_iter_values(0..14));
+    let fixed = FixedSizeListArray::new(field(&DataType::Int64), 2, twice, nulls());
+    let no_lists = FixedSizeListArray::try_new_with_length(item.clone(), 0, numbers.slice(0, 0), None, 7).unwrap();
+    let blobs = |nulls| {
+        let data = arrow_data::ArrayData::builder(DataType::FixedSizeBinary(0)).len(7).nulls(nulls);
+        arrow_array::make_array(data.add_buffer(Buffer::default()).build().unwrap())
+    };
+    let fields =
+        UnionFields::try_new([2, 4], [Field::new("a", DataType::Int32, true), Field::new("b", DataType::Int32, true)])
+            .unwrap();
+    let type_ids: ScalarBuffer<i8> = vec![2, 4, 4, 2, 2, 4, 2].into();
+    let offsets = Some(vec![0, 1, 1, 6, 6, 0, 3].into());
+    let children = || vec![numbers.clone(), numbers.clone()];
+    let dense = UnionArray::try_new(fields.clone(), type_ids.clone(), offsets, children()).unwrap();
+    let sparse = UnionArray::try_new(fields, type_ids, None, children()).unwrap();
+    let runs = RunArray::<Int32Type>::try_new(&Int32Array::from(vec![2, 3, 7]), &numbers.slice(0, 3)).unwrap();
+    vec![
+        numbers.clone(),
+        Arc::new(NullArray::new(7)),
+        Arc::new(BooleanArray::from_iter((0..7).map(|row| (row % 4 != 2).then_some(row % 2 == 0)))),
+        Arc::new(StringViewArray::from_iter_values((0..7).map(|row| "a longer text ".repeat(row)))),
+        Arc::new(list),
+        Arc::new(map),
+        Arc::new(view),
+        Arc::new(fixed),
+        Arc::new(no_lists),
+        blobs(None),
+        blobs(nulls()),
+        Arc::new(pair),
+        Arc::new(StructArray::new_empty_fields(7, nulls())),
+        Arc::new(dense),
+        Arc::new(sparse),
+        Arc::new(runs),
+    ]
+}
+
+#[test]
+fn a10_lists_of_lists_that_share_are_not_multiplied_by_the_lists_between_them() {
+    let field = |data_type: &DataType| Arc::new(Field::new("item", data_type.clone(), true));
+    let values: ArrayRef = Arc::new(Int32Array::from_iter_values(0..1001));
+    let shared =
+        ListViewArray::new(field(&DataType::Int32), vec![0; 1000].into(), vec![1000; 1000].into(), values, None);
+    let lists =
+        ListArray::new(field(shared.data_type()), OffsetBuffer::from_lengths([1; 1000]), Arc::new(shared), None);
+    let bytes = encode(&(Arc::new(with_a_gap(Arc::new(lists))) as ArrayRef)).body_bytes();
+    assert!(bytes < 20 << 10, "{bytes}");
+}

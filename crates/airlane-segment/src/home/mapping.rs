@@ -23,8 +23,11 @@ impl Mapping {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "nothing to map"));
         }
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        // Private, because kernels before 6.7 refuse a shared mapping of a write-sealed memfd even for reading. Pages
-        // that are never written are the same pages either way.
+        // Private, because kernels before 6.7 refuse a shared mapping of a write-sealed memfd even for reading.
+        //
+        // POSIX leaves open whether a private mapping shows what is written to its file later. On Linux it does, as long
+        // as nobody writes through the mapping (this one is read-only): its pages are those of the page cache. The
+        // memfd pool relies on that, since a block that is written again keeps its mapping (mmap(2), "MAP_PRIVATE").
         //
         // SAFETY: the bytes do not change while anybody can see them. The descriptor of a memfd stays in this process
         // until it is sealed, and the only code that writes to it (`memfd::MemfdTarget`) owns its block: a finished

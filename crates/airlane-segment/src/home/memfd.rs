@@ -11,7 +11,9 @@
 //! ```
 //!
 //! Seals are for readers elsewhere, so a memfd gets them when it is first lent. Blocks that nobody asks for are given
-//! back to the system by [`MemfdPool::age`].
+//! back to the system by [`MemfdPool::age`], all of them by [`MemfdPool::clear`].
+
+mod written;
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,6 +25,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use super::mapping::Mapping;
 use super::vectored::write_all_at;
 use super::{Home, HomeFactory, Target, storage_error};
+use written::Written;
 
 /// Makes memfds, from warm memory where there is some. Clones share their spare blocks.
 #[derive(Clone, Debug)]
@@ -75,6 +78,13 @@ impl MemfdPool {
         drop(old);
     }
 
+    /// Gives back all blocks that are kept for further segments, now.
+    pub fn clear(&self) {
+        let spares = std::mem::take(&mut *self.shared.lock());
+        // As in `age`: the lock is not held any more.
+        drop(spares);
+    }
+
     /// The bytes kept for further segments.
     pub fn spare_bytes(&self) -> ByteSize {
         ByteSize::bytes(self.shared.lock().iter().map(|spare| spare.block.bytes).sum())
@@ -110,7 +120,11 @@ impl HomeFactory for MemfdPool {
             Some(spare) => spare.block,
             None => Block { fd: memfd_create()?, map: None, bytes: 0 },
         };
-        Ok(Box::new(MemfdTarget { block: Some(block), pool: Arc::downgrade(&self.shared), written_bytes: 0, end: 0 }))
+        Ok(Box::new(MemfdTarget {
+            block: Some(block),
+            pool: Arc::downgrade(&self.shared),
+            written: Written::default(),
+        }))
     }
 }
 
@@ -128,25 +142,27 @@ fn memfd_create() -> Result<OwnedFd> {
 struct MemfdTarget {
     block: Option<Block>,
     pool: Weak<Shared>,
-    written_bytes: u64,
-    end: u64,
+    written: Written,
 }
 
 impl Target for MemfdTarget {
     fn write_at(&mut self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
         let Some(block) = &mut self.block else { return Err(io::ErrorKind::InvalidInput.into()) };
-        write_all_at(offset, pieces, |pieces, offset| Ok(rustix::io::pwritev(&block.fd, pieces, offset)?))?;
         let bytes = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        self.written_bytes += bytes;
-        self.end = self.end.max(offset + bytes);
-        block.bytes = block.bytes.max(self.end);
+        if !self.written.add(offset, offset.saturating_add(bytes)) {
+            let message = format!("a byte between {offset} and {} was written twice", offset.saturating_add(bytes));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        write_all_at(offset, pieces, |pieces, offset| Ok(rustix::io::pwritev(&block.fd, pieces, offset)?))?;
+        block.bytes = block.bytes.max(self.written.end());
         Ok(())
     }
 
     fn seal(mut self: Box<Self>, len: u64) -> Result<Home> {
-        // A warm block holds the bytes of an earlier segment: none of them may be left.
-        if self.written_bytes != len || self.end != len {
-            let message = format!("a segment of {len} bytes was written with {} bytes", self.written_bytes);
+        // A warm block holds the bytes of an earlier segment: none of them may be left. A failed write has ended the
+        // segment, so what was added was written.
+        if !self.written.is_exactly(len) {
+            let message = format!("a segment of {len} bytes has gaps, or ends at {}", self.written.end());
             return Err(Error::new(codes::INTERNAL, message));
         }
         let mut block = self.block.take().ok_or_else(|| Error::new(codes::INTERNAL, "a memfd was sealed twice"))?;

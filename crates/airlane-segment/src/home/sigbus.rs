@@ -154,12 +154,21 @@ fn report_line(label: u128) -> [u8; 33] {
     line
 }
 
-fn write_all(fd: libc::c_int, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
+fn write_all(fd: libc::c_int, bytes: &[u8]) {
+    write_with(bytes, |bytes| {
         // SAFETY: `write` is async-signal-safe and reads `len` bytes of a live slice.
         let written = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
-        match usize::try_from(written) {
+        // Reads `errno` and allocates nothing.
+        usize::try_from(written).map_err(|_| io::Error::last_os_error().raw_os_error().unwrap_or_default())
+    });
+}
+
+/// Goes on after short and interrupted writes.
+fn write_with(mut bytes: &[u8], mut write: impl FnMut(&[u8]) -> Result<usize, i32>) {
+    while !bytes.is_empty() {
+        match write(bytes) {
             Ok(written) if written > 0 => bytes = &bytes[written.min(bytes.len())..],
+            Err(libc::EINTR) => {}
             // Nobody is left to tell.
             _ => return,
         }

@@ -11,9 +11,9 @@ use arrow_schema::Schema;
 use bytes::Bytes;
 use flatbuffers::{FlatBufferBuilder, InvalidFlatbuffer, VerifierOptions};
 
-use super::policy;
+use super::{index_type, policy};
 
-/// The flatbuffer of one message. A schema at every bound of the policy stays below.
+/// The flatbuffer of one message. A schema at several bounds of the policy can be larger, and is refused.
 pub(crate) const HEADER_BYTES_MAX: ByteSize = ByteSize::mib(16);
 
 /// Tables nested in a message: two for the message and its header, a field and its type for each level. The verifier
@@ -74,15 +74,21 @@ pub(crate) fn verify_schema(header: &[u8]) -> Result<arrow_ipc::Schema<'_>> {
     })
 }
 
-/// Converts a schema that the policy has judged.
+/// Converts a schema that the policy has judged. Every dictionary must have an index type.
 pub(crate) fn convert(judged: arrow_ipc::Schema<'_>) -> Result<Schema> {
+    if !index_type::missing(&judged).is_empty() {
+        return Err(Error::new(SCHEMA_INVALID, "a dictionary has no index type"));
+    }
     // The conversion panics where it meets what it does not know. The policy leaves nothing of that kind.
     catch_unwind(AssertUnwindSafe(|| fb_to_schema(judged)))
         .map_err(|_| Error::new(SCHEMA_INVALID, "the schema cannot be converted"))
 }
 
 /// The message of a schema, padded with zeros to a multiple of 8. Dictionaries are numbered depth-first.
-pub(crate) fn encode(schema: &Schema) -> Bytes {
+///
+/// # Errors
+/// `schema_invalid` for a message that would be too large to be read.
+pub(crate) fn encode(schema: &Schema) -> Result<Bytes> {
     let mut builder = FlatBufferBuilder::new();
     let mut tracker = DictionaryTracker::new(true);
     let header = IpcSchemaEncoder::new()
@@ -98,5 +104,10 @@ pub(crate) fn encode(schema: &Schema) -> Bytes {
     builder.finish(root, None);
     let mut bytes = builder.finished_data().to_vec();
     bytes.resize(bytes.len().next_multiple_of(8), 0);
-    bytes.into()
+    if bytes.len() > HEADER_BYTES_MAX.as_usize() {
+        let bytes = ByteSize::bytes(bytes.len() as u64);
+        return Err(Error::new(SCHEMA_INVALID, format!("the schema takes {bytes}, the limit is {HEADER_BYTES_MAX}"))
+            .hint("shorten the names, time zones or metadata, or split the table"));
+    }
+    Ok(bytes.into())
 }

@@ -88,8 +88,9 @@ impl<'a> Judge<'a> {
         }
         self.text("name", field.name().unwrap_or_default())?;
         self.metadata(field.custom_metadata())?;
-        if let Some(dictionary) = field.dictionary() {
-            self.int("dictionary index", dictionary.indexType())?;
+        // An index type that is left out is int32.
+        if let Some(index) = field.dictionary().and_then(|dictionary| dictionary.indexType()) {
+            self.int("dictionary index", Some(index))?;
         }
         self.data_type(field)?;
         for child in field.children().into_iter().flatten() {
@@ -234,6 +235,8 @@ impl<'a> Judge<'a> {
         let mode = union.mode();
         self.allow(matches!(mode, UnionMode::Sparse | UnionMode::Dense), || format!("unknown union mode {}", mode.0))?;
         let children = field.children().map_or(0, |children| children.len());
+        // No row can have a value then, and readers differ in what they make of it.
+        self.allow(children > 0, || "a union of no types".to_owned())?;
         self.allow(children <= CHILDREN_MAX, || format!("a union of {children} types has more than {CHILDREN_MAX}"))?;
         let Some(ids) = union.typeIds() else { return Ok(()) };
         self.allow(ids.len() == children, || format!("a union of {children} types has {} type ids", ids.len()))?;

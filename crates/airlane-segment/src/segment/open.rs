@@ -4,22 +4,28 @@
 //! … | footer flatbuffer | its length, 4 bytes | "ARROW1"
 //! ```
 //!
-//! The structure is checked for everybody, so that nothing later reads outside of a message. The data of a stranger is
-//! validated through the same decoder as a put over the wire.
+//! The structure is checked for everybody, so that nothing later reads outside of a message. A stranger's file must in
+//! addition be laid out as ours are: dictionaries numbered as we number them, one schema in front and in the footer,
+//! nothing but zeroes where nothing lies. Its data is validated through the same decoder as a put over the wire.
 
-use airlane_model::{Error, Result, codes};
+use std::ops::Range;
+
+use airlane_model::{Error, Result, codes, limits};
 use arrow_ipc::{CompressionType, MessageHeader, MetadataVersion, RecordBatch};
 use flatbuffers::VerifierOptions;
 
 use super::{Segment, Trust};
 use crate::check::DecodeLimits;
 use crate::decode::StreamDecoder;
-use crate::encode::{Block, MAGIC, PREFIX_BYTES};
+use crate::encode::{Block, MAGIC, PREFIX_BYTES, end_of_stream};
 use crate::home::Home;
-use crate::schema::TableSchema;
+use crate::schema::{TableSchema, canonical, message, policy};
 
 /// Footer length and magic at the end of a file.
 const TRAILER_BYTES: usize = 4 + MAGIC.len();
+
+/// Bodies, and buffers inside of them, begin at multiples of this. Readers take numbers where they lie.
+const ALIGNMENT: u64 = limits::ALIGNMENT_BYTES as u64;
 
 /// Where writers put the first message: right behind the magic, padded to their alignment.
 const FIRST_MESSAGE_OFFSETS: [usize; 2] = [64, 8];
@@ -29,7 +35,10 @@ pub(super) fn open(home: Home, trust: Trust) -> Result<Segment> {
     let file = Layout { bytes: &bytes, trust };
     let (footer_start, footer) = file.footer()?;
     let schema_header = file.schema_header()?;
-    let schema = TableSchema::from_message(schema_header)?;
+    let (schema, schema_ids) = TableSchema::from_message_with_ids(schema_header)?;
+    if trust == Trust::Foreign {
+        file.judge_schemas(&schema, &schema_ids, footer)?;
+    }
     let dictionaries = file.blocks(footer.dictionaries(), footer_start)?;
     let batches = file.blocks(footer.recordBatches(), footer_start)?;
     file.apart(dictionaries.iter().chain(&batches))?;
@@ -47,6 +56,9 @@ pub(super) fn open(home: Home, trust: Trust) -> Result<Segment> {
     let dictionaries: Vec<Block> = numbered.into_iter().map(|(_, block)| block).collect();
     let rows = |block: &Block| Ok((*block, file.batch_rows(block)?));
     let batches: Vec<(Block, u64)> = batches.iter().map(rows).collect::<Result<_>>()?;
+    if trust == Trust::Foreign {
+        file.judge_padding(dictionaries.iter().chain(batches.iter().map(|(block, _)| block)), footer_start)?;
+    }
     let segment = Segment::written(home, schema, &batches, &dictionaries)?;
     if trust == Trust::Foreign {
         validate(&segment, schema_header, dictionaries.iter().chain(batches.iter().map(|(block, _)| block)))?;
@@ -54,13 +66,20 @@ pub(super) fn open(home: Home, trust: Trust) -> Result<Segment> {
     Ok(segment)
 }
 
-/// Decodes everything with full validation, dictionaries first.
+/// Decodes everything with full validation, dictionaries first. The bytes are served as they lie, so nothing may need
+/// to be made readable.
 fn validate<'a>(segment: &Segment, schema_header: &[u8], blocks: impl Iterator<Item = &'a Block>) -> Result<()> {
     let mut decoder = StreamDecoder::new(schema_header, DecodeLimits::default())?;
     for block in blocks {
         let header = segment.header(block);
         decoder.check(&header, block.body_bytes)?;
         decoder.decode(&header, segment.body(block))?;
+        if !decoder.is_verbatim() {
+            let place = format!("message at byte {}", block.offset);
+            return Err(Error::new(codes::DATA_INVALID, "there are views under nulls that nobody can read")
+                .at(place)
+                .hint("set them to zero"));
+        }
     }
     Ok(())
 }
@@ -76,14 +95,6 @@ impl<'a> Layout<'a> {
         match self.trust {
             Trust::Validated => Error::new(codes::DATA_DAMAGED, message),
             Trust::Foreign => Error::new(codes::MESSAGE_INVALID, message),
-        }
-    }
-
-    /// Our buffers lie at multiples of 64; of others the format asks for 8.
-    fn alignment(&self) -> u64 {
-        match self.trust {
-            Trust::Validated => 64,
-            Trust::Foreign => 8,
         }
     }
 
@@ -112,11 +123,68 @@ impl<'a> Layout<'a> {
     }
 
     fn schema_header(&self) -> Result<&'a [u8]> {
-        let first = FIRST_MESSAGE_OFFSETS.into_iter().find_map(|offset| {
+        let header = self.first_message().and_then(|message| self.bytes.get(message)?.get(PREFIX_BYTES..));
+        header.ok_or_else(|| self.fault("the file does not begin with a schema message"))
+    }
+
+    fn first_message(&self) -> Option<Range<usize>> {
+        FIRST_MESSAGE_OFFSETS.into_iter().find_map(|offset| {
             let length = prefix(self.bytes.get(offset..)?)?;
-            self.bytes.get(offset + PREFIX_BYTES..)?.get(..length)
-        });
-        first.ok_or_else(|| self.fault("the file does not begin with a schema message"))
+            let message = offset..(offset + PREFIX_BYTES).checked_add(length)?;
+            self.bytes.get(message.clone()).map(|_| message)
+        })
+    }
+
+    /// Readers believe one or the other schema, and blocks are known by the ids in it: both must say the same, and
+    /// number the dictionaries as we do. Else the values of one would be read as those of another.
+    fn judge_schemas(&self, schema: &TableSchema, ids: &[i64], footer: arrow_ipc::Footer<'a>) -> Result<()> {
+        let judged = footer.schema().ok_or_else(|| self.fault("the footer has no schema"))?;
+        policy::judge(&judged)?;
+        let (footer_schema, footer_ids) = canonical::number(&message::convert(judged)?);
+        if footer_schema != **schema.arrow() {
+            return Err(self.fault("the schema of the footer is not that of the first message"));
+        }
+        for ids in [ids, footer_ids.as_slice()] {
+            if !ids.iter().copied().eq(0..ids.len() as i64) {
+                return Err(
+                    self.fault(format!("the dictionaries of the columns are {ids:?}, in another order than ours"))
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Where neither a message nor a buffer lies, there are zeroes.
+    fn judge_padding<'b>(&self, blocks: impl Iterator<Item = &'b Block>, footer_start: u64) -> Result<()> {
+        let footer_start = footer_start as usize;
+        let mut held = vec![0..MAGIC.len(), footer_start..self.bytes.len()];
+        held.extend(self.first_message());
+        let end = footer_start.saturating_sub(PREFIX_BYTES)..footer_start;
+        held.extend((self.bytes.get(end.clone()) == Some(&end_of_stream())).then_some(end));
+        for block in blocks {
+            let message = self.message(block)?;
+            let dictionary = message.header_as_dictionary_batch();
+            let data = message.header_as_record_batch().or_else(|| dictionary?.data());
+            let start = block.offset as usize;
+            let body = start + block.metadata_bytes as usize;
+            held.push(start..body);
+            // They were found to lie inside of the body.
+            let buffers = data.and_then(|data| data.buffers()).into_iter().flatten();
+            held.extend(buffers.map(|buffer| {
+                let start = body + buffer.offset() as usize;
+                start..start + buffer.length() as usize
+            }));
+        }
+        held.sort_by_key(|range| range.start);
+        let mut end = 0;
+        for range in held {
+            let padding = self.bytes.get(end..range.start).unwrap_or_default();
+            if padding.iter().any(|byte| *byte != 0) {
+                return Err(self.fault(format!("there are other bytes than zeroes between {end} and {}", range.start)));
+            }
+            end = end.max(range.end);
+        }
+        Ok(())
     }
 
     fn blocks(
@@ -138,7 +206,7 @@ impl<'a> Layout<'a> {
         let metadata_bytes = u64::from(checked.metadata_bytes);
         let body = checked.offset.checked_add(metadata_bytes).ok_or_else(outside)?;
         let end = body.checked_add(checked.body_bytes).ok_or_else(outside)?;
-        let is_aligned = checked.offset.is_multiple_of(8) && body.is_multiple_of(self.alignment());
+        let is_aligned = checked.offset.is_multiple_of(8) && body.is_multiple_of(ALIGNMENT);
         if end > footer_start || !is_aligned || metadata_bytes < PREFIX_BYTES as u64 {
             return Err(outside());
         }
@@ -211,6 +279,9 @@ impl<'a> Layout<'a> {
                 .and_then(|(offset, length)| offset.checked_add(length));
             if end.is_none_or(|end| end > block.body_bytes) {
                 return Err(self.fault(format!("{buffer:?} is outside of its body")).at(place));
+            }
+            if !(buffer.offset() as u64).is_multiple_of(ALIGNMENT) {
+                return Err(self.fault(format!("{buffer:?} is not at a multiple of {ALIGNMENT}")).at(place));
             }
         }
         u64::try_from(data.length()).map_err(|_| self.fault("a batch of negative length").at(place))

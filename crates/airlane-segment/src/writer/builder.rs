@@ -56,6 +56,11 @@ impl SegmentBuilder {
         self.batch_bytes
     }
 
+    /// What was written so far, if it is on the heap.
+    pub(super) fn heap_bytes(&self) -> Option<u64> {
+        matches!(self.place, Place::Heap(_)).then_some(self.len)
+    }
+
     pub(super) fn append(&mut self, homes: &mut dyn HomeFactory, batch: &Encoded) -> Result<()> {
         let block = self.message(homes, &batch.batch_header(), batch)?;
         self.batches.push((block, batch.rows() as u64));

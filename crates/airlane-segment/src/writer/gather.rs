@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use airlane_model::Result;
-use arrow_array::ArrayRef;
-use arrow_schema::{DataType, Schema, SchemaRef, UnionMode};
+use arrow_array::{Array, ArrayRef};
+use arrow_data::ArrayData;
+use arrow_schema::{DataType, Field, Schema, SchemaRef, UnionMode};
 use arrow_select::concat::concat;
 
 use super::fault;
 use super::slices::Part;
+use crate::decode;
+use crate::encode::Encoded;
 
 /// Batches that wait. Their dictionaries are indices already.
 #[derive(Debug)]
@@ -26,6 +29,9 @@ pub(super) struct Gather {
 /// Batches that wait at most; then they become one that waits on, so that a flood of single rows does not cost many
 /// times its bytes.
 const WAITING_MAX: usize = 1024;
+
+/// What a batch that waits may keep in memory beyond twice its body. All that wait together keep 8 MiB.
+const HELD_BYTES_FREE: u64 = 8 << 10;
 
 /// Elements on any level that gathered batches may have together. Bytes do not bound them (a list of nulls has none),
 /// and 32-bit offsets would overflow.
@@ -60,6 +66,11 @@ impl Gather {
     }
 
     pub(super) fn push(&mut self, part: &Part, columns: Vec<ArrayRef>) -> Result<()> {
+        // A few rows would keep the body that they came in, however large it is.
+        let columns = match held_bytes(&columns) > part.body_bytes.saturating_mul(2).saturating_add(HELD_BYTES_FREE) {
+            true => copy(part.batch.num_rows(), &columns)?,
+            false => columns,
+        };
         if self.waiting.len() >= WAITING_MAX {
             let joined = join(&self.waiting)?;
             self.waiting = vec![joined];
@@ -82,6 +93,27 @@ impl Gather {
         }
         Ok(Some((rows, join(&waiting)?)))
     }
+}
+
+/// The memory that the arrays keep from being freed.
+fn held_bytes(columns: &[ArrayRef]) -> u64 {
+    fn visit(data: &ArrayData, found: &mut Vec<(usize, usize)>) {
+        let nulls = data.nulls().map(|nulls| nulls.inner().inner());
+        found.extend(data.buffers().iter().chain(nulls).map(|it| (it.data_ptr().as_ptr() as usize, it.capacity())));
+        data.child_data().iter().for_each(|child| visit(child, found));
+    }
+    let mut found = Vec::new();
+    columns.iter().for_each(|column| visit(&column.to_data(), &mut found));
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().map(|(_, capacity)| capacity as u64).sum()
+}
+
+/// The same values in memory of their own.
+fn copy(rows: usize, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+    let fields: Vec<Field> = columns.iter().map(|column| Field::new("", column.data_type().clone(), true)).collect();
+    let encoded = Encoded::columns(rows, columns);
+    decode::again(&Arc::new(Schema::new(fields)), &encoded.batch_header(), &encoded.body())
 }
 
 fn join(batches: &[Vec<ArrayRef>]) -> Result<Vec<ArrayRef>> {

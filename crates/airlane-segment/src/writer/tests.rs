@@ -213,7 +213,7 @@ fn short_run_ends_are_not_gathered_beyond_their_type() {
 }
 
 #[test]
-fn g12_batches_of_another_schema_are_refused() {
+fn a12_batches_of_another_schema_are_refused() {
     let schema = TableSchema::from_arrow(&sample(1, 1).schema()).unwrap();
     let mut writer = TableWriter::new(schema, options(), Box::<MemfdPool>::default());
     writer.append(&sample(1, 1)).unwrap();

@@ -20,6 +20,7 @@ fn a1_claimed_lengths_are_judged_before_anything_is_reserved() {
             (1 << 40, LIMIT_EXCEEDED),
             (1 << 62, LIMIT_EXCEEDED),
             (i64::MAX - 7, LIMIT_EXCEEDED),
+            (i64::MAX, MESSAGE_INVALID),
             (-2, MESSAGE_INVALID),
             (i64::MIN, MESSAGE_INVALID),
             (0, MESSAGE_INVALID),

@@ -132,7 +132,8 @@ pub(crate) fn message(kind: MessageHeader) -> Vec<u8> {
     finish(&mut builder, MetadataVersion::V5, kind, table, 0, None)
 }
 
-fn finish(
+/// The flatbuffer of a message with this header.
+pub(crate) fn finish(
     builder: &mut FlatBufferBuilder<'_>,
     version: MetadataVersion,
     kind: MessageHeader,

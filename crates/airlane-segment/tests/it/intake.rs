@@ -237,7 +237,7 @@ fn a_body_that_is_laid_out_while_it_comes_is_no_less_distrusted() {
 }
 
 #[test]
-fn a_body_above_the_limit_is_refused_before_it_comes() {
+fn g1_a_body_above_the_limit_is_refused_before_it_comes() {
     let (mut intake, pieces) = intake(&[corpus::every_column(3)]);
     let piece = pieces.last().expect("a batch");
     let error = intake.begin(&piece.header, u64::MAX).expect_err("too large");

@@ -3,7 +3,11 @@
 
 mod arbitrary;
 mod bytes;
+mod compressed;
+mod empty;
 mod homes;
+mod plain;
 mod property;
 mod pyarrow;
 mod scatter;
+mod warm;

@@ -1,5 +1,6 @@
 //! Streams of strangers, valid and not, through the public interface.
 
+mod bombs;
 mod compressed;
 mod corpus;
 mod dictionaries;
@@ -14,3 +15,4 @@ mod schemas;
 mod stream;
 mod valid;
 mod values;
+mod views;

@@ -19,11 +19,13 @@ static ALLOCATOR: Counting = Counting;
 thread_local! {
     static NOW: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static TOTAL: Cell<isize> = const { Cell::new(0) };
 }
 
 fn count(bytes: isize) {
     NOW.set(NOW.get() + bytes);
     PEAK.set(PEAK.get().max(NOW.get()));
+    TOTAL.set(TOTAL.get() + bytes.max(0));
 }
 
 // SAFETY: every call goes to the system's allocator with the arguments it came with; the counters allocate nothing.
@@ -48,8 +50,15 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// The bytes that a step allocates in all, freed or not.
+pub(crate) fn allocated(step: impl FnOnce()) -> isize {
+    let before = TOTAL.get();
+    step();
+    TOTAL.get() - before
+}
+
 /// The bytes that a step holds at its height, above what was held before.
-fn peak(step: impl FnOnce()) -> isize {
+pub(crate) fn peak(step: impl FnOnce()) -> isize {
     let before = NOW.get();
     PEAK.set(before);
     step();

@@ -169,6 +169,15 @@ fn a4_unions_of_metadata_version_4_have_a_validity_bitmap() {
         });
         assert_eq!(old.expect("valid"), original);
         refuse(name, MESSAGE_INVALID, |message| message.version = MetadataVersion::V4);
+        // Version 5 knows no nulls of a union itself, so they would be lost.
+        let error = refuse(name, MESSAGE_INVALID, |message| {
+            message.version = MetadataVersion::V4;
+            message.nodes[0].1 = 1;
+            message.buffers.insert(0, (0, 0));
+            message.set_buffer(0, &[0xFE, 0xFF, 0x01]);
+        });
+        assert!(error.message().contains("nulls of its own"), "{error:?}");
+        assert_eq!(error.place(), Some(format!("column \"{name}\"").as_str()));
     }
 }
 

@@ -124,12 +124,12 @@ fn schemas_that_panic() -> Vec<(&'static str, Vec<u8>)> {
             one(ForgedField::new(Type::Map, empty).with_children(vec![entries(vec![ForgedField::int32()])])),
         ),
         ("a union of unknown mode", one(parameters!(Union, UnionBuilder { add_mode: UnionMode(2) }))),
+        ("a union of no types", one(union_of(None, 0))),
         ("a union of 129 types", one(union_of(None, 129))),
         ("a union with fewer ids than types", one(union_of(Some(vec![0]), 2))),
         ("a union with an id twice", one(union_of(Some(vec![5, 5]), 2))),
         ("a union with a negative id", one(union_of(Some(vec![-1, 0]), 2))),
         ("a union with an id that wraps", one(union_of(Some(vec![256, 0]), 2))),
-        ("a dictionary without index type", one(with_dictionary(None))),
         ("a dictionary with an index of 24 bits", one(with_dictionary(Some((24, true))))),
         ("a field without type", one(ForgedField::new(Type::NONE, empty))),
         ("a type that does not exist", one(ForgedField::new(Type(77), empty))),
@@ -234,6 +234,65 @@ fn a9_fields_names_and_metadata_are_bounded() {
     assert!(refused(&forge::schema(&[halves.clone(), halves])).message().contains("1 MiB"));
 }
 
+/// A schema message of timestamps that share one flatbuffer text for a time zone.
+fn timestamps(fields: usize, name_bytes: usize, zone_bytes: usize, pairs: usize) -> Vec<u8> {
+    let mut builder = flatbuffers::FlatBufferBuilder::new();
+    let zone = builder.create_string(&"z".repeat(zone_bytes));
+    let fields: Vec<_> = (0..fields)
+        .map(|index| {
+            let name = builder.create_string(&format!("{index:0name_bytes$}"));
+            let mut timestamp = arrow_ipc::TimestampBuilder::new(&mut builder);
+            timestamp.add_timezone(zone);
+            let timestamp = timestamp.finish().as_union_value();
+            let mut field = arrow_ipc::FieldBuilder::new(&mut builder);
+            field.add_name(name);
+            field.add_type_type(Type::Timestamp);
+            field.add_type_(timestamp);
+            field.finish()
+        })
+        .collect();
+    let fields = builder.create_vector(&fields);
+    let empty = builder.create_string("");
+    let pairs: Vec<_> = (0..pairs)
+        .map(|index| {
+            let key = builder.create_string(&format!("{index:x}"));
+            let mut pair = arrow_ipc::KeyValueBuilder::new(&mut builder);
+            pair.add_key(key);
+            pair.add_value(empty);
+            pair.finish()
+        })
+        .collect();
+    let pairs = builder.create_vector(&pairs);
+    let mut schema = arrow_ipc::SchemaBuilder::new(&mut builder);
+    schema.add_fields(fields);
+    schema.add_custom_metadata(pairs);
+    let schema = schema.finish().as_union_value();
+    forge::finish(&mut builder, arrow_ipc::MetadataVersion::V5, MessageHeader::Schema, schema, 0, None)
+}
+
+#[test]
+fn a9_a_schema_that_is_taken_can_be_read_back() {
+    let mut refused_count = 0;
+    for (fields, name_bytes, zone_bytes, pairs) in [(10_000, 1024, 300, 0), (10_000, 1024, 1024, 0), (1, 1, 1, 30_000)]
+    {
+        let header = timestamps(fields, name_bytes, zone_bytes, pairs);
+        assert!(header.len() < 16 << 20, "{}", header.len());
+        // A schema that is taken is read back there.
+        let Err(error) = drive::schema(&header) else { continue };
+        refused_count += 1;
+        assert_eq!(error.code(), SCHEMA_INVALID, "{error:?}");
+        assert!(error.message().contains("the limit is 16 MiB"), "{error:?}");
+    }
+    assert_eq!(refused_count, 1);
+
+    let zone = Some("z".repeat(1024).into());
+    let data_type = DataType::Timestamp(arrow_schema::TimeUnit::Second, zone);
+    let fields: Vec<_> =
+        (0..10_000).map(|index| Field::new(format!("{index:01024}"), data_type.clone(), true)).collect();
+    let error = TableSchema::from_arrow(&Schema::new(fields)).expect_err("too large");
+    assert_eq!(error.code(), SCHEMA_INVALID, "{error:?}");
+}
+
 #[test]
 fn a9_a_header_that_is_small_and_expands_is_refused() {
     // A flatbuffer may point to one table many times: the whole is judged by what it expands to.
@@ -259,14 +318,9 @@ fn a9_a_header_that_is_small_and_expands_is_refused() {
     let mut schema = arrow_ipc::SchemaBuilder::new(&mut builder);
     schema.add_fields(fields);
     let schema = schema.finish().as_union_value();
-    let mut message = arrow_ipc::MessageBuilder::new(&mut builder);
-    message.add_version(arrow_ipc::MetadataVersion::V5);
-    message.add_header_type(MessageHeader::Schema);
-    message.add_header(schema);
-    let root = message.finish();
-    builder.finish(root, None);
-    assert!(builder.finished_data().len() < 8_192);
-    assert_eq!(refused(builder.finished_data()).code(), MESSAGE_INVALID);
+    let header = forge::finish(&mut builder, arrow_ipc::MetadataVersion::V5, MessageHeader::Schema, schema, 0, None);
+    assert!(header.len() < 8_192);
+    assert_eq!(refused(&header).code(), MESSAGE_INVALID);
 }
 
 #[test]
@@ -306,6 +360,23 @@ fn strangers_spell_some_types_in_other_ways() {
     let DataType::RunEndEncoded(ends, _) = &types[1] else { panic!("{:?}", types[1]) };
     assert!(!ends.is_nullable());
     assert_eq!(types[2], DataType::Timestamp(arrow_schema::TimeUnit::Second, None));
+}
+
+#[test]
+fn indices_are_int32_where_a_dictionary_does_not_say() {
+    let dictionary = |index| ForgedField { dictionary: Some(index), ..ForgedField::new(Type::Utf8, empty) };
+    let fields = [
+        dictionary(Some((8, false))),
+        dictionary(None),
+        ForgedField::int32(),
+        ForgedField::list(ForgedField::list(dictionary(None))),
+    ];
+    let schema = drive::schema(&forge::schema(&fields)).expect("accepted");
+    let utf8 = |index| DataType::Dictionary(Box::new(index), Box::new(DataType::Utf8));
+    let list = |data_type| DataType::List(Field::new("f", data_type, true).into());
+    let expected = [utf8(DataType::UInt8), utf8(DataType::Int32), DataType::Int32, list(list(utf8(DataType::Int32)))];
+    let types: Vec<_> = schema.arrow().fields().iter().map(|field| field.data_type().clone()).collect();
+    assert_eq!(types, expected);
 }
 
 #[test]
@@ -361,4 +432,13 @@ fn an_append_of_other_columns_is_refused_with_the_first_that_differs() {
     let loose = table(vec![field("a", DataType::Int64, true)]);
     loose.accept(&strict).expect("never null fits maybe null");
     assert!(strict.accept(&loose).expect_err("maybe null").message().contains("may hold nulls"));
+}
+
+#[test]
+fn a8_what_is_filled_in_is_judged_too() {
+    // The place of a missing index type overlaps another table: filling it in makes a type of that which is none.
+    let path = "../../fuzz/corpus/f2_schema/regressions/filled_index_type_in_overlapping_tables";
+    let header = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a regression");
+    let error = refused(&header);
+    assert_ne!(error.message(), "the schema cannot be converted", "it was refused before it was converted");
 }

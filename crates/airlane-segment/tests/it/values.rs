@@ -98,6 +98,51 @@ fn a6_offsets_out_of_order_or_out_of_bounds_are_refused_at_their_row() {
 }
 
 #[test]
+fn a6_the_only_offset_of_no_rows_is_looked_at() {
+    let empty = |message: &mut Forged, node: usize, buffer: usize, offset: i64, is_wide: bool| {
+        message.rows = 0;
+        message.nodes.iter_mut().for_each(|node| *node = (0, 0));
+        assert_eq!(message.nodes.len(), node + 1);
+        match is_wide {
+            true => message.set_buffer(buffer, &offset.to_le_bytes()),
+            false => message.set_buffer(buffer, &(offset as i32).to_le_bytes()),
+        }
+    };
+    for (name, is_wide) in [("utf8", false), ("binary", false), ("large_utf8", true), ("large_binary", true)] {
+        for offset in [1_000_000, -1, i64::from(i32::MIN)] {
+            for codec in corpus::CODECS {
+                let error = decode(name, codec, &|message| empty(message, 1, 3, offset, is_wide)).expect_err(name);
+                assert_eq!(error.code(), DATA_INVALID, "{name} {offset}: {error:?}");
+                assert_eq!(error.place(), Some(format!("column \"{name}\"").as_str()), "{error:?}");
+            }
+        }
+        for offset in [0, 1] {
+            let batch = decode(name, None, &|message| empty(message, 1, 3, offset, is_wide)).expect("inside the data");
+            assert_eq!(batch.num_rows(), 0);
+        }
+        let none = decode(name, None, &|message| {
+            empty(message, 1, 3, 0, is_wide);
+            message.buffers[3].1 = 0;
+        });
+        assert_eq!(none.expect("no offset at all").num_rows(), 0);
+    }
+
+    // The values of a dictionary.
+    let mut columns = corpus::columns(17);
+    columns.retain(|(column, _)| *column == "dictionary");
+    let pieces = stream::split(&corpus::stream(&[corpus::batch(columns)], None));
+    for (offset, is_valid) in [(1_000_000, false), (-1, false), (0, true)] {
+        let mut decoder = StreamDecoder::new(&pieces[0].header, DecodeLimits::default()).expect("a schema");
+        let mut values = Forged::of(&pieces[1]);
+        empty(&mut values, 0, 1, offset, false);
+        let piece = values.piece();
+        let outcome = decoder.decode(&piece.header, Buffer::from(piece.body));
+        assert_eq!(outcome.map_err(|error| error.code()).err(), (!is_valid).then_some(DATA_INVALID), "{offset}");
+    }
+    assert_eq!(decode_panics(), 0);
+}
+
+#[test]
 fn a6_text_that_is_no_utf8_is_refused_at_its_row() {
     for name in ["utf8", "large_utf8"] {
         // Row 5 is "text 5" and begins where its offset says.
@@ -141,6 +186,30 @@ fn a6_views_outside_their_buffers_are_refused_at_their_row() {
 }
 
 #[test]
+fn a6_the_search_for_a_row_ends_where_it_costs_too_much() {
+    const ROWS: usize = 1 << 19;
+    let place = |buffers: usize| {
+        let mut columns = corpus::columns(1);
+        columns.retain(|(column, _)| *column == "utf8_view");
+        let pieces = stream::split(&corpus::stream(&[corpus::batch(columns)], None));
+        let mut decoder = StreamDecoder::new(&pieces[0].header, DecodeLimits::default()).expect("a schema");
+        let mut message = Forged::empty(ROWS as i64);
+        message.nodes = vec![(ROWS as i64, 0)];
+        message.buffers = vec![(0, 0); 2 + buffers];
+        message.variadic = Some(vec![buffers as i64]);
+        let mut views = vec![0; ROWS * 16];
+        views[7 * 16 + 8] = 1;
+        message.set_buffer(1, &views);
+        let piece = message.piece();
+        let error = decoder.decode(&piece.header, Buffer::from(piece.body)).expect_err("a byte behind an empty text");
+        assert_eq!(error.code(), DATA_INVALID, "{error:?}");
+        error.place().map(str::to_owned)
+    };
+    assert_eq!(place(2).as_deref(), Some("row 7, column \"utf8_view\""));
+    assert_eq!(place(900_000).as_deref(), Some("column \"utf8_view\""));
+}
+
+#[test]
 fn a6_dictionary_indices_without_a_value_are_refused_at_their_row() {
     for index in [4_i8, 127, -1, -128] {
         refuse("dictionary", Some(8), &|message| set(message, 1, 8, index.to_le_bytes()));
@@ -171,6 +240,30 @@ fn a6_unions_point_to_a_value_of_a_type_they_have() {
     }
     for offset in [9_i32, i32::MAX, -1, i32::MIN] {
         refuse("union_dense", Some(5), &|message| set(message, 1, 5, offset.to_le_bytes()));
+    }
+}
+
+#[test]
+fn a6_the_offsets_of_a_union_never_go_back() {
+    // Rows 0, 2, 4 … are numbers, the others texts; each has the offset of half its row.
+    refuse("union_dense", Some(6), &|message| set(message, 1, 6, 1_i32.to_le_bytes()));
+    refuse("union_dense", Some(5), &|message| set(message, 1, 3, 3_i32.to_le_bytes()));
+    decode("union_dense", None, &|message| set(message, 1, 6, 2_i32.to_le_bytes())).expect("a value may be shared");
+    let two = |offsets: [i32; 2]| {
+        let mut columns = corpus::columns(2);
+        columns.retain(|(column, _)| *column == "union_dense");
+        decode_batch(&corpus::batch(columns), None, &|message| {
+            message.set_buffer(0, &[3, 3]);
+            message.set_buffer(1, &offsets.map(i32::to_le_bytes).concat());
+            message.nodes[1].0 = 2;
+            message.nodes[1].1 = 0;
+            message.set_buffer(2, &[]);
+            message.set_buffer(3, &[0; 8]);
+        })
+    };
+    assert_eq!(two([1, 0]).expect_err("goes back").code(), DATA_INVALID);
+    for offsets in [[0, 0], [1, 1], [0, 1]] {
+        two(offsets).expect("does not go back");
     }
 }
 
@@ -259,4 +352,103 @@ fn a6_nulls_inside_list_views_unions_and_runs_are_seen() {
         assert_eq!(error.code(), DATA_INVALID, "{data_type}: {error:?}");
         assert!(error.message().contains("null"), "{data_type}: {error:?}");
     }
+}
+
+/// The columns that hold `values` in a field that may not be null, by name, each once with a parent that shows the
+/// second value, which is null, and once with one that does not.
+fn around(values: &arrow_array::ArrayRef) -> Vec<(&'static str, arrow_schema::DataType, bool, arrow_array::ArrayRef)> {
+    use arrow_array::types::Int32Type;
+    use arrow_array::{
+        ArrayRef, FixedSizeListArray, Int32Array, LargeListArray, LargeListViewArray, ListArray, ListViewArray,
+        MapArray, RunArray, StructArray, UnionArray,
+    };
+    use arrow_buffer::{NullBuffer, OffsetBuffer};
+    use arrow_schema::{DataType, Fields, UnionFields, UnionMode};
+    use std::sync::Arc;
+
+    assert_eq!(values.len(), 3);
+    let item = |nullable| Arc::new(Field::new("item", values.data_type().clone(), nullable));
+    let mut found: Vec<(&'static str, DataType, bool, ArrayRef)> = Vec::new();
+    let mut push = |name, data_type, is_shown, array| found.push((name, data_type, is_shown, array));
+    let offsets = || OffsetBuffer::from_lengths([2, 1]);
+
+    let list = ListArray::new(item(true), offsets(), values.clone(), None);
+    push("list", DataType::List(item(false)), true, Arc::new(list));
+    let lengths = OffsetBuffer::from_lengths([2, 1]);
+    let list = LargeListArray::new(item(true), lengths, values.clone(), None);
+    push("large_list", DataType::LargeList(item(false)), true, Arc::new(list));
+    let list = ListViewArray::new(item(true), vec![0, 1].into(), vec![1, 2].into(), values.clone(), None);
+    push("list_view", DataType::ListView(item(false)), true, Arc::new(list));
+    let list = LargeListViewArray::new(item(true), vec![0, 1].into(), vec![1, 2].into(), values.clone(), None);
+    push("large_list_view", DataType::LargeListView(item(false)), true, Arc::new(list));
+
+    let pair = |nullable| Fields::from(vec![Arc::new(Field::new("key", DataType::Int32, false)), item(nullable)]);
+    let entries = |nullable| Arc::new(Field::new("entries", DataType::Struct(pair(nullable)), false));
+    let keys: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3]));
+    let structs = StructArray::new(pair(true), vec![keys.clone(), values.clone()], None);
+    let map = MapArray::new(entries(true), offsets(), structs, None, false);
+    push("map", DataType::Map(entries(false), false), true, Arc::new(map));
+
+    for (is_shown, valid) in [(true, vec![true, true, false]), (false, vec![true, false, true])] {
+        let nulls = Some(NullBuffer::from(valid));
+        let fields = |nullable| Fields::from(vec![item(nullable)]);
+        let array = StructArray::new(fields(true), vec![values.clone()], nulls.clone());
+        push("struct", DataType::Struct(fields(false)), is_shown, Arc::new(array));
+        let array = FixedSizeListArray::new(item(true), 1, values.clone(), nulls);
+        push("fixed_size_list", DataType::FixedSizeList(item(false), 1), is_shown, Arc::new(array));
+
+        let fields = |nullable| {
+            let number = Arc::new(Field::new("number", DataType::Int32, false));
+            UnionFields::try_new([4, 2], [number, item(nullable)]).expect("type ids")
+        };
+        let type_ids = if is_shown { vec![2, 2, 4] } else { vec![2, 4, 2] };
+        let array = UnionArray::try_new(fields(true), type_ids.into(), None, vec![keys.clone(), values.clone()]);
+        let data_type = DataType::Union(fields(false), UnionMode::Sparse);
+        push("union_sparse", data_type, is_shown, Arc::new(array.expect("valid")));
+        let offsets = if is_shown { vec![0, 1, 1] } else { vec![0, 0, 2] };
+        let children = vec![keys.clone(), values.clone()];
+        let array = UnionArray::try_new(fields(true), vec![2, 4, 2].into(), Some(offsets.into()), children);
+        let data_type = DataType::Union(fields(false), UnionMode::Dense);
+        push("union_dense", data_type, is_shown, Arc::new(array.expect("valid")));
+    }
+
+    let run_ends = Arc::new(Field::new("run_ends", DataType::Int32, false));
+    let run_type = DataType::RunEndEncoded(run_ends, Arc::new(Field::new("values", values.data_type().clone(), false)));
+    let runs = RunArray::<Int32Type>::try_new(&Int32Array::from(vec![1, 2, 3]), values.as_ref()).expect("valid");
+    push("run_end", run_type, true, Arc::new(runs));
+    found
+}
+
+#[test]
+fn a6_nulls_of_dictionaries_and_runs_are_seen_inside_every_type() {
+    use arrow_array::types::{Int8Type, Int32Type};
+    use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RunArray, StringArray};
+    use std::sync::Arc;
+
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
+    let indices = arrow_array::Int8Array::from(vec![0, 1, 0]);
+    let dictionary = DictionaryArray::<Int8Type>::try_new(indices, texts).expect("valid");
+    let numbers = Int32Array::from(vec![Some(7), None, Some(9)]);
+    let runs = RunArray::<Int32Type>::try_new(&Int32Array::from(vec![1, 2, 3]), &numbers).expect("valid");
+    for values in [Arc::new(dictionary) as ArrayRef, Arc::new(runs)] {
+        for (name, data_type, is_shown, column) in around(&values) {
+            let pieces = stream::split(&corpus::stream(&[corpus::batch(vec![("c", column)])], None));
+            let schema = Schema::new(vec![Field::new("c", data_type.clone(), true)]);
+            let schema = airlane_segment::TableSchema::from_arrow(&schema).expect("a schema");
+            let mut decoder = StreamDecoder::new(schema.message(), DecodeLimits::default()).expect("a schema");
+            let outcomes: Result<Vec<_>, Error> = pieces[1..]
+                .iter()
+                .map(|piece| decoder.decode(&piece.header, Buffer::from(piece.body.as_slice())))
+                .collect();
+            match outcomes {
+                Ok(_) => assert!(!is_shown, "{name} of {}", values.data_type()),
+                Err(error) => {
+                    assert!(is_shown, "{name} of {}: {error:?}", values.data_type());
+                    assert_eq!(error.code(), DATA_INVALID, "{name}: {error:?}");
+                    assert!(error.message().contains("null"), "{name}: {error:?}");
+                }
+            }
+        }
+    }
+    assert_eq!(decode_panics(), 0);
 }

@@ -151,6 +151,7 @@ fn table(number: u8, text: &str, schema: &'static [u8], versions: &[StoredVersio
         schema: Bytes::from_static(schema),
         versions: versions.to_vec(),
         segments: facts(numbers),
+        damage: None,
     }
 }
 

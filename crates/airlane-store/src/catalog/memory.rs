@@ -166,6 +166,7 @@ impl Kept {
             schema: self.schema.clone(),
             versions: self.versions.iter().copied().collect(),
             segments: self.segments.clone(),
+            damage: None,
         }
     }
 

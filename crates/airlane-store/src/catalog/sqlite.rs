@@ -7,9 +7,15 @@
 //! * The log is copied into the file by us and never by SQLite behind our back, which hides failures: it would let the
 //!   log grow on a full disk, and sync a file again whose sync has failed. After such a failure nothing is copied any
 //!   more, and the store ends.
+//! * Each row has a checksum, and the row of a table says how many others there are: see [`checksums`] and [`load`].
+//!   What does not match damages its table and no other. Indexes have no checksums; one that does not agree with the
+//!   rows is made anew. Damage to the structure of the file is found by SQLite, and then the file is not opened.
 //! * The log is emptied when the catalog is opened. A log whose sync failed may be readable from the page cache though
 //!   it is not on the disk; without this, commits after the restart would stand behind frames that a power cut loses.
 
+mod checksums;
+mod load;
+mod migrate;
 mod reserve;
 mod rows;
 
@@ -27,13 +33,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{Catalog, Change, CommitError, StoredTable};
 use crate::failpoint::failpoint;
+use load::DamagedKeys;
 use reserve::Reserve;
 use rows::{Rows, SCHEMA};
 
 /// "ARLN": says in the file's header what it is.
 const APPLICATION_ID: i32 = 0x4152_4c4e;
-/// The layout of the tables; see [`rows`].
-const SCHEMA_VERSION: i32 = 1;
+/// The layout of the tables; see [`rows`]. One bit that flips in the file's header makes no layout of another.
+const SCHEMA_VERSION: i32 = 2;
+/// The layout before; see [`migrate`].
+const SCHEMA_VERSION_1: i32 = 1;
 /// Pages of the log (4 KiB each) from which on it is copied into the file before more is added. With the largest batch
 /// of the committer on top it fits into the reserve, so that a drop can empty it on a full disk.
 const LOG_PAGES_MAX: u64 = 1_024;
@@ -43,6 +52,8 @@ const LOG_PAGES_MAX: u64 = 1_024;
 pub struct SqliteCatalog {
     connection: Connection,
     reserve: Reserve,
+    /// What the last [`load`](Catalog::load) found.
+    damaged: DamagedKeys,
     /// Pages in the log that are not in the file yet.
     log_pages: Arc<AtomicU64>,
     /// A sync failed, so that nothing may be taken for synced any more.
@@ -50,7 +61,7 @@ pub struct SqliteCatalog {
 }
 
 impl SqliteCatalog {
-    /// Opens the file, or lays out an empty or missing one.
+    /// Opens the file, or lays out an empty or missing one. Migrates one of the layout before.
     ///
     /// # Errors
     /// `format_unsupported` for a layout of later versions, `data_damaged`, `storage_failed`, `storage_full`.
@@ -64,27 +75,44 @@ impl SqliteCatalog {
         connection.busy_timeout(Duration::ZERO).map_err(at)?;
         connection.set_prepared_statement_cache_capacity(32);
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(at)?;
-        check_layout(&connection).map_err(|error| error.at(path.display().to_string()))?;
+        let placed = |error: Error| error.at(path.display().to_string());
+        let indexes = check_layout(&connection).map_err(placed)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(at)?;
         prepare(&connection).map_err(at)?;
+        lay_out(&connection).map_err(placed)?;
+        if indexes == Indexes::Damaged {
+            tracing::warn!(path = %path.display(), "indexes of the catalog do not agree with its rows; making them anew");
+            connection.execute_batch("REINDEX").map_err(at)?;
+        }
         let log_pages = Arc::new(AtomicU64::new(0));
         watch_log(&mut connection, log_pages.clone()).map_err(at)?;
-        let mut catalog = Self { connection, reserve: Reserve::new(path), log_pages, is_suspect: false };
+        let (reserve, damaged) = (Reserve::new(path), DamagedKeys::new());
+        let mut catalog = Self { connection, reserve, damaged, log_pages, is_suspect: false };
         catalog.purge()?;
         Ok(catalog)
     }
 
+    fn rows(&self) -> Rows<'_> {
+        Rows { connection: &self.connection, damaged: &self.damaged }
+    }
+
     /// Commits to the log, once there is room in it.
     fn add_to_log(&mut self, changes: &[Change]) -> Result<(), CommitError> {
-        if self.log_pages.load(Ordering::Relaxed) > LOG_PAGES_MAX {
-            self.checkpoint(CheckpointMode::PASSIVE).map_err(|error| match error.code() {
-                codes::STORAGE_FULL => CommitError::RolledBack(error),
-                _ => CommitError::Unknown(error),
-            })?;
-        }
+        self.copy_long_log().map_err(|error| match error.code() {
+            codes::STORAGE_FULL => CommitError::RolledBack(error),
+            _ => CommitError::Unknown(error),
+        })?;
         let outcome = self.try_commit(changes);
         self.is_suspect |= matches!(outcome, Err(CommitError::Unknown(_)));
         outcome
+    }
+
+    /// Copies the log into the file when there is much of it.
+    fn copy_long_log(&mut self) -> Result<()> {
+        match self.log_pages.load(Ordering::Relaxed) {
+            0..=LOG_PAGES_MAX => Ok(()),
+            _ => self.checkpoint(CheckpointMode::PASSIVE),
+        }
     }
 
     /// Copies the log into the file and syncs it.
@@ -103,14 +131,14 @@ impl SqliteCatalog {
     }
 
     fn try_commit(&self, changes: &[Change]) -> Result<(), CommitError> {
-        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| self.roll_back(error_of(error)))?;
+        self.run("BEGIN IMMEDIATE").map_err(|error| self.roll_back(error_of(error)))?;
         failpoint!("p7.after");
-        let rows = Rows(&self.connection);
+        let rows = self.rows();
         if let Err(error) = changes.iter().try_for_each(|change| rows.apply(change)) {
             return Err(self.roll_back(error));
         }
         failpoint!("p8.before");
-        let Err(error) = self.connection.execute_batch("COMMIT") else {
+        let Err(error) = self.run("COMMIT") else {
             failpoint!("p8.after");
             return Ok(());
         };
@@ -121,6 +149,10 @@ impl SqliteCatalog {
             CommitError::RolledBack(error) if !certain => Err(CommitError::Unknown(error)),
             other => Err(other),
         }
+    }
+
+    fn run(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement)?.execute([]).map(drop)
     }
 
     /// Ends a transaction that failed. Whether nothing of it is left is certain only when SQLite says so.
@@ -135,13 +167,15 @@ impl SqliteCatalog {
 
 impl Catalog for SqliteCatalog {
     fn load(&mut self) -> Result<Vec<StoredTable>> {
-        Rows(&self.connection).load()
+        let (stored, damaged) = load::load(&self.connection)?;
+        self.damaged = damaged;
+        Ok(stored)
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
         self.reserve.hold();
         let makes_room = changes.iter().any(|change| matches!(change, Change::DropTable { .. }));
-        match self.add_to_log(changes) {
+        let outcome = match self.add_to_log(changes) {
             Err(CommitError::RolledBack(error)) if error.code() == codes::STORAGE_FULL => {
                 if makes_room && self.reserve.release() {
                     self.add_to_log(changes)
@@ -150,11 +184,26 @@ impl Catalog for SqliteCatalog {
                 }
             }
             outcome => outcome,
+        };
+        if outcome.is_ok() && !self.damaged.is_empty() {
+            self.damaged.retain(|id, _| !changes.iter().any(|change| change.drops(*id)));
         }
+        outcome
     }
 
     fn body(&mut self, segment: SegmentId) -> Result<Bytes> {
-        Rows(&self.connection).body(segment)
+        self.rows().body(segment)
+    }
+
+    fn tidy(&mut self) -> Result<()> {
+        if self.is_suspect {
+            return Ok(());
+        }
+        match self.copy_long_log() {
+            // The next commit tries again, and says so to whoever it is for.
+            Err(error) if error.code() == codes::STORAGE_FULL => Ok(()),
+            outcome => outcome,
+        }
     }
 
     fn purge(&mut self) -> Result<()> {
@@ -174,19 +223,31 @@ impl Drop for SqliteCatalog {
     }
 }
 
+/// Whether the indexes say what the rows say.
+#[derive(PartialEq, Eq)]
+enum Indexes {
+    Whole,
+    Damaged,
+}
+
 /// Judges what is there before anything is written.
-fn check_layout(connection: &Connection) -> Result<()> {
+fn check_layout(connection: &Connection) -> Result<Indexes> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(error_of);
+    let text = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0)).map_err(error_of);
     let (application, version) = (number("application_id")?, number("user_version")?);
     match (application, version) {
-        (APPLICATION_ID, SCHEMA_VERSION) => {
-            let answer: String =
-                connection.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(error_of)?;
-            if answer == "ok" { Ok(()) } else { Err(damaged(answer)) }
+        (APPLICATION_ID, SCHEMA_VERSION_1 | SCHEMA_VERSION) => {
+            if text("integrity_check")? == "ok" {
+                return Ok(Indexes::Whole);
+            }
+            // The same without the indexes.
+            let answer = text("quick_check")?;
+            if answer == "ok" { Ok(Indexes::Damaged) } else { Err(damaged(answer)) }
         }
-        (0, 0) => Ok(()),
-        (APPLICATION_ID, later) => Err(unsupported(format!("the catalog has the layout {later}"))
-            .hint(format!("this version reads layout {SCHEMA_VERSION}; start the version that wrote the folder"))),
+        (0, 0) => Ok(Indexes::Whole),
+        (APPLICATION_ID, later) => Err(unsupported(format!("the catalog has the layout {later}")).hint(format!(
+            "this version reads layouts up to {SCHEMA_VERSION}; start the version that wrote the folder"
+        ))),
         _ => Err(unsupported("the file is a database of another program")),
     }
 }
@@ -195,16 +256,22 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        let layout = format!(
-            "BEGIN IMMEDIATE; {SCHEMA}
-             PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        );
-        connection.execute_batch(&layout)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")
+}
+
+/// Brings a new file, or one of the layout before, to this layout, in one transaction.
+fn lay_out(connection: &Connection) -> Result<()> {
+    let run = |sql: &str| connection.execute_batch(sql).map_err(error_of);
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(error_of)?;
+    if version == SCHEMA_VERSION {
+        return Ok(());
     }
-    Ok(())
+    run("BEGIN IMMEDIATE")?;
+    let outcome = if version == SCHEMA_VERSION_1 { migrate::from_1_to_2(connection) } else { run(SCHEMA) };
+    outcome.and_then(|()| {
+        run(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
+    })
+    // A transaction that failed ends with the connection.
 }
 
 /// Counts the pages of the log. This takes the place of SQLite's own checkpoint.
@@ -225,6 +292,10 @@ fn unsupported(message: impl Into<String>) -> Error {
 }
 
 fn error_of(error: rusqlite::Error) -> Error {
+    // All statements are our own: one that does not fit tells that the layout in the file is damaged.
+    if matches!(error, rusqlite::Error::SqlInputError { .. }) {
+        return damaged(&error).source(error).at("catalog");
+    }
     let error = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::new(codes::STORAGE_FULL, "the catalog's disk is full").source(error),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(&error).source(error),

@@ -1,6 +1,7 @@
-//! A disk whose Nth operation fails, and that remembers what was done in which order.
+//! A disk whose Nth operation fails, that remembers what was done in which order, and that others may have a say in.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::path::Path;
@@ -24,6 +25,17 @@ struct State {
     armed: Option<(When, Fault)>,
     count: u64,
     log: Vec<(Operation, String)>,
+    hook: Option<Hook>,
+}
+
+/// Called before each operation, on the thread that asks for it.
+#[derive(Clone)]
+struct Hook(Arc<dyn Fn(Operation) + Send + Sync>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hook").finish_non_exhaustive()
+    }
 }
 
 /// Which operations fail, counted from 1 since the fault was armed.
@@ -48,6 +60,8 @@ pub enum Fault {
     UnknownKept,
     /// A commit is not confirmed, and was not kept. Other operations do not fail.
     UnknownLost,
+    /// The caller panics, as with a bug in what it does. Commits do not.
+    Panic,
 }
 
 /// What was done.
@@ -74,6 +88,13 @@ pub enum Operation {
 }
 
 impl FaultDisk {
+    /// A disk that calls a hook before each operation, on the thread that asks for it: the hook may wait, or panic.
+    pub fn hooked(hook: impl Fn(Operation) + Send + Sync + 'static) -> Self {
+        let disk = Self::default();
+        disk.state.lock().hook = Some(Hook(Arc::new(hook)));
+        disk
+    }
+
     /// From now on, counts operations and lets those fail.
     pub fn arm(&self, when: When, fault: Fault) {
         let mut state = self.state.lock();
@@ -95,6 +116,10 @@ impl FaultDisk {
 
     /// Notes an operation, and tells how it is to fail.
     fn note(&self, operation: Operation, path: &Path) -> Option<Fault> {
+        let hook = self.state.lock().hook.clone();
+        if let Some(Hook(hook)) = hook {
+            hook(operation);
+        }
         let mut state = self.state.lock();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         state.log.push((operation, name.unwrap_or_default()));
@@ -111,6 +136,7 @@ impl FaultDisk {
         match self.note(operation, path) {
             Some(Fault::Failed) => Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())),
             Some(Fault::Full) => Err(io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error())),
+            Some(Fault::Panic) => panic!("a fault that was armed"),
             _ => Ok(()),
         }
     }

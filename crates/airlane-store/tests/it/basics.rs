@@ -96,7 +96,7 @@ async fn durability_belongs_to_the_table() {
 
     // A put that began when there was no table meets the one that was made meanwhile.
     let mut first = store.put_batches(spec("u", PutMode::Replace, None), schema()).expect("a put");
-    first.intake().append(&batch(0..3)).expect("rows");
+    first.append(&batch(0..3)).expect("rows");
     put(&store, spec("u", PutMode::Replace, Some(Durability::Ephemeral)), 0..1).await.expect("a put");
     assert_eq!(first.commit().await.expect_err("too late").code(), codes::DURABILITY_CONFLICT);
     assert_sound(&store).await;
@@ -109,7 +109,7 @@ async fn appends_must_fit_when_they_begin_and_when_they_are_committed() {
     let other = Schema::new(vec![Field::new("other", DataType::Int64, false)]);
     let other = TableSchema::from_arrow(&other).expect("a schema");
     let mut first = store.put_batches(spec("t", PutMode::Append, None), schema()).expect("an append to nothing");
-    first.intake().append(&batch(0..1_000)).expect("rows");
+    first.append(&batch(0..1_000)).expect("rows");
     let second = store.put_batches(spec("t", PutMode::Replace, None), other.clone()).expect("a put");
     second.commit().await.expect("a put without rows");
     let error = first.commit().await.expect_err("another schema");
@@ -171,7 +171,7 @@ async fn a_put_that_is_given_up_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(options(folder.path()));
     let mut given_up = store.put_batches(spec("t", PutMode::Replace, None), schema()).expect("a put");
-    given_up.intake().append(&batch(0..20_000)).expect("rows");
+    given_up.append(&batch(0..20_000)).expect("rows");
     assert!(!files(folder.path()).is_empty(), "full segments are in their files already");
     assert_eq!(read(&store, "t").expect_err("not committed").code(), codes::TABLE_NOT_FOUND);
     drop(given_up);

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use airlane_model::{PutMode, Result, codes};
+use airlane_model::{Durability, PutMode, Result, Version, codes};
 use airlane_store::testing::{Fault, FaultDisk, Operation, When};
 use airlane_store::{Store, StoreOptions};
 
@@ -118,6 +118,92 @@ async fn d2_d5_the_nth_operation_of_a_request_fails() {
     assert_sound(&again).await;
 }
 
+/// A reader meets a failing disk after a restart, when nothing is in memory yet: its own read fails, and no other.
+///
+/// EIO of a segment's file is taken for a bad sector: the segment counts as damaged until the next start, which looks
+/// again. Any other failure, and any of the catalog, says nothing about the bytes, so the next read tries again.
+#[tokio::test]
+async fn the_nth_operation_of_a_read_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = FaultDisk::default();
+    let store = open(faulty(folder.path(), &disk));
+    replace(&store, "t", 0..1_500).await.expect("a put");
+    append(&store, "t", 1_500..1_503).await.expect("an append");
+    replace(&store, "bystander", 0..2_000).await.expect("a put");
+    store.close().await;
+    let expected: Vec<i64> = (0..1_503).collect();
+    for (fault, code) in [(Fault::Failed, codes::STORAGE_FAILED), (Fault::Full, codes::STORAGE_FULL)] {
+        let mut failed = Vec::new();
+        for nth in 1.. {
+            assert!(nth < OPERATIONS_MAX, "a read takes no end of operations");
+            let store = open(faulty(folder.path(), &disk));
+            disk.take_log();
+            disk.arm(When::Once(nth), fault);
+            let outcome = read(&store, "t");
+            let operations = disk.disarm();
+            let case = format!("{fault:?} of operation {nth}: {outcome:?}");
+            if nth > operations {
+                assert_eq!(outcome.expect("a clean run"), expected);
+                store.close().await;
+                break;
+            }
+            let error = outcome.expect_err("a failed operation");
+            assert!(error.place().is_some_and(|place| place.contains("table `t`")), "{case}");
+            let log = disk.take_log();
+            let (operation, of) = log.last().expect("an operation");
+            failed.push(*operation);
+            if fault == Fault::Failed && of.ends_with(".arrow") {
+                assert_eq!(error.code(), codes::DATA_DAMAGED, "{case}");
+                assert_eq!(read(&store, "t").expect_err("damaged").code(), codes::DATA_DAMAGED, "{case}");
+            } else {
+                assert_eq!(error.code(), code, "{case}");
+                assert_eq!(read(&store, "t").expect("the next read works"), expected, "{case}");
+            }
+            assert_eq!(rows(&store, "bystander").map(|rows| rows.len()), Some(2_000), "{case}");
+            append(&store, "other", 0..1).await.expect("puts go on");
+            assert_eq!(store.failure(), None, "{case}");
+            store.close().await;
+            let again = open(options(folder.path()));
+            assert_eq!(read(&again, "t").expect("nothing is lost"), expected, "{case}");
+            again.close().await;
+        }
+        for operation in [Operation::Len, Operation::Open, Operation::Read, Operation::Body] {
+            assert!(failed.contains(&operation), "no {operation:?} in {failed:?}");
+        }
+    }
+}
+
+/// Ephemeral tables never wait for a disk, not even for one that fails everything.
+#[tokio::test]
+async fn ephemeral_tables_need_no_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = FaultDisk::default();
+    // Merges run too: in the background, as in a server.
+    let store = open(StoreOptions { disk: Arc::new(disk.clone()), ..options(folder.path()) });
+    disk.arm(When::From(1), Fault::Failed);
+    disk.take_log();
+    let ephemeral = |table: &str, mode| spec(table, mode, Some(Durability::Ephemeral));
+    put(&store, ephemeral("large", PutMode::Replace), 0..5_000).await.expect("a put");
+    put(&store, ephemeral("small", PutMode::Replace), 0..3).await.expect("a put");
+    for part in 0..40 {
+        append(&store, "large", 5_000 + part * 50..5_050 + part * 50).await.expect("an append");
+        append(&store, "small", 3 + part..4 + part).await.expect("an append");
+    }
+    let older = store.snapshot(&name("large"), Version::new(1), None).expect("an older version");
+    assert_eq!(keys(&older).expect("rows").len(), 5_000);
+    replace(&store, "large", 0..7_000).await.expect("a replace");
+    store.settle().await;
+    assert_eq!(rows(&store, "large"), Some((0..7_000).collect()));
+    assert_eq!(rows(&store, "small"), Some((0..43).collect()));
+    assert!(store.list("small")[0].segments < 41, "small segments were merged");
+    for table in ["large", "small"] {
+        store.drop_table(&name(table)).await.expect("a drop");
+        assert_eq!(rows(&store, table), None);
+    }
+    assert_eq!(disk.take_log(), []);
+    assert_eq!(replace(&store, "t", 0..1).await.expect_err("a durable put").code(), codes::STORAGE_FAILED);
+}
+
 #[tokio::test]
 async fn the_nth_operation_of_a_merge_fails() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -153,6 +239,34 @@ async fn the_nth_operation_of_a_merge_fails() {
         }
     }
     assert!(failures > 10, "only {failures} merges failed");
+}
+
+/// A table that cannot be merged for a bug is left as it is, and others are merged.
+#[tokio::test]
+async fn a_merge_that_panics_is_the_last_of_its_segments_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = FaultDisk::default();
+    let store = open(faulty(folder.path(), &disk));
+    for part in 0..9 {
+        for table in ["first", "second"] {
+            append(&store, table, part * 40..(part + 1) * 40).await.expect("an append");
+        }
+    }
+    disk.arm(When::Once(1), Fault::Panic);
+    assert!(store.merge_step().await, "there is something to merge");
+    disk.disarm();
+    let mut steps = 0;
+    while store.merge_step().await {
+        steps += 1;
+        assert!(steps < 20, "what panicked is not tried again");
+    }
+    let segments = |table: &str| store.list(table)[0].segments;
+    assert_eq!((segments("first"), segments("second") < 9), (9, true));
+    append(&store, "first", 360..361).await.expect("an append");
+    for table in ["first", "second"] {
+        assert!(rows(&store, table).is_some_and(|rows| rows.len() >= 360));
+    }
+    assert_sound(&store).await;
 }
 
 #[tokio::test]
@@ -292,6 +406,41 @@ async fn d1_d3_data_is_synced_before_names_and_names_before_the_catalog() {
     disk.take_log();
     replace(&store, "small", 0..3).await.expect("a put");
     assert_eq!(disk.take_log(), [(Operation::Commit, "catalog".into())]);
+}
+
+/// Each level of a new folder has a durable name before anything lies in it, and all names before the first commit.
+#[tokio::test]
+async fn d1_d3_a_new_data_folder_has_a_durable_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let top = folder.path().join("top");
+    std::fs::create_dir(&top).expect("a folder");
+    let root = top.join("middle/data");
+    let disk = FaultDisk::default();
+    let store = open(faulty(&root, &disk));
+    replace(&store, "t", 0..3_000).await.expect("a put");
+    let log = disk.take_log();
+    let first = |operation: Operation, name: &str| {
+        let found = log.iter().position(|(done, of)| *done == operation && of == name);
+        found.unwrap_or_else(|| panic!("no {operation:?} of {name} in {log:?}"))
+    };
+    let last = |operation: Operation, name: &str| {
+        log.iter().rposition(|(done, of)| *done == operation && of == name).unwrap_or_default()
+    };
+    let made = |name: &str| last(Operation::CreateDir, name);
+    assert!(made("middle") < first(Operation::SyncDir, "top"), "{log:?}");
+    assert!(first(Operation::SyncDir, "top") < made("data"), "{log:?}");
+    assert!(made("data") < first(Operation::SyncDir, "middle"), "{log:?}");
+    assert!(first(Operation::SyncDir, "middle") < first(Operation::Create, "FORMAT.new"), "{log:?}");
+    let (synced, committed) = (last(Operation::SyncDir, "data"), first(Operation::Commit, "catalog"));
+    assert!(made("segments") < synced && last(Operation::OpenCatalog, "catalog.db") < synced, "{log:?}");
+    assert!(synced < committed && first(Operation::SyncDir, "segments") < committed, "{log:?}");
+
+    // Whoever made a folder may not have synced its name, and neither may an earlier start that was interrupted.
+    store.close().await;
+    disk.take_log();
+    let again = open(faulty(&root, &disk));
+    assert!(disk.take_log().contains(&(Operation::SyncDir, "middle".into())));
+    assert_eq!(rows(&again, "t").map(|rows| rows.len()), Some(3_000));
 }
 
 /// Puts that wait while the disk syncs share the next sync.

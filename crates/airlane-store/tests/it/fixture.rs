@@ -1,11 +1,12 @@
-//! A data folder of format 1, written once and kept in git, is read by every later version (D13).
+//! Data folders, written once and kept in git, are read by every later version (D13): one of the first catalog, and one
+//! whose catalog has checksums of rows (layout 2).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use airlane_model::{Chance, Clock, PutMode, Timestamp, Version};
+use airlane_model::{Chance, Clock, PutMode, Timestamp, Version, codes};
 use airlane_segment::TableSchema;
 use airlane_store::{Recovery, Store, StoreOptions};
 use arrow_array::cast::AsArray;
@@ -35,8 +36,8 @@ impl Chance for Counting {
     }
 }
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1")
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 fn cities() -> RecordBatch {
@@ -53,10 +54,17 @@ fn cities() -> RecordBatch {
 #[tokio::test]
 #[ignore = "manual: writes the fixture"]
 async fn write_fixture() {
-    let folder = fixture();
+    let folder = fixture("catalog-2");
     assert!(!folder.exists(), "a fixture is never written again: {}", folder.display());
+    write_sample(&folder).await;
+    fs::remove_file(folder.join("LOCK")).expect("a lock");
+    fs::remove_file(folder.join("catalog.reserve")).expect("a reserve");
+}
+
+/// Three tables: small and large segments, several versions, a dictionary.
+pub(crate) async fn write_sample(folder: &Path) {
     let counting = Arc::new(Counting::default());
-    let options = StoreOptions { clock: counting.clone(), chance: counting, ..by_hand(options(&folder)) };
+    let options = StoreOptions { clock: counting.clone(), chance: counting, ..by_hand(options(folder)) };
     let store = open(options);
     replace(&store, "small", 0..5).await.expect("a put");
     append(&store, "small", 5..7).await.expect("an append");
@@ -65,13 +73,12 @@ async fn write_fixture() {
     append(&store, "eu/large", 120..122).await.expect("an append");
     let schema = TableSchema::from_arrow(&cities().schema()).expect("a schema");
     let mut put = store.put_batches(spec("cities", PutMode::Replace, None), schema).expect("a put");
-    put.intake().append(&cities()).expect("rows");
+    put.append(&cities()).expect("rows");
     put.commit().await.expect("a commit");
     store.close().await;
-    fs::remove_file(folder.join("LOCK")).expect("a lock");
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");
@@ -87,10 +94,58 @@ fn copy(from: &Path, to: &Path) {
 #[tokio::test]
 async fn d13_a_folder_of_format_1_is_read_and_written() {
     let folder = tempfile::tempdir().expect("a folder");
-    copy(&fixture(), folder.path());
-    let (store, recovery) = Store::open(by_hand(options(folder.path()))).expect("the store opens");
+    copy(&fixture("format-1"), folder.path());
+    assert_eq!(layout(folder.path()), 1);
+    assert_read_and_written(folder.path()).await;
+    assert_eq!(layout(folder.path()), 2, "it was migrated");
+}
+
+#[tokio::test]
+async fn d13_a_folder_with_a_catalog_of_layout_2_is_read_and_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&fixture("catalog-2"), folder.path());
+    assert_eq!(layout(folder.path()), 2);
+    assert_read_and_written(folder.path()).await;
+    assert_eq!(layout(folder.path()), 2);
+}
+
+/// What contradicted itself before the migration does so afterwards, and costs its own table.
+#[tokio::test]
+async fn d4_d13_a_damaged_table_of_layout_1_is_the_only_one_lost() {
+    for damage in [
+        "DELETE FROM segments WHERE position = 1 AND table_key = (SELECT key FROM tables WHERE name = 'small')",
+        "UPDATE tables SET schema = x'00' WHERE name = 'small'",
+        "DELETE FROM versions WHERE table_key = (SELECT key FROM tables WHERE name = 'small')",
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(&fixture("format-1"), folder.path());
+        let catalog = rusqlite::Connection::open(folder.path().join("catalog.db")).expect("the catalog");
+        assert!(catalog.execute(damage, []).expect("a change") > 0);
+        drop(catalog);
+        for start in 0..2 {
+            let (store, recovery) = Store::open(by_hand(options(folder.path()))).expect("the store opens");
+            let damaged: Vec<_> = recovery.damaged.iter().map(|(table, _)| table.clone()).collect();
+            assert_eq!(damaged, [name("small")], "{damage}, start {start}");
+            assert_eq!(read(&store, "small").expect_err(damage).code(), codes::DATA_DAMAGED);
+            assert_eq!(read(&store, "eu/large").expect("whole").len(), 122);
+            store.close().await;
+        }
+        let store = open(by_hand(options(folder.path())));
+        store.drop_table(&name("small")).await.expect("a drop");
+        replace(&store, "small", 0..3).await.expect("a new table");
+        assert_sound(&store).await;
+    }
+}
+
+fn layout(folder: &Path) -> i64 {
+    let catalog = rusqlite::Connection::open(folder.join("catalog.db")).expect("the catalog");
+    catalog.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a number")
+}
+
+async fn assert_read_and_written(folder: &Path) {
+    let (store, recovery) = Store::open(by_hand(options(folder))).expect("the store opens");
     assert_eq!(recovery, Recovery { tables: 3, segments: 5, ..Recovery::default() });
-    assert_eq!(files(folder.path()).len(), 1, "one segment is a file, the others are in the catalog");
+    assert_eq!(files(folder).len(), 1, "one segment is a file, the others are in the catalog");
 
     assert_eq!(read(&store, "small").expect("rows"), (0..7).collect::<Vec<_>>());
     let first = store.snapshot(&name("small"), Some(Version::FIRST), None).expect("an old version");
@@ -109,8 +164,9 @@ async fn d13_a_folder_of_format_1_is_read_and_written() {
     append(&store, "eu/large", 122..130).await.expect("an append");
     assert_sound(&store).await;
     store.close().await;
-    let again = open(options(folder.path()));
+    let again = open(options(folder));
     assert_eq!(read(&again, "eu/large").expect("rows"), (0..130).collect::<Vec<_>>());
+    again.close().await;
 }
 
 /// Of `cities`, `eu/large` and `small`.

@@ -91,3 +91,21 @@ async fn files_that_are_no_segments_are_left_alone() {
     assert!(!orphan.exists() && notes.exists());
     assert_sound(&store).await;
 }
+
+#[tokio::test]
+async fn folders_are_made_at_the_end_of_unusual_paths() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("real")).expect("a folder");
+    std::os::unix::fs::symlink("real", folder.path().join("link")).expect("a link");
+    for path in ["link", "link/../other/data", "a/b/./c/"] {
+        let store = open(options(&folder.path().join(path)));
+        replace(&store, "t", 0..3).await.expect("a put");
+        assert_sound(&store).await;
+    }
+    for path in ["real/FORMAT", "other/data/FORMAT", "a/b/c/FORMAT"] {
+        assert!(folder.path().join(path).is_file(), "{path}");
+    }
+    let dangling = folder.path().join("dangling");
+    std::os::unix::fs::symlink("nowhere", &dangling).expect("a link");
+    assert_eq!(refused(&dangling.join("data")).code(), codes::STORAGE_FAILED);
+}

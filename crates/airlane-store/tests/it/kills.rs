@@ -23,14 +23,14 @@ const REQUESTS: usize = 40;
 const SIGKILL: i32 = 9;
 
 #[derive(Clone, Debug)]
-enum Request {
+pub(crate) enum Request {
     Replace(&'static str, std::ops::Range<i64>),
     Append(&'static str, std::ops::Range<i64>),
     Drop(&'static str),
 }
 
 /// The request of this number: small and large puts, appends that come to be merged, drops.
-fn request(number: usize) -> Request {
+pub(crate) fn request(number: usize) -> Request {
     let from = number as i64 * 10_000;
     match number % 16 {
         0 => Request::Replace("small", from..from + 5),
@@ -45,9 +45,9 @@ fn request(number: usize) -> Request {
 }
 
 /// Keys and version of each table.
-type State = BTreeMap<String, (Vec<i64>, u64)>;
+pub(crate) type State = BTreeMap<String, (Vec<i64>, u64)>;
 
-fn apply(state: &mut State, number: usize) {
+pub(crate) fn apply(state: &mut State, number: usize) {
     match request(number) {
         Request::Replace(table, keys) => {
             let version = state.get(table).map_or(0, |(_, version)| *version) + 1;
@@ -64,7 +64,7 @@ fn apply(state: &mut State, number: usize) {
     }
 }
 
-fn state_of(store: &Store) -> State {
+pub(crate) fn state_of(store: &Store) -> State {
     let table = |info: airlane_model::TableInfo| {
         let name = info.table.to_string();
         let rows = read(store, &name).unwrap_or_else(|error| panic!("{name}: {error:?}"));

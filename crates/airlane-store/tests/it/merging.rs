@@ -1,9 +1,10 @@
 //! Many small appends end in few segments, and nobody who reads notices.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use airlane_model::{Durability, PutMode, Version};
+use airlane_model::{ByteSize, Durability, PutMode, Version};
 use airlane_segment::WriterOptions;
 use airlane_store::{Store, StoreOptions};
 
@@ -29,17 +30,22 @@ async fn append_many(store: &Store, durability: Durability, appends: i64, tasks:
     running.join_all().await;
 }
 
-async fn many_small_appends(appends: i64) {
-    let store = open(StoreOptions::new(None));
-    append_many(&store, Durability::Ephemeral, 1_000, 2).await;
+/// What an append writes stays on the heap; what merges of them write does not, and takes a descriptor each.
+const SMALL: ByteSize = ByteSize::kib(8);
+
+async fn many_small_appends(folder: Option<&Path>, appends: i64, tasks: i64) {
+    let durability = if folder.is_some() { Durability::Durable } else { Durability::Ephemeral };
+    let writer = WriterOptions { segment_small_bytes_max: SMALL, ..WriterOptions::default() };
+    let store = open(StoreOptions { writer, ..StoreOptions::new(folder.map(Path::to_owned)) });
+    append_many(&store, durability, appends / 10, tasks).await;
     store.settle().await;
     let files_before = open_files();
-    append_many(&store, Durability::Ephemeral, appends - 1_000, 2).await;
+    append_many(&store, durability, appends - appends / 10, tasks).await;
     store.settle().await;
     let info = store.list("t").remove(0);
     assert_eq!((info.rows, info.version.get()), (appends as u64 * 10, appends as u64));
     assert!(info.segments <= 64, "{} segments", info.segments);
-    // Other tests of this process open files at the same time; a descriptor for every so many appends would be far more.
+    // Other tests of this process open files at the same time. There were a hundred times as many appends and merges.
     let files = open_files();
     assert!(files <= files_before + 100, "{files} open files, {files_before} before");
     let middle = Version::new(appends as u64 / 2);
@@ -51,7 +57,16 @@ async fn many_small_appends(appends: i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_small_appends_end_in_few_segments() {
-    many_small_appends(100_000).await;
+    many_small_appends(None, 100_000, 2).await;
+}
+
+/// Fewer, since each waits for the disk; many at a time share a sync.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_small_durable_appends_end_in_few_segments() {
+    let folder = tempfile::tempdir().expect("a folder");
+    many_small_appends(Some(folder.path()), 20_480, 64).await;
+    let files = files(folder.path()).len();
+    assert!(files <= 64, "{files} files of segments");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

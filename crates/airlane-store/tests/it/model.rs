@@ -1,10 +1,13 @@
 //! Random requests, faults, restarts and crashes, against a model of a few lines (P1).
+//!
+//! Ids and times come from a seed, so a failing run prints all that it takes to do it again: its seed and its steps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use airlane_model::{Durability, PutMode, TableId, Version, codes};
-use airlane_store::testing::{Fault, FaultDisk, When};
+use airlane_model::{Durability, PutMode, TableId, Timestamp, Version, codes};
+use airlane_store::testing::{Fault, FaultDisk, ManualClock, SeededChance, When};
 use airlane_store::{Snapshot, Store, StoreOptions};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -73,9 +76,16 @@ struct Modelled {
     versions: BTreeMap<u64, usize>,
 }
 
+/// What is handed to the store.
+struct World {
+    disk: FaultDisk,
+    clock: Arc<ManualClock>,
+    chance: Arc<SeededChance>,
+}
+
 struct Run {
     folder: TempDir,
-    disk: FaultDisk,
+    world: World,
     store: Store,
     model: BTreeMap<&'static str, Modelled>,
     held: Vec<(Snapshot, Vec<i64>)>,
@@ -83,17 +93,24 @@ struct Run {
 }
 
 impl Run {
-    fn new() -> Self {
-        let (folder, disk) = (tempfile::tempdir().expect("a folder"), FaultDisk::default());
-        let store = open(Self::options(&folder, &disk));
-        Self { folder, disk, store, model: BTreeMap::new(), held: Vec::new(), next_key: 0 }
+    fn new(seed: u64) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let world = World {
+            disk: FaultDisk::default(),
+            clock: Arc::new(ManualClock::new(Timestamp::from_micros(1_800_000_000_000_000))),
+            chance: Arc::new(SeededChance::new(seed)),
+        };
+        let store = open(Self::options(&folder, &world));
+        Self { folder, world, store, model: BTreeMap::new(), held: Vec::new(), next_key: 0 }
     }
 
-    fn options(folder: &TempDir, disk: &FaultDisk) -> StoreOptions {
-        by_hand(StoreOptions { disk: Arc::new(disk.clone()), ..options(folder.path()) })
+    fn options(folder: &TempDir, world: &World) -> StoreOptions {
+        let (clock, chance) = (world.clock.clone(), world.chance.clone());
+        by_hand(StoreOptions { disk: Arc::new(world.disk.clone()), clock, chance, ..options(folder.path()) })
     }
 
     async fn step(&mut self, step: Step) {
+        self.world.clock.advance(Duration::from_secs(1));
         match step {
             Step::Put { table, append, rows, durability } => self.put(TABLES[table], append, rows, durability).await,
             Step::Drop { table } => self.drop_table(TABLES[table]).await,
@@ -108,13 +125,13 @@ impl Run {
             Step::Fault { nth, fault } => {
                 // Everything is opened before: what cannot be read once (EIO) is taken for damaged for good.
                 self.verify_reads();
-                self.disk.arm(When::From(nth), fault);
+                self.world.disk.arm(When::From(nth), fault);
             }
             Step::Crash { table, kept } => self.crash(TABLES[table], kept).await,
         }
         if !matches!(step, Step::Fault { .. }) {
             self.store.settle().await;
-            self.disk.disarm();
+            self.world.disk.disarm();
             if self.store.failure().is_some() {
                 self.restart().await;
             }
@@ -166,7 +183,7 @@ impl Run {
 
     fn assert_fault(&self, error: &airlane_model::Error) {
         let fault = [codes::STORAGE_FAILED, codes::STORAGE_FULL].contains(&error.code());
-        assert!(fault && self.disk.disarm() > 0, "{error:?}");
+        assert!(fault && self.world.disk.disarm() > 0, "{error:?}");
     }
 
     fn read(&self, table: &'static str, back: u64) {
@@ -185,16 +202,16 @@ impl Run {
     }
 
     async fn restart(&mut self) {
-        self.disk.disarm();
+        self.world.disk.disarm();
         self.verify_reads();
         self.held.clear();
         self.store.close().await;
         self.model.retain(|_, modelled| modelled.durability == Durability::Durable);
-        self.store = open(Self::options(&self.folder, &self.disk));
+        self.store = open(Self::options(&self.folder, &self.world));
     }
 
     async fn crash(&mut self, table: &'static str, kept: bool) {
-        self.disk.arm(When::From(1), if kept { Fault::UnknownKept } else { Fault::UnknownLost });
+        self.world.disk.arm(When::From(1), if kept { Fault::UnknownKept } else { Fault::UnknownLost });
         if self.model.get(table).is_none_or(|modelled| modelled.durability == Durability::Durable) {
             let keys = self.next_key..self.next_key + 700;
             self.next_key = keys.end;
@@ -214,7 +231,7 @@ impl Run {
                 modelled.versions.insert(info.version.get(), modelled.keys.len());
             }
         }
-        self.disk.disarm();
+        self.world.disk.disarm();
     }
 
     fn verify_reads(&self) {
@@ -227,7 +244,7 @@ impl Run {
     }
 
     async fn verify(&mut self) {
-        self.disk.disarm();
+        self.world.disk.disarm();
         self.verify_reads();
         assert_eq!(self.store.list("").len(), self.model.len());
         // One more sweep, for what a fault kept from being removed.
@@ -241,10 +258,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn p1_the_store_does_what_the_model_does(steps in prop::collection::vec(step(), 1..60)) {
+    fn p1_the_store_does_what_the_model_does(
+        seed in any::<u64>().no_shrink(),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let mut run = Run::new();
+            let mut run = Run::new(seed);
             for step in steps {
                 run.step(step).await;
             }

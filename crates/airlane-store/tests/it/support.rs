@@ -57,7 +57,7 @@ pub(crate) fn spec(table: &str, mode: PutMode, durability: Option<Durability>) -
 
 pub(crate) async fn put(store: &Store, spec: PutSpec, keys: std::ops::Range<i64>) -> Result<Receipt> {
     let mut put = store.put_batches(spec, schema())?;
-    put.intake().append(&batch(keys))?;
+    put.append(&batch(keys))?;
     put.commit().await
 }
 

@@ -60,11 +60,12 @@ fn command_line() -> String {
     page.push_str("\n## Global options\n\nEvery command takes them.\n\n");
     options(&mut page, command.get_arguments().filter(|argument| argument.is_global_set()));
     page.push_str("\n## Exit codes\n\n| code | meaning |\n| ---: | --- |\n| 0 | done |\n| 2 | wrong usage |\n");
-    for (kind, _, _, code, _) in ErrorKind::TABLE {
+    for (kind, _, _, code) in ErrorKind::TABLE {
         let _ = writeln!(page, "| {code} | {} |", meaning(kind));
     }
     page.push_str(
-        "| 130 | stopped by Ctrl-C |\n\nThe [errors](errors.md) page lists each error with cause and cure.\n",
+        "| 86 | `serve` and `demo`: the disk could not read a file of a table; the next start reports the table as \
+         damaged |\n| 130 | stopped by Ctrl-C |\n\nThe [errors](errors.md) page lists each error with cause and cure.\n",
     );
     page
 }
@@ -76,11 +77,13 @@ fn meaning(kind: ErrorKind) -> &'static str {
         ErrorKind::AlreadyExists => "what was to be made is there already",
         ErrorKind::FailedPrecondition => "not in the present state: change the state first",
         ErrorKind::ResourceExhausted => "a limit or a store is full: ask for less, or later",
-        ErrorKind::Unavailable => "no answer now: repeat later",
+        ErrorKind::Unavailable => "no answer now: the error says whether to repeat",
         ErrorKind::Cancelled => "the caller gave up",
         ErrorKind::DeadlineExceeded => "the time that was given is over",
         ErrorKind::DataLoss => "stored bytes are damaged",
         ErrorKind::NotImplemented => "this version does not do this",
+        ErrorKind::Unauthenticated => "who asks is not known: bring credentials, or other ones",
+        ErrorKind::PermissionDenied => "who asks may not do this",
         _ => "a fault of Airlane",
     }
 }

@@ -7,11 +7,12 @@ mod welcome;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use airlane::server::{self, Handle, ServerOptions};
+use airlane::server::{self, Handle, Reload, ServerOptions, TlsFiles};
 use airlane_model::{Error, Result, codes};
 
 use super::Globals;
 use crate::config::flags::ServerFlags;
+use crate::config::value::LogFormat;
 use crate::config::{ServerSettings, print};
 use crate::output::report;
 use crate::{output, telemetry};
@@ -19,7 +20,8 @@ use crate::{output, telemetry};
 /// Keep tables and serve them
 ///
 /// Listens on one port for gRPC (Arrow Flight) and HTTP (`/healthz`, `/readyz`, `/metrics`), and on a Unix socket if
-/// asked to. Durable tables are kept in the data folder. Ctrl-C or SIGTERM lets running requests end; a second one
+/// asked to. Durable tables are kept in the data folder. With a rights file each caller sees and does what it has rights
+/// for. Ctrl-C or SIGTERM lets running requests end; a second one
 /// stops at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -56,13 +58,17 @@ impl Serve {
         let runtime = super::runtime()?;
         let ended = runtime.block_on(async {
             let signals = Signals::listen()?;
-            let mut options = options(&settings);
+            let mut options = options(&settings)?;
             options.not_ready = files.as_ref().map(|_| load::NOT_READY.to_owned());
             let mut handle = server::run(options).await?;
             handle.report_unreadable_files()?;
+            if settings.rights_file.is_some() || settings.tls_certificate.is_some() {
+                reload_on_hangup(handle.reload())?;
+            }
             welcome::print(&settings, &handle, sources.file.as_ref(), begun.elapsed());
             if let Some(files) = files {
-                load::spawn(&handle, files, globals.json);
+                let json = globals.json || settings.log_format == LogFormat::Json;
+                load::spawn(&handle, files, json);
             }
             until_ended(&mut handle, signals).await
         });
@@ -71,27 +77,46 @@ impl Serve {
     }
 }
 
-fn options(settings: &ServerSettings) -> ServerOptions {
-    ServerOptions {
+fn options(settings: &ServerSettings) -> Result<ServerOptions> {
+    let tls = match (settings.tls_certificate.clone(), settings.tls_key.clone()) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (certificate, _) => {
+            let (there, missing) = match certificate {
+                Some(_) => ("tls_certificate", "tls_key"),
+                None => ("tls_key", "tls_certificate"),
+            };
+            let message = format!("there is `{there}`, and no `{missing}`");
+            return Err(Error::new(codes::CONFIG_INVALID, message).hint("TLS takes both"));
+        }
+    };
+    Ok(ServerOptions {
+        tls,
         listen: (settings.listen, settings.port).into(),
         port_file: settings.port_file.clone(),
         unix_socket: settings.unix_socket.clone(),
         data_dir: Some(settings.data_dir.clone()),
+        rights_file: settings.rights_file.clone(),
+        passwords_in_clear: settings.insecure,
         not_ready: None,
         grace: settings.drain_timeout,
-    }
+        body_bytes_max: settings.body_bytes_max.0,
+        header_bytes_max: settings.header_bytes_max.0,
+        header_list_bytes_max: settings.header_list_bytes_max.0,
+        ..ServerOptions::default()
+    })
 }
 
-/// Without authentication a server is for its own machine, unless somebody says otherwise in so many words.
+/// Without a rights file a server is for its own machine, unless somebody says otherwise in so many words.
 fn refuse_open_doors(settings: &ServerSettings) -> Result<()> {
-    if settings.listen.is_loopback() || settings.insecure {
+    if settings.listen.is_loopback() || settings.rights_file.is_some() || settings.insecure {
         return Ok(());
     }
     let message =
-        format!("`{}` can be reached from other machines, and there is no authentication yet", settings.listen);
+        format!("`{}` can be reached from other machines, and no rights file says who may do what", settings.listen);
     Err(Error::new(codes::CONFIG_INVALID, message)
         .at("setting `listen`")
-        .hint("listen on 127.0.0.1, or allow everybody who reaches the port with `--insecure`"))
+        .hint("name one with `--rights-file`, listen on 127.0.0.1, or allow everybody with `--insecure`"))
 }
 
 /// Runs until the server ends by itself or a signal stops it.
@@ -106,6 +131,19 @@ pub(super) async fn until_ended(handle: &mut Handle, mut signals: Signals) -> Re
         ended = handle.wait() => ended,
         () = signals.next() => Ok(()),
     }
+}
+
+/// Has the rights file and the certificate read again on each SIGHUP, for as long as the runtime lives.
+fn reload_on_hangup(reload: Reload) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())
+        .map_err(|error| Error::new(codes::INTERNAL, format!("no signals can be taken: {error}")))?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            reload.now();
+        }
+    });
+    Ok(())
 }
 
 /// Ctrl-C and SIGTERM.

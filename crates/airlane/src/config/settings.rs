@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use airlane_model::Result;
+use airlane::server::ServerOptions;
+use airlane_model::{Result, Secret};
 
-use super::value::LogFormat;
+use super::value::{LogFormat, Size};
 use super::{Environment, Resolved, Setting, Sources};
 
 macro_rules! settings {
@@ -52,15 +53,15 @@ settings! {
     ServerSettings {
         /// The IP address to listen on.
         ///
-        /// `127.0.0.1` serves this machine only, `0.0.0.0` and `::` every network that the machine is in. Since there
-        /// is no authentication yet, an address that other machines can reach needs `insecure` as well.
+        /// `127.0.0.1` serves this machine only, `0.0.0.0` and `::` every network that the machine is in. An address that
+        /// other machines can reach needs a `rights_file`, or `insecure`.
         /// Default: `127.0.0.1`.
         listen: IpAddr = |_| IpAddr::V4(Ipv4Addr::LOCALHOST), "IP";
 
         /// The TCP port for gRPC and HTTP.
         ///
-        /// 0 takes a free one; `port_file` or the first line of output tells which. Range: 0 to 65535.
-        /// Default: 8815.
+        /// 0 takes a free one; `port_file` tells which, and the line `listening` that the server prints.
+        /// Range: 0 to 65535. Default: 8815.
         port: u16 = |_| airlane_client::PORT_DEFAULT, "PORT";
 
         /// A file to write the port to once the server listens.
@@ -81,16 +82,58 @@ settings! {
         /// Default: `$XDG_DATA_HOME/airlane`, else `~/.local/share/airlane`, else `/var/lib/airlane`.
         data_dir: PathBuf = data_dir_default, "DIR";
 
-        /// Listen on an address that other machines can reach, without authentication.
+        /// The file that says who is known and what each may do.
         ///
-        /// Whoever reaches the port can read, replace and drop every table. Default: off.
+        /// With it every request needs credentials, a token or a user and a password, and sees what its caller has rights
+        /// for; without it everybody who reaches the server may do everything. It is read again when it changes, and on
+        /// SIGHUP; one that cannot be taken leaves the rules as they were. The guide on access shows its form.
+        /// Default: none.
+        rights_file: Option<PathBuf> = |_| None, "FILE";
+
+        /// The certificate of the server, in PEM, with those that lead to an authority after it.
+        ///
+        /// With it and `tls_key` the TCP port speaks TLS and nothing else, gRPC and HTTP alike; the Unix socket stays as it
+        /// is. Both files are read again when they change, and on SIGHUP, for the connections to come.
+        /// Default: none.
+        tls_certificate: Option<PathBuf> = |_| None, "FILE";
+
+        /// The private key of the certificate, in PEM.
+        ///
+        /// Default: none.
+        tls_key: Option<PathBuf> = |_| None, "FILE";
+
+        /// Listen on an address that other machines can reach, without protection.
+        ///
+        /// Without a `rights_file`, whoever reaches the port can read, replace and drop every table. With one and without
+        /// TLS, passwords are taken from other machines too, although the network can read them. Default: off.
         insecure: bool = |_| false, "";
 
         /// How long running requests may take to end after a stop was asked for.
         ///
-        /// The first Ctrl-C or SIGTERM begins it: no new connections, `/readyz` answers 503; what is still running
-        /// after this time is cut off. A number and a unit: `ms`, `s`, `m` or `h`. Default: `10s`.
+        /// The first Ctrl-C or SIGTERM begins it: no new connections are taken, and what still runs after this time is
+        /// cut off. A number and a unit: `ms`, `s`, `m` or `h`. Default: `10s`.
         drain_timeout: Duration = |_| Duration::from_secs(10), "TIME";
+
+        /// The largest body of one message of a put.
+        ///
+        /// A stock client sends a record batch as one message. A put is charged for the bytes that arrive, never for
+        /// what a message claims, so the limit may be large; a message that was compressed by gRPC may have 64 MiB at
+        /// most. A number and a unit: `KiB`, `MiB`, `GiB`, `kB`, `MB` or `GB`. Range: 1 MiB to 4 GiB. Default: `1GiB`.
+        body_bytes_max: Size<{ 1 << 20 }, { 4 << 30 }> = |_| Size(ServerOptions::default().body_bytes_max), "SIZE";
+
+        /// The largest header of a gRPC call, name and value together.
+        ///
+        /// A call with a larger one is answered `limit_exceeded`. Raise it for long tokens, together with
+        /// `header_list_bytes_max`, which holds for all headers of a call. Range: 1 KiB to 1 MiB. Default: `8KiB`.
+        header_bytes_max: Size<{ 1 << 10 }, { 1 << 20 }> = |_| Size(ServerOptions::default().header_bytes_max), "SIZE";
+
+        /// The headers that one request over HTTP/2 may have in all.
+        ///
+        /// They are counted as the protocol does it: 32 bytes more than name and value for each. A request that
+        /// reaches the limit is answered with HTTP status 431 before anything looks at it, which gRPC clients show as
+        /// an error of the transport; four times as much ends the connection. Range: 1 KiB to 1 MiB. Default: `16KiB`.
+        header_list_bytes_max: Size<{ 1 << 10 }, { 1 << 20 }> =
+            |_| Size(ServerOptions::default().header_list_bytes_max), "SIZE";
 
         /// Which events are logged, to stderr.
         ///
@@ -110,8 +153,23 @@ settings! {
     ClientSettings {
         /// The address of the server.
         ///
-        /// `grpc://host:port` or `grpc+unix:///path/of/socket`. Default: `grpc://127.0.0.1:8815`.
+        /// `grpc://host:port`, `grpc+tls://host:port` or `grpc+unix:///path/of/socket`. Default: `grpc://127.0.0.1:8815`.
         url: String = |_| format!("grpc://127.0.0.1:{}", airlane_client::PORT_DEFAULT), "URL";
+
+        /// The token to show to the server.
+        ///
+        /// For scripts use the variable: every process of a machine sees the flags of others. Default: none.
+        token: Option<Secret> = |_| None, "TOKEN";
+
+        /// The user to be known as, whose password stands in the variable `AIRLANE_PASSWORD`.
+        ///
+        /// Not beside a token. Default: none.
+        user: Option<String> = |_| None, "NAME";
+
+        /// The authorities that servers are trusted by over TLS, in PEM.
+        ///
+        /// For `grpc+tls://` addresses. Default: those of the system.
+        tls_ca: Option<PathBuf> = |_| None, "FILE";
     }
 }
 

@@ -48,6 +48,9 @@ fn a_wrong_value_is_refused_with_its_place() {
         ("listen", "localhost"),
         ("insecure", "yes"),
         ("drain_timeout", "10"),
+        ("body_bytes_max", "1KiB"),
+        ("header_bytes_max", "8"),
+        ("header_list_bytes_max", "2MiB"),
         ("log_format", "xml"),
     ] {
         let sources = Sources { flags: [(key.to_owned(), text.to_owned())].into(), ..Sources::default() };

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use airlane_model::{ByteSize, Secret};
+
 /// A type of values.
 pub(crate) trait Value: Sized {
     /// Reads a value; the error completes the sentence "`x` is no value for `port`: …".
@@ -45,6 +47,17 @@ impl Value for String {
 
     fn to_toml(&self) -> Option<String> {
         Some(quote(self))
+    }
+}
+
+/// A text that is taken and never shown.
+impl Value for Secret {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self::new(text))
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        Some(quote("(hidden)"))
     }
 }
 
@@ -103,6 +116,25 @@ impl Value for Duration {
     }
 }
 
+/// A number of bytes within bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size<const MIN: u64, const MAX: u64>(pub(crate) ByteSize);
+
+impl<const MIN: u64, const MAX: u64> Value for Size<MIN, MAX> {
+    fn parse(text: &str) -> Result<Self, String> {
+        let size = text.parse::<ByteSize>().ok().filter(|size| (MIN..=MAX).contains(&size.as_u64()));
+        let (min, max) = (ByteSize::bytes(MIN), ByteSize::bytes(MAX));
+        size.map(Self).ok_or_else(|| format!("expected a whole number and a unit, from {min} to {max}, such as {max}"))
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        let text = self.0.to_string().replace(' ', "");
+        // What is no multiple of a unit is shown rounded, and is kept in bytes.
+        let is_exact = text.parse().ok() == Some(self.0);
+        Some(if is_exact { quote(&text) } else { self.0.as_u64().to_string() })
+    }
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -157,6 +189,28 @@ mod tests {
         }
         for text in ["", "10", "s", "-1s", "1.5s", "99999999999999999999h", "+1s"] {
             assert!(<Duration as Value>::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_bounds_and_are_printed_exactly() {
+        type Kibi = Size<1024, 1_048_576>;
+        for (text, bytes, printed) in [
+            ("8KiB", 8192, "\"8KiB\""),
+            ("8 KiB", 8192, "\"8KiB\""),
+            ("1024", 1024, "\"1KiB\""),
+            ("1MiB", 1 << 20, "\"1MiB\""),
+            ("8193", 8193, "8193"),
+            ("10kB", 10_000, "10000"),
+        ] {
+            let size = Kibi::parse(text).expect(text);
+            assert_eq!(size.0.as_u64(), bytes, "{text}");
+            assert_eq!(size.to_toml().as_deref(), Some(printed), "{text}");
+            assert_eq!(Kibi::parse(printed.trim_matches('"')), Ok(size), "{text}");
+        }
+        for text in ["", "1023", "1048577", "2MiB", "8", "-1KiB", "1.5KiB", "KiB", "8 KB s"] {
+            let reason = Kibi::parse(text).expect_err(text);
+            assert_eq!(reason, "expected a whole number and a unit, from 1 KiB to 1 MiB, such as 1 MiB", "{text}");
         }
     }
 

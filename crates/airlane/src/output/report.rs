@@ -26,7 +26,7 @@ fn as_json(error: &Error) -> serde_json::Value {
             "message": error.message(),
             "at": error.place(),
             "hint": error.hint_text(),
-            "retryable": error.kind().is_retryable(),
+            "retryable": error.code().is_retryable(),
             "exit_code": error.kind().exit_code(),
         }
     })
@@ -56,6 +56,9 @@ mod tests {
         assert_eq!(as_text(&error), "error: \"x\" is no number\nat: a.csv, row 7\nhint: mend it\n");
         let json = as_json(&error);
         assert_eq!(json["error"]["code"], "file_invalid");
+        assert_eq!(json["error"]["retryable"], false);
+        let stopping = as_json(&Error::new(codes::SHUTTING_DOWN, "the server is stopping"));
+        assert_eq!(stopping["error"]["retryable"], true);
         assert_eq!((&json["error"]["at"], &json["error"]["exit_code"]), (&"a.csv, row 7".into(), &10.into()));
     }
 

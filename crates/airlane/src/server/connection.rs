@@ -4,13 +4,15 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use airlane_model::ByteSize;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 
 use super::executor::InlineExecutor;
-use super::route::Doors;
+use super::joined;
+use super::route::Connected;
 use super::stop::Stop;
 use super::wire::Wire;
 
@@ -27,7 +29,6 @@ const SEND_BUFFER_BYTES_MAX: usize = 1 << 20;
 /// What one connection may ask at once. A stalled read costs one message that is not copied, so the bound is there for
 /// what a call costs beside it; 128 let a notebook with a hundred workers share a connection without queueing.
 const STREAMS_MAX: u32 = 128;
-const HEADER_LIST_BYTES_MAX: u32 = 16 << 10;
 const HTTP_1_HEAD_BYTES_MAX: usize = 64 << 10;
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,10 +54,18 @@ impl Default for Builders {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
             .max_concurrent_streams(STREAMS_MAX)
-            .max_header_list_size(HEADER_LIST_BYTES_MAX)
             .keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
         Self { http_1, http_2 }
+    }
+}
+
+impl Builders {
+    /// With a bound for the headers of one request. One that reaches it is answered with status 431 by h2, four times
+    /// as much ends the connection.
+    pub(super) fn with_header_list(mut self, bytes_max: ByteSize) -> Self {
+        self.http_2.max_header_list_size(u32::try_from(bytes_max.as_u64()).unwrap_or(u32::MAX));
+        self
     }
 }
 
@@ -67,7 +76,7 @@ enum Protocol {
 }
 
 /// Serves a connection to its end: the client's, or the server's with the requests that run then.
-pub(super) async fn serve<T>(mut stream: T, builders: Builders, doors: Doors, stop: Stop)
+pub(super) async fn serve<T>(mut stream: T, builders: Builders, doors: Connected, stop: Stop)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -78,25 +87,26 @@ where
     };
     // A socket that says nothing costs a descriptor; it is not kept.
     let Ok(Ok((protocol, head))) = first else { return };
-    let io = TokioIo::new(Wire::new(head, stream, stop.clone()));
+    let (stream, outlet) = joined::join(Wire::new(head, stream, stop.clone()));
+    let io = TokioIo::new(stream);
     let ended = match protocol {
         Protocol::Http1 => {
             let mut connection = pin!(builders.http_1.serve_connection(io, doors));
             tokio::select! {
-                ended = connection.as_mut() => ended,
+                ended = outlet.drive(&mut connection) => ended,
                 () = stop.requested() => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    outlet.drive(&mut connection).await
                 }
             }
         }
         Protocol::Http2 => {
             let mut connection = pin!(builders.http_2.serve_connection(io, doors));
             tokio::select! {
-                ended = connection.as_mut() => ended,
+                ended = outlet.drive(&mut connection) => ended,
                 () = stop.requested() => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    outlet.drive(&mut connection).await
                 }
             }
         }

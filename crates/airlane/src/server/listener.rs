@@ -3,14 +3,17 @@
 use std::io;
 use std::time::Duration;
 
+use airlane_gate::Peer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::sleep;
+use tokio_rustls::server::TlsStream;
 
 use super::authority::MendAuthority;
 use super::connection::{self, Builders};
-use super::route::Doors;
+use super::route::GatedDoors;
 use super::stop::Stop;
+use super::tls::Tls;
 
 /// How long accepting pauses after a failure such as "too many open files".
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
@@ -18,40 +21,87 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// A source of connections.
 pub(super) trait Listener: Send + 'static {
-    /// A connection of it.
+    /// A connection as it is accepted.
+    type Accepted: Send + 'static;
+    /// A connection that is ready for requests.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection.
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// The next connection, and whose it is.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Accepted, Peer)>> + Send;
+
+    /// Makes a connection ready, in its own task.
+    fn open(&self, accepted: Self::Accepted) -> impl Future<Output = io::Result<Self::Stream>> + Send + 'static;
 }
 
 impl Listener for TcpListener {
+    type Accepted = TcpStream;
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<TcpStream> {
-        let (stream, _) = TcpListener::accept(self).await?;
+    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, address) = TcpListener::accept(self).await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        Ok((stream, Peer::ip(address.ip())))
+    }
+
+    fn open(&self, accepted: TcpStream) -> impl Future<Output = io::Result<TcpStream>> + Send + 'static {
+        std::future::ready(Ok(accepted))
+    }
+}
+
+/// A TCP port where only TLS is spoken.
+pub(super) struct TlsListener {
+    pub(super) tcp: TcpListener,
+    pub(super) tls: Tls,
+}
+
+impl Listener for TlsListener {
+    type Accepted = TcpStream;
+    type Stream = TlsStream<TcpStream>;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, peer) = Listener::accept(&self.tcp).await?;
+        Ok((stream, peer.encrypted()))
+    }
+
+    fn open(&self, accepted: TcpStream) -> impl Future<Output = io::Result<Self::Stream>> + Send + 'static {
+        self.tls.accept(accepted)
     }
 }
 
 impl Listener for UnixListener {
+    type Accepted = UnixStream;
     type Stream = MendAuthority<UnixStream>;
 
-    async fn accept(&self) -> io::Result<MendAuthority<UnixStream>> {
-        Ok(MendAuthority::new(UnixListener::accept(self).await?.0))
+    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        Ok((UnixListener::accept(self).await?.0, Peer::Unix))
+    }
+
+    fn open(&self, accepted: UnixStream) -> impl Future<Output = io::Result<Self::Stream>> + Send + 'static {
+        std::future::ready(Ok(MendAuthority::new(accepted)))
     }
 }
 
 /// Accepts connections until the task is aborted. A failure to accept is waited out, never the end.
-pub(super) async fn accept_loop(listener: impl Listener, doors: Doors, stop: Stop) {
-    let builders = Builders::default();
+pub(super) async fn accept_loop(listener: impl Listener, builders: Builders, doors: GatedDoors, stop: Stop) {
     let mut backoff = BACKOFF_MIN;
     loop {
         match listener.accept().await {
-            Ok(stream) => {
+            Ok((accepted, peer)) => {
                 backoff = BACKOFF_MIN;
-                stop.spawn(connection::serve(stream, builders.clone(), doors.clone(), stop.clone()));
+                let opening = listener.open(accepted);
+                let (builders, doors, stopping) = (builders.clone(), doors.at(peer), stop.clone());
+                stop.spawn(async move {
+                    let opened = tokio::select! {
+                        opened = opening => opened,
+                        // Nothing was asked yet.
+                        () = stopping.requested() => return,
+                    };
+                    match opened {
+                        Ok(stream) => connection::serve(stream, builders, doors, stopping).await,
+                        // A client that speaks no TLS, or not with this certificate.
+                        Err(error) => tracing::debug!(%error, %peer, "a connection was not opened"),
+                    }
+                });
             }
             // The client was gone before it was accepted: the next one may be there already.
             Err(error) if is_of_client(&error) => {}

@@ -4,6 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use airlane_model::ByteSize;
+use airlane_segment::DecodeLimits;
+
+use super::tls::TlsFiles;
+
 /// The settings of a server; the command line makes them from flags, environment and file.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -15,11 +20,28 @@ pub struct ServerOptions {
     pub unix_socket: Option<PathBuf>,
     /// Where durable tables are kept; without one the server has ephemeral tables only.
     pub data_dir: Option<PathBuf>,
+    /// Who may do what: a rights file, which is read again when it changes. Without one everybody may do everything.
+    pub rights_file: Option<PathBuf>,
+    /// How often that file and those of TLS are looked at.
+    pub rights_interval: Duration,
+    /// The certificate and key that the TCP port speaks TLS with, which are read again when they change.
+    pub tls: Option<TlsFiles>,
+    /// Whether passwords are taken from other machines without TLS.
+    pub passwords_in_clear: bool,
     /// Why the server is not ready yet when it begins to listen; taken back by dropping a
     /// [`ReadinessHold`](super::ReadinessHold).
     pub not_ready: Option<String>,
     /// How long running requests may go on after the server was told to stop.
     pub grace: Duration,
+    /// The body of one message of a put.
+    pub body_bytes_max: ByteSize,
+    /// One header of a gRPC call, name and value together.
+    pub header_bytes_max: ByteSize,
+    /// All headers of a request over HTTP/2, as the protocol counts them: 32 bytes more for each. Below 4 GiB.
+    pub header_list_bytes_max: ByteSize,
+    /// How long the stream of a read may say nothing: before, a record batch without rows is sent, so that no proxy
+    /// takes the stream for dead.
+    pub quiet_max: Duration,
 }
 
 impl Default for ServerOptions {
@@ -29,8 +51,16 @@ impl Default for ServerOptions {
             port_file: None,
             unix_socket: None,
             data_dir: None,
+            rights_file: None,
+            rights_interval: Duration::from_secs(2),
+            tls: None,
+            passwords_in_clear: false,
             not_ready: None,
             grace: Duration::from_secs(10),
+            body_bytes_max: DecodeLimits::default().body_bytes_max,
+            header_bytes_max: ByteSize::kib(8),
+            header_list_bytes_max: ByteSize::kib(16),
+            quiet_max: Duration::from_secs(5),
         }
     }
 }

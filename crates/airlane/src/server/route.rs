@@ -1,43 +1,112 @@
-//! Which door a request is for: gRPC by its content type, everything else is HTTP.
+//! Which door a request is for: gRPC by its content type, everything else is HTTP. The gate stands before both.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use airlane_flight::{AnswerBody, FlightDoor, Rope};
+use airlane_gate::{Audited, Gate, GateLayer, Gated, Metered, Peer};
+use airlane_model::Error;
 use axum::Router;
 use axum::body::Body as HttpBody;
+use axum::response::Response as HttpResponse;
+use http::request::Parts;
 use http_body_util::{BodyExt, Either, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
-use hyper::service::Service;
 use hyper::{Request, Response};
-use tower::ServiceExt;
+use tower::{Layer, Service, ServiceExt};
 
-/// The doors of one port. Cloned for each connection.
+/// The doors of one port. Cloned for each request.
 #[derive(Clone, Debug)]
 pub(super) struct Doors {
     pub(super) flight: FlightDoor,
     pub(super) http: Router,
 }
 
-type AnyBody = Either<AnswerBody, UnsyncBoxBody<Rope, axum::Error>>;
+pub(super) type AnyBody = Either<AnswerBody, UnsyncBoxBody<Rope, axum::Error>>;
 
-impl Service<Request<Incoming>> for Doors {
+impl Doors {
+    /// The doors behind the gate.
+    pub(super) fn behind(self, gate: Gate) -> GatedDoors {
+        GatedDoors(GateLayer::new(gate, self.clone()).layer(self))
+    }
+}
+
+impl Service<Request<Metered<Incoming>>> for Doors {
     type Response = Response<AnyBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Metered<Incoming>>) -> Self::Future {
         if FlightDoor::takes(request.headers()) {
             let flight = self.flight.clone();
             return Box::pin(async move { Ok(flight.answer(request).await.map(Either::Left)) });
         }
         let http = self.http.clone();
-        Box::pin(async move {
-            let response = http.oneshot(request.map(HttpBody::new)).await?;
-            let body =
-                |body: HttpBody| Either::Right(body.map_frame(|frame| frame.map_data(Rope::from)).boxed_unsync());
-            Ok(response.map(body))
-        })
+        Box::pin(async move { Ok(of_http(http.oneshot(request.map(HttpBody::new)).await?)) })
+    }
+}
+
+impl airlane_gate::Doors for Doors {
+    type Body = AnyBody;
+
+    fn name(&self, head: &Parts) -> &'static str {
+        let path = head.uri.path();
+        if FlightDoor::takes(&head.headers) { airlane_flight::name_of(path) } else { airlane_http::name_of(path) }
+    }
+
+    fn is_open(&self, head: &Parts) -> bool {
+        let path = head.uri.path();
+        if FlightDoor::takes(&head.headers) { airlane_flight::is_probe(path) } else { airlane_http::is_probe(path) }
+    }
+
+    fn is_login(&self, head: &Parts) -> bool {
+        FlightDoor::takes(&head.headers) && airlane_flight::is_login(head.uri.path())
+    }
+
+    fn refuse(&self, head: &Parts, error: &Error) -> Response<AnyBody> {
+        match FlightDoor::takes(&head.headers) {
+            true => self.flight.refuse_request(head, error).map(Either::Left),
+            false => of_http(airlane_http::refusal(error)),
+        }
+    }
+}
+
+fn of_http(response: HttpResponse) -> Response<AnyBody> {
+    response.map(|body| Either::Right(body.map_frame(|frame| frame.map_data(Rope::from)).boxed_unsync()))
+}
+
+/// The doors behind the gate.
+#[derive(Clone, Debug)]
+pub(super) struct GatedDoors(Gated<Doors, Doors>);
+
+impl GatedDoors {
+    /// The doors as one connection comes to them.
+    pub(super) fn at(&self, peer: Peer) -> Connected {
+        Connected { doors: self.0.clone(), peer }
+    }
+}
+
+/// The doors as one connection comes to them.
+#[derive(Clone, Debug)]
+pub(super) struct Connected {
+    doors: Gated<Doors, Doors>,
+    peer: Peer,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Connected {
+    type Response = Response<Audited<AnyBody>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        // The gate is always ready.
+        self.doors.clone().call(request)
     }
 }

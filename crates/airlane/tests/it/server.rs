@@ -1,17 +1,29 @@
 //! A server in this process, asked by stock clients and by hand-made frames.
 
 mod accept;
+mod access;
 mod catalog;
+mod claims;
 mod compressed;
 mod framing;
+mod fsync;
 mod harness;
 mod health;
+mod hostile;
 mod http;
+mod hydration;
 mod limits;
+mod names;
 mod order;
 mod panics;
+mod pings;
 mod raw;
+mod rights;
 mod round_trip;
+mod secrets;
+mod slow_disk;
 mod tables;
+mod tls;
 mod unix;
 mod vanish;
+mod web;

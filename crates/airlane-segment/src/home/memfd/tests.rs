@@ -40,6 +40,18 @@ fn a13_a_target_with_gaps_is_refused_since_old_bytes_could_show() {
 }
 
 #[test]
+fn a13_bytes_that_are_written_twice_do_not_make_up_for_a_gap() {
+    let pool = MemfdPool::default();
+    drop(written(&pool, 7, 4096));
+    let mut target = pool.clone().create().unwrap();
+    let mut write = |offset| target.write_at(offset, &[IoSlice::new(&[1; 64])]);
+    write(0).unwrap();
+    assert_eq!(write(0).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    write(128).unwrap();
+    assert_eq!(target.seal(192).unwrap_err().code(), codes::INTERNAL);
+}
+
+#[test]
 fn h1_a_lent_memfd_is_sealed_exact_and_never_written_again() {
     let pool = MemfdPool::default();
     drop(written(&pool, 9, 8192));
@@ -67,6 +79,18 @@ fn spare_memory_is_bounded_and_ages() {
     assert_eq!(pool.spare_bytes(), ByteSize::kib(80));
     pool.age();
     assert_eq!(pool.spare_bytes(), ByteSize::bytes(0));
+}
+
+#[test]
+fn spare_memory_is_given_back_at_once_when_that_is_asked_for() {
+    let pool = MemfdPool::default();
+    let held = written(&pool, 1, 40 << 10);
+    drop(written(&pool, 2, 40 << 10));
+    pool.clear();
+    assert_eq!(pool.spare_bytes(), ByteSize::bytes(0));
+    assert!(held.bytes().iter().all(|byte| *byte == 1), "what is read stays");
+    drop(held);
+    assert_eq!(pool.spare_bytes(), ByteSize::kib(40), "later blocks are kept as before");
 }
 
 #[test]

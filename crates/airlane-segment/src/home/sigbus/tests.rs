@@ -106,3 +106,26 @@ fn labels_are_written_in_full() {
         assert_eq!(report_line(label), format!("{label:032x}\n").as_bytes());
     }
 }
+
+#[test]
+fn d14_a_report_is_written_through_interruptions() {
+    let mut written = Vec::new();
+    let mut calls = 0;
+    write_with(&report_line(LABEL), |bytes| {
+        calls += 1;
+        match calls % 3 {
+            0 => Err(libc::EINTR),
+            _ => {
+                written.extend_from_slice(&bytes[..bytes.len().min(5)]);
+                Ok(bytes.len().min(5))
+            }
+        }
+    });
+    assert_eq!(written, report_line(LABEL));
+    let mut calls = 0;
+    write_with(b"x", |_| {
+        calls += 1;
+        Err(libc::EIO)
+    });
+    assert_eq!(calls, 1, "an error ends it");
+}

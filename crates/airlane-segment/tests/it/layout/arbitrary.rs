@@ -94,7 +94,7 @@ pub(super) fn leaves() -> Vec<DataType> {
         types.extend([Duration(unit), Timestamp(unit, None), Timestamp(unit, Some("+02:00".into()))]);
     }
     types.extend([IntervalUnit::YearMonth, IntervalUnit::DayTime, IntervalUnit::MonthDayNano].map(Interval));
-    types.extend([FixedSizeBinary(1), FixedSizeBinary(16)]);
+    types.extend([FixedSizeBinary(0), FixedSizeBinary(1), FixedSizeBinary(16)]);
     types.extend([Decimal32(9, 2), Decimal64(18, -3), Decimal128(38, 10), Decimal256(76, 20)]);
     types
 }
@@ -245,6 +245,12 @@ fn primitive_value(dice: &mut Dice, data_type: &DataType, width: usize) -> Vec<u
     const DAY_SECONDS: u64 = 86_400;
     let bounded = |value: i64| value.to_le_bytes()[..width].to_vec();
     match data_type {
+        // Any bits: infinities, zeros below zero, and NaNs of all kinds.
+        DataType::Float16 | DataType::Float32 | DataType::Float64 if dice.one_in(8) => {
+            let bits = dice.next();
+            let nan = if dice.one_in(2) { 0x7FF0_0000_0000_0000 } else { 0 };
+            (bits | nan).to_le_bytes()[8 - width..].to_vec()
+        }
         DataType::Float16 => (dice.next() as u16 & 0x3fff).to_le_bytes().to_vec(),
         DataType::Float32 => (dice.next() as i32 as f32).to_le_bytes().to_vec(),
         DataType::Float64 => (dice.next() as i64 as f64 / 7.0).to_le_bytes().to_vec(),
@@ -264,7 +270,7 @@ fn primitive_value(dice: &mut Dice, data_type: &DataType, width: usize) -> Vec<u
         // Half of the values are small, so that dictionaries repeat them.
         _ if dice.one_in(2) => {
             let mut bytes = vec![0; width];
-            bytes[0] = dice.below(3) as u8;
+            bytes.iter_mut().take(1).for_each(|byte| *byte = dice.below(3) as u8);
             bytes
         }
         _ => dice.bytes(width),

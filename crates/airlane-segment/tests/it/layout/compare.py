@@ -1,6 +1,7 @@
 """Opens segments with stock pyarrow and compares them with the same table written by stock arrow-rs.
 
-usage: compare.py FOLDER; the folder holds N-0.arrow, N-1.arrow … (the segments of table N) and N.arrows.
+usage: compare.py FOLDER; the folder holds N-0.arrow, N-1.arrow … (the segments of table N), N-0.by_lz4, N-0.by_zstd …
+(the streams that readers get of them who ask for compression) and N.arrows.
 Prints the number of tables that are equal, or the first that is not.
 """
 
@@ -23,17 +24,32 @@ def open_segments(files):
     return pa.Table.from_batches(batches, schema)
 
 
+def open_streams(files):
+    batches = []
+    schema = None
+    for file in files:
+        with ipc.open_stream(str(file)) as reader:
+            schema = reader.schema
+            batches += list(reader)
+    return pa.Table.from_batches(batches, schema)
+
+
 def check(folder, stream):
-    files = sorted(folder.glob(f"{stream.stem}-*.arrow"), key=lambda file: int(file.stem.split("-")[1]))
-    table = open_segments(files)
-    table.validate(full=True)
     with ipc.open_stream(str(stream)) as reader:
         expected = reader.read_all()
+    for suffix, read in [("arrow", open_segments), ("by_lz4", open_streams), ("by_zstd", open_streams)]:
+        files = sorted(folder.glob(f"{stream.stem}-*.{suffix}"), key=lambda file: int(file.stem.split("-")[1]))
+        assert files, f"no files {suffix}"
+        compare(read(files), expected)
+
+
+def compare(table, expected):
+    table.validate(full=True)
     assert table.schema.equals(expected.schema, check_metadata=True), f"{table.schema}\n{expected.schema}"
     assert table.num_rows == expected.num_rows, f"{table.num_rows} rows, expected {expected.num_rows}"
     for field, got, want in zip(table.schema, table.columns, expected.columns):
-        # pyarrow compares dictionaries with their indices, and some unions with what no row shows.
-        same = got.equals(want) or got.to_pylist() == want.to_pylist()
+        # pyarrow compares dictionaries with their indices, some unions with what no row shows, and no NaN with itself.
+        same = got.equals(want) or repr(got.to_pylist()) == repr(want.to_pylist())
         assert same, f"column {field} differs"
 
 

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use airlane_segment::{Home, Segment, Trust};
+use airlane_segment::{Home, Segment, TableSchema, Trust};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use super::arbitrary::{Table, tables};
 use super::bytes::check_layout;
 use super::homes::{HOMES, small, write};
+use crate::drive;
 
 /// The rows as texts, whatever batches and dictionaries they are in.
 pub(super) fn rows(batches: &[RecordBatch]) -> Vec<String> {
@@ -48,6 +49,10 @@ fn check(table: &Table) {
             batch.columns().iter().for_each(|column| column.to_data().validate_full().unwrap());
         });
         assert_eq!(rows(&read), expected);
+        // Texts hide the bits of a NaN. Dictionaries are other ones after they were unified, and have texts alone.
+        if !table.schema.fields().iter().any(|field| field.data_type().to_string().contains("Dictionary")) {
+            drive::compare(&table.batches, &segments);
+        }
         files.push(segments.iter().map(Segment::file_bytes).collect());
     }
     assert_eq!(files[0], files[1], "the same bytes in every home");
@@ -91,7 +96,8 @@ fn check_slices(segments: &[Segment], expected: &[String]) {
             let cut = (all.end - all.start) / 3;
             for part in [all.start..all.start + cut, all.start + cut..all.end - cut, all.end - cut..all.end] {
                 let message = segment.slice(index, part.clone()).unwrap();
-                let read = rows(&read_stream(segment, &message));
+                let dictionaries = segment.dictionaries().iter().map(|dictionary| dictionary.message.clone());
+                let read = rows(&read_stream(segment, &dictionaries.chain([message]).collect::<Vec<_>>()));
                 assert_eq!(read, &expected[row + part.start as usize..row + part.end as usize]);
             }
             assert!(segment.slice(index, all.start..all.end + 1).is_err());
@@ -100,7 +106,19 @@ fn check_slices(segments: &[Segment], expected: &[String]) {
     }
 }
 
-fn read_stream(segment: &Segment, batch: &airlane_segment::Message) -> Vec<RecordBatch> {
+/// What a stock reader reads from messages that follow the schema of a segment.
+pub(super) fn read_stream(segment: &Segment, messages: &[airlane_segment::Message]) -> Vec<RecordBatch> {
+    let stream = stream(segment, messages);
+    StreamReader::try_new(Cursor::new(stream), None).unwrap().map(|batch| batch.unwrap()).collect()
+}
+
+/// The schema of a segment and messages as an IPC stream.
+pub(super) fn stream(segment: &Segment, messages: &[airlane_segment::Message]) -> Vec<u8> {
+    stream_of(segment.schema(), messages)
+}
+
+/// A schema and messages as an IPC stream.
+pub(super) fn stream_of(schema: &TableSchema, messages: &[airlane_segment::Message]) -> Vec<u8> {
     let mut stream = Vec::new();
     let mut push = |header: &[u8], body: &[u8]| {
         assert_eq!(header.len() % 8, 0);
@@ -109,10 +127,9 @@ fn read_stream(segment: &Segment, batch: &airlane_segment::Message) -> Vec<Recor
         stream.extend_from_slice(header);
         stream.extend_from_slice(body);
     };
-    push(segment.schema().message(), &[]);
-    segment.dictionaries().iter().for_each(|dictionary| push(&dictionary.message.header, &dictionary.message.body));
-    push(&batch.header, &batch.body);
-    StreamReader::try_new(Cursor::new(stream), None).unwrap().map(|batch| batch.unwrap()).collect()
+    push(schema.message(), &[]);
+    messages.iter().for_each(|message| push(&message.header, &message.body));
+    stream
 }
 
 #[test]
@@ -128,7 +145,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_type_comes_back_equal_through_every_home(table in tables()) {
+    fn a13_every_type_comes_back_equal_through_every_home(table in tables()) {
         check(&table);
     }
 }

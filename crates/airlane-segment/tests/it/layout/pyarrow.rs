@@ -5,6 +5,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use airlane_segment::Codec;
 use airlane_segment::home::HomeKind;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
@@ -12,8 +13,10 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
 use super::arbitrary::{Table, tables};
+use super::compressed::compressed;
+use super::empty::empty;
 use super::homes::{small, write};
-use super::property::rows;
+use super::property::{rows, stream};
 
 const TABLES: usize = 150;
 
@@ -35,6 +38,11 @@ fn python() -> Result<PathBuf, String> {
 fn save(folder: &Path, number: usize, table: &Table) {
     for (index, segment) in write(table, small(), HomeKind::Heap).iter().enumerate() {
         fs::write(folder.join(format!("{number}-{index}.arrow")), segment.file_bytes()).unwrap();
+        for (codec, suffix) in [(Codec::Lz4Frame, "by_lz4"), (Codec::Zstd, "by_zstd")] {
+            // As after a pause before the first row.
+            let messages: Vec<_> = empty(segment).into_iter().chain(compressed(segment, codec)).collect();
+            fs::write(folder.join(format!("{number}-{index}.{suffix}")), stream(segment, &messages)).unwrap();
+        }
     }
     fs::write(folder.join(format!("{number}.arrows")), stock_stream(table)).unwrap();
 }

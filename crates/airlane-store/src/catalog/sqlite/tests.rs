@@ -69,10 +69,10 @@ fn refuses_files_that_are_no_catalog_of_this_version() {
         let connection = Connection::open(&path).expect("an open file");
         connection.execute_batch(pragma).expect("a pragma");
     };
-    change("PRAGMA user_version = 2");
+    change("PRAGMA user_version = 3");
     let error = SqliteCatalog::open(&path).expect_err("a later layout");
     assert_eq!(error.code(), codes::FORMAT_UNSUPPORTED);
-    assert!(error.hint_text().is_some_and(|hint| hint.contains("reads layout 1")), "{error}");
+    assert!(error.hint_text().is_some_and(|hint| hint.contains("reads layouts up to 2")), "{error}");
     change("PRAGMA user_version = 1; PRAGMA application_id = 7");
     assert_eq!(SqliteCatalog::open(&path).expect_err("another program's").code(), codes::FORMAT_UNSUPPORTED);
     std::fs::write(&path, b"not a database, but long enough to be read as the header of one, is it not so?")
@@ -111,6 +111,30 @@ fn d5_a_full_disk_refuses_a_commit_and_the_catalog_goes_on() {
     assert_eq!(catalog.load().expect("tables").len(), 2);
 }
 
+/// The log is copied into the file between commits, so that none waits for it, and only when there is much of it.
+#[test]
+fn a_long_log_is_copied_when_nobody_waits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut catalog = SqliteCatalog::open(&path_in(&folder)).expect("the catalog");
+    catalog.commit(&create(1, "a")).expect("a commit");
+    let pages = |catalog: &SqliteCatalog| catalog.log_pages.load(Ordering::Relaxed);
+    let before = pages(&catalog);
+    catalog.tidy().expect("little to do");
+    assert!(before > 0 && pages(&catalog) == before, "a short log is left alone");
+
+    let [made, Change::ReplaceContent { table, schema, version, .. }] = create(2, "b") else { panic!("two changes") };
+    let bytes = (LOG_PAGES_MAX as usize + 1) * 4096;
+    let segments = vec![new_segment(SegmentId::from_bytes([9; 16]), bytes)];
+    catalog.commit(&[made, Change::ReplaceContent { table, schema, version, segments }]).expect("a commit");
+    assert!(pages(&catalog) > LOG_PAGES_MAX);
+    let size = || std::fs::metadata(path_in(&folder)).expect("the file").len();
+    assert!(size() < bytes as u64, "it is in the log alone");
+    catalog.tidy().expect("the log is copied");
+    assert_eq!(pages(&catalog), 0);
+    assert!(size() > bytes as u64);
+    assert_eq!(catalog.body(SegmentId::from_bytes([9; 16])).expect("the bytes").len(), bytes);
+}
+
 #[test]
 fn what_was_dropped_is_in_no_file() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -131,6 +155,119 @@ fn what_was_dropped_is_in_no_file() {
     catalog.commit(&[Change::DropTable { table: table(1) }]).expect("a drop");
     catalog.purge().expect("a purge");
     assert!(!holds_secret());
+}
+
+/// A catalog of two tables of two versions each, closed.
+fn two_tables(folder: &TempDir) -> Vec<StoredTable> {
+    let mut catalog = SqliteCatalog::open(&path_in(folder)).expect("the catalog");
+    for (number, name) in [(1, "quotes"), (2, "second")] {
+        let append = Change::AppendContent {
+            table: table(number),
+            version: version(2),
+            segments: vec![new_segment(SegmentId::from_bytes([number + 10; 16]), 0)],
+            keep_from: Version::FIRST,
+        };
+        catalog.commit(&create(number, name)).expect("a table");
+        catalog.commit(&[append]).expect("a version");
+    }
+    catalog.load().expect("tables")
+}
+
+#[test]
+fn d4_a_change_of_any_column_damages_its_table_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = two_tables(&folder);
+    let written = std::fs::read(path_in(&folder)).expect("a file");
+    let (mut changes, mut columns) = (Vec::new(), 0);
+    let connection = Connection::open(path_in(&folder)).expect("an open file");
+    let rows = [
+        ("tables", "key = 1", "key = 1"),
+        ("versions", "table_key = 1", "table_key = 1 AND version = 1"),
+        ("segments", "table_key = 1", "table_key = 1 AND position = 0"),
+    ];
+    for (of, all, one) in rows {
+        let mut statement =
+            connection.prepare(&format!("SELECT name, type FROM pragma_table_info('{of}')")).expect("SQL");
+        let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("columns");
+        for (column, kind) in found.map(|column: rusqlite::Result<(String, String)>| column.expect("a column")) {
+            let value = match (column.as_str(), kind.as_str()) {
+                // What the bytes are is for their own checksum; whether they are here is for that of the row.
+                ("body", _) => "NULL".to_owned(),
+                ("name", _) => "'third'".to_owned(),
+                (_, "BLOB") => format!("CAST(x'07' || substr({column}, 2) AS BLOB)"),
+                _ => format!("{column} + 7"),
+            };
+            changes.push(format!("UPDATE {of} SET {column} = {value} WHERE {one}"));
+            columns += 1;
+        }
+        changes.push(format!("DELETE FROM {of} WHERE {all}"));
+    }
+    drop(connection);
+    assert!(columns >= 25, "only {columns} columns");
+    for change in changes {
+        std::fs::write(path_in(&folder), &written).expect("a file");
+        let connection = Connection::open(path_in(&folder)).expect("an open file");
+        assert!(connection.execute(&change, []).expect(&change) > 0, "{change}");
+        drop(connection);
+        let mut catalog = SqliteCatalog::open(&path_in(&folder)).expect(&change);
+        let loaded = catalog.load().expect(&change);
+        assert_eq!(loaded.iter().find(|table| table.damage.is_none()), Some(&before[1]), "{change}");
+        let damaged: Vec<_> = loaded.iter().filter(|table| table.damage.is_some()).map(|table| table.id).collect();
+        // Rows that are no longer found by their key are shown as a table too.
+        assert!((1..=2).contains(&damaged.len()), "{change}: {loaded:?}");
+        for id in damaged {
+            catalog.commit(&[Change::DropTable { table: id }]).expect(&change);
+        }
+        assert_eq!(catalog.load().expect(&change), before[1..], "{change}");
+        catalog.commit(&create(1, "quotes")).expect("the name and the id are free");
+        let whole: String =
+            catalog.connection.pragma_query_value(None, "integrity_check", |row| row.get(0)).expect("an answer");
+        assert_eq!(whole, "ok");
+    }
+}
+
+#[test]
+fn d4_a_damaged_index_is_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = two_tables(&folder);
+    let written = std::fs::read(path_in(&folder)).expect("a file");
+    let places: Vec<usize> =
+        written.windows(6).enumerate().filter(|(_, bytes)| bytes == b"quotes").map(|(place, _)| place).collect();
+    assert_eq!(places.len(), 2, "the name is in its row and in an index");
+    let mut damaged = 0;
+    for place in places {
+        let mut flipped = written.clone();
+        flipped[place] ^= 1;
+        std::fs::write(path_in(&folder), flipped).expect("a file");
+        let mut catalog = SqliteCatalog::open(&path_in(&folder)).expect("the catalog opens");
+        let loaded = catalog.load().expect("tables");
+        if loaded == before {
+            catalog.commit(&create(3, "puotes")).expect("the name is free");
+        } else {
+            damaged += 1;
+            assert_eq!(loaded.iter().filter(|table| table.damage.is_none()).collect::<Vec<_>>(), [&before[1]]);
+        }
+        catalog.commit(&[Change::DropTable { table: table(1) }]).expect("a drop");
+        catalog.commit(&create(4, "quotes")).expect("the name is free");
+    }
+    assert_eq!(damaged, 1, "the row, and not the index");
+}
+
+/// A commit makes a new checksum of the table's row: not of one that was damaged since the start.
+#[test]
+fn d4_a_commit_makes_no_damaged_row_good() {
+    let folder = tempfile::tempdir().expect("a folder");
+    two_tables(&folder);
+    let mut catalog = SqliteCatalog::open(&path_in(&folder)).expect("the catalog");
+    catalog.load().expect("tables");
+    catalog.connection.execute("UPDATE tables SET schema = x'07' WHERE key = 1", []).expect("a change");
+    let append =
+        Change::AppendContent { table: table(1), version: version(3), segments: Vec::new(), keep_from: Version::FIRST };
+    match catalog.commit(&[append]) {
+        Err(CommitError::RolledBack(error)) => assert_eq!(error.code(), codes::DATA_DAMAGED),
+        other => panic!("{other:?}"),
+    }
+    assert!(catalog.load().expect("tables")[0].damage.is_some());
 }
 
 #[derive(Clone, Debug)]

@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+/// What the lines read: the first version of the flights.
+const TICKET: &str = "flights@1";
+
 /// Where the server is and what will happen.
 pub(super) fn heading(url: &str, folder: &Path) -> String {
     format!(
@@ -22,20 +25,42 @@ pub(super) fn try_it(address: SocketAddr, once: bool) -> String {
         return text;
     }
     let airlane = program();
+    let curl = curl(address, TICKET);
     text.push_str(&format!(
-        "\nRead the flights by their ticket, flights@1, from another terminal:\n\n  \
+        "\nRead the flights by their ticket, {TICKET}, from another terminal:\n\n  \
          # Python, with pyarrow\n  \
-         python3 -c \"import pyarrow.flight as f; print(f.connect('grpc://{address}').do_get(f.Ticket('flights@1')).read_all())\"\n\n  \
+         python3 -c \"import pyarrow.flight as f; print(f.connect('grpc://{address}').do_get(f.Ticket('{TICKET}')).read_all())\"\n\n  \
          # the command line\n  \
-         {airlane} get flights@1 --url grpc://{address}\n  \
-         {airlane} get flights@1 -o flights.parquet --url grpc://{address}\n  \
+         {airlane} get {TICKET} --url grpc://{address}\n  \
+         {airlane} get {TICKET} -o flights.parquet --url grpc://{address}\n  \
          {airlane} ls --url grpc://{address}\n\n  \
-         # HTTP\n  \
-         curl http://{address}/readyz\n  \
+         # curl: the messages of gRPC as they come, and what the server counted\n  \
+         {curl}\n  \
          curl http://{address}/metrics\n\n\
          Ctrl-C ends the demonstration and removes its tables.\n"
     ));
     text
+}
+
+/// A call of `DoGet` by hand: a `Ticket` with its bytes as field 1, behind the prefix of a gRPC message.
+fn curl(address: SocketAddr, ticket: &str) -> String {
+    // Both lengths are one byte, as those of the tickets of a demonstration are.
+    let length = ticket.len() as u8;
+    let request = [&[0, 0, 0, 0, length + 2, 0x0A, length], ticket.as_bytes()].concat();
+    let request: String = request.iter().map(|byte| printf_escape(*byte)).collect();
+    format!(
+        "printf '{request}' | curl -sS --http2-prior-knowledge -H 'content-type: application/grpc' -H 'te: trailers' \
+         --data-binary @- -o flights.grpc -w '%{{size_download}} bytes\\n' \
+         http://{address}/arrow.flight.protocol.FlightService/DoGet"
+    )
+}
+
+/// A byte as `printf` of every shell takes it inside single quotes.
+fn printf_escape(byte: u8) -> String {
+    match byte {
+        b if b.is_ascii_alphanumeric() || matches!(b, b'@' | b'/' | b'-' | b'_' | b'.') => char::from(b).to_string(),
+        b => format!("\\{b:03o}"),
+    }
 }
 
 /// How a shell calls this program: by name where that finds it, else by path.
@@ -52,5 +77,17 @@ fn program() -> String {
     match shown.contains(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '/' | '.' | '-' | '_')) {
         true => format!("'{}'", shown.replace('\'', r"'\''")),
         false => shown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_curl_sends_the_ticket() {
+        let line = curl(([127, 0, 0, 1], 8815).into(), "a/b@1?c=%d");
+        assert!(line.starts_with(r"printf '\000\000\000\000\014\012\012a/b@1\077c\075\045d' | curl "), "{line}");
+        assert!(line.ends_with(" http://127.0.0.1:8815/arrow.flight.protocol.FlightService/DoGet"), "{line}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use airlane::server::Handle;
 use airlane_exchange::{Exchange, PutSpec};
 use airlane_format::ReadOptions;
-use airlane_model::{Durability, PutMode, Receipt, Result, TableName, codes};
+use airlane_model::{Caller, Durability, Error, PutMode, Receipt, Result, TableName, codes};
 use airlane_segment::TableSchema;
 
 use super::folder::Files;
@@ -49,11 +49,17 @@ pub(super) fn spawn(handle: &Handle, files: Files, json: bool) {
 fn load(exchange: &Exchange, runtime: &tokio::runtime::Handle, table: &TableName, path: &Path) -> Result<Receipt> {
     let reader = airlane_format::read_path(path, &ReadOptions::default())?;
     let spec = PutSpec { table: table.clone(), mode: PutMode::Replace, durability: Some(Durability::Ephemeral) };
-    let at = |error: airlane_model::Error| match error.place() {
+    let at = |error: Error| match error.place() {
+        _ if error.code() == codes::DURABILITY_CONFLICT => {
+            Error::new(error.code(), format!("the file is skipped: there is a durable table `{table}`"))
+                .at(path.display().to_string())
+                .hint(format!("put the file into it with `airlane put {table}`, or drop it first"))
+        }
         None => error.at(path.display().to_string()),
         Some(_) => error,
     };
-    let mut put = exchange.put_batches(spec, TableSchema::from_arrow(&reader.schema())?).map_err(at)?;
+    let mut put =
+        exchange.put_batches(&Caller::local(), spec, TableSchema::from_arrow(&reader.schema())?).map_err(at)?;
     for batch in reader {
         put.append(&batch?).map_err(at)?;
     }

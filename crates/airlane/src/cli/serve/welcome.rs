@@ -20,7 +20,9 @@ pub(super) fn print(settings: &ServerSettings, handle: &Handle, file: Option<&Co
         tracing::info!(%address, %data_dir, recovered, version, "listening");
         return;
     }
-    let mut listening = format!("grpc://{address}  http://{address}");
+    let tls = settings.tls_certificate.is_some();
+    let (grpc, http) = if tls { ("grpc+tls", "https") } else { ("grpc", "http") };
+    let mut listening = format!("{grpc}://{address}  {http}://{address}");
     if let Some(path) = &settings.unix_socket {
         listening.push_str(&format!("  grpc+unix://{}", path.display()));
     }
@@ -33,21 +35,29 @@ pub(super) fn print(settings: &ServerSettings, handle: &Handle, file: Option<&Co
     if let Some(file) = file {
         eprintln!("  settings   {}", file.path.display());
     }
-    if !settings.listen.is_loopback() {
-        eprintln!("  warning    whoever reaches {address} can read, replace and drop every table");
+    match &settings.rights_file {
+        Some(path) => eprintln!("  rights     {}", path.display()),
+        None if settings.listen.is_loopback() => {}
+        None => eprintln!("  warning    whoever reaches {address} can read, replace and drop every table"),
     }
-    eprintln!("  shell      airlane put NAME FILE --url grpc://{address}");
-    eprintln!("  python     pyarrow.flight.connect(\"grpc://{address}\")");
+    if settings.rights_file.is_some() && !tls && settings.insecure && !settings.listen.is_loopback() {
+        eprintln!("  warning    the network can read the passwords that come from other machines");
+    }
+    eprintln!("  shell      airlane put NAME FILE --url {grpc}://{address}");
+    eprintln!("  python     pyarrow.flight.connect(\"{grpc}://{address}\")");
 }
 
 fn recovered(recovery: &Recovery) -> String {
-    let Recovery { tables, segments, orphans_removed, damaged } = recovery;
+    let Recovery { tables, segments, orphans_removed, orphans_kept, damaged } = recovery;
     let mut text = match tables {
         0 => "no tables yet".to_owned(),
         _ => format!("{} in {}", human::counted(*tables, "table"), human::counted(*segments, "segment")),
     };
     if *orphans_removed > 0 {
         text.push_str(&format!("; {} of unfinished puts removed", human::counted(*orphans_removed, "file")));
+    }
+    if *orphans_kept > 0 {
+        text.push_str(&format!("; {} of no table kept", human::counted(*orphans_kept, "file")));
     }
     if !damaged.is_empty() {
         text.push_str(&format!("; {} damaged", human::counted(damaged.len() as u64, "table")));

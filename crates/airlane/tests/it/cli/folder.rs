@@ -53,6 +53,29 @@ fn the_files_of_a_folder_become_tables() {
 }
 
 #[test]
+fn a_file_with_the_name_of_a_durable_table_is_skipped_and_named() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (data, files) = (folder.path().join("data"), folder.path().join("files"));
+    std::fs::create_dir(&files).expect("folder");
+    std::fs::write(files.join("prices.csv"), "price\n1\n").expect("write");
+    let mut server = ServerProcess::start(binary(), &data, [] as [&str; 0]);
+    succeed(airlane(folder.path()).args(["put", "prices", "files/prices.csv", "--url", &server.url()]));
+    assert!(server.stop().0.success());
+    std::fs::write(files.join("prices.csv"), "price\n2\n").expect("write");
+    server = ServerProcess::start(binary(), &data, [files.as_os_str(), "--log-format".as_ref(), "json".as_ref()]);
+    wait_until_ready(&server);
+    let get = ["get", "prices", "--format", "csv", "--url", &server.url()];
+    assert_eq!(succeed(airlane(folder.path()).args(get)), "price\n1\n", "the table is what it was");
+    let (status, stderr) = server.stop();
+    assert!(status.success());
+    let lines: Vec<serde_json::Value> = stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let error = &lines.iter().find(|line| line["error"].is_object()).expect("an error")["error"];
+    assert_eq!(error["code"], "durability_conflict");
+    assert!(error["at"].as_str().expect("a place").ends_with("prices.csv"), "{error}");
+    assert!(error["hint"].as_str().expect("a hint").contains("airlane put prices"), "{error}");
+}
+
+#[test]
 fn two_files_of_one_name_and_a_missing_folder_end_the_start() {
     let folder = tempfile::tempdir().expect("folder");
     std::fs::write(folder.path().join("a.csv"), "a\n1\n").expect("write");

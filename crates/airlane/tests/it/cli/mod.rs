@@ -1,11 +1,13 @@
 //! The command line, as the real binary.
 
+mod access;
 mod cases;
 mod crash;
 mod damage;
 mod demo;
 mod folder;
 mod formats;
+mod progress;
 mod server;
 
 use std::path::Path;

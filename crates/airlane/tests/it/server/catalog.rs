@@ -1,18 +1,27 @@
 //! The small calls: infos, schemas, lists, actions.
 
-use arrow_flight::{Action, Criteria, Empty, FlightDescriptor, FlightInfo, IpcMessage};
+use arrow_flight::{
+    Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, Criteria, Empty, FlightDescriptor,
+    FlightEndpoint, FlightInfo, IpcMessage, RenewFlightEndpointRequest, Ticket,
+};
 use arrow_schema::Schema;
 use futures::TryStreamExt;
+use prost::Message;
 use tonic::{Code, Status};
 
 use super::harness::*;
 use super::tables::*;
 
 async fn act(client: &mut Client, name: &str, body: &str) -> Result<serde_json::Value, Status> {
-    let action = Action { r#type: name.into(), body: body.as_bytes().to_vec().into() };
+    let result = act_in_bytes(client, name, body.as_bytes().to_vec()).await?;
+    Ok(serde_json::from_slice(&result).expect("JSON"))
+}
+
+async fn act_in_bytes(client: &mut Client, name: &str, body: Vec<u8>) -> Result<bytes::Bytes, Status> {
+    let action = Action { r#type: name.into(), body: body.into() };
     let results: Vec<_> = client.do_action(action).await?.into_inner().try_collect().await?;
     assert_eq!(results.len(), 1);
-    Ok(serde_json::from_slice(&results[0].body).expect("JSON"))
+    Ok(results[0].body.clone())
 }
 
 async fn list(client: &mut Client, prefix: &str) -> Vec<FlightInfo> {
@@ -82,7 +91,9 @@ async fn actions_describe_and_drop() {
     let mut client = server.client().await;
     let listed: Vec<_> = client.list_actions(Empty {}).await.expect("a list").into_inner().try_collect().await.unwrap();
     let names: Vec<&str> = listed.iter().map(|action| action.r#type.as_str()).collect();
-    assert_eq!(names, ["describe", "drop"]);
+    let of_the_protocol =
+        ["CancelFlightInfo", "RenewFlightEndpoint", "SetSessionOptions", "GetSessionOptions", "CloseSession"];
+    assert_eq!(names, [&["describe", "drop"][..], &of_the_protocol].concat());
     assert!(listed.iter().all(|action| action.description.len() > 20));
 
     let receipt = put(&mut client, "eu/t", &[kinds(10)]).await.expect("a table");
@@ -142,9 +153,89 @@ async fn rpcs_that_come_later_answer_by_name() {
     let mut client = server.client().await;
     let handshake = client.handshake(futures::stream::empty()).await.expect_err("later");
     let exchange = client.do_exchange(futures::stream::empty()).await.expect_err("later");
-    let poll = client.poll_flight_info(by_path("t")).await.expect_err("later");
-    for (status, rpc) in [(handshake, "Handshake"), (exchange, "DoExchange"), (poll, "PollFlightInfo")] {
+    for (status, rpc) in [(handshake, "Handshake"), (exchange, "DoExchange")] {
         assert_eq!((status.code(), code_name(&status)), (Code::Unimplemented, "not_implemented"));
         assert!(status.message().starts_with(&format!("{rpc} is not implemented")), "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_is_complete_at_once() {
+    let server = TestServer::start().await;
+    let mut client = server.client().await;
+    put(&mut client, "t", &[kinds(10)]).await.expect("a table");
+    let poll = client.poll_flight_info(by_path("t")).await.expect("a poll").into_inner();
+    let info = client.get_flight_info(by_path("t")).await.expect("an info").into_inner();
+    assert_eq!(poll.info, Some(info));
+    assert_eq!((poll.flight_descriptor, poll.progress, poll.expiration_time), (None, Some(1.0), None));
+    let status = client.poll_flight_info(by_path("no_such_table")).await.expect_err("no table");
+    assert_eq!((status.code(), code_name(&status)), (Code::NotFound, "table_not_found"));
+}
+
+fn endpoint(ticket: &str) -> FlightEndpoint {
+    FlightEndpoint { ticket: Some(Ticket::new(ticket.to_owned())), ..FlightEndpoint::default() }
+}
+
+fn cancel(endpoints: Vec<FlightEndpoint>) -> Vec<u8> {
+    let info = FlightInfo { endpoint: endpoints, ..FlightInfo::default() };
+    CancelFlightInfoRequest { info: Some(info) }.encode_to_vec()
+}
+
+fn renew(endpoint: FlightEndpoint) -> Vec<u8> {
+    RenewFlightEndpointRequest { endpoint: Some(endpoint) }.encode_to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_info_cannot_be_cancelled_and_an_endpoint_needs_no_renewal() {
+    let server = TestServer::start().await;
+    let mut client = server.client().await;
+    put(&mut client, "t", &[kinds(10)]).await.expect("a table");
+    let info = client.get_flight_info(by_path("t")).await.expect("an info").into_inner();
+
+    let request = CancelFlightInfoRequest { info: Some(info.clone()) }.encode_to_vec();
+    let result = act_in_bytes(&mut client, "CancelFlightInfo", request).await.expect("an answer");
+    let result = CancelFlightInfoResult::decode(result).expect("a result");
+    assert_eq!(result.status(), CancelStatus::NotCancellable);
+    get(&mut client, "t").await.expect("it can be read afterwards");
+
+    let result = act_in_bytes(&mut client, "RenewFlightEndpoint", renew(info.endpoint[0].clone())).await;
+    assert_eq!(FlightEndpoint::decode(result.expect("an answer")).expect("an endpoint"), info.endpoint[0]);
+
+    let no_ticket = FlightEndpoint::default;
+    for (action, body, code) in [
+        ("CancelFlightInfo", b"rubbish".to_vec(), "message_invalid"),
+        ("CancelFlightInfo", Vec::new(), "message_invalid"),
+        ("CancelFlightInfo", cancel(vec![]), "message_invalid"),
+        ("CancelFlightInfo", cancel(vec![endpoint("t"), no_ticket()]), "message_invalid"),
+        ("CancelFlightInfo", cancel(vec![endpoint("../x")]), "table_name_invalid"),
+        ("CancelFlightInfo", cancel(vec![endpoint("t"), endpoint("no_such_table")]), "table_not_found"),
+        ("CancelFlightInfo", cancel(vec![endpoint("t"); 1025]), "limit_exceeded"),
+        ("CancelFlightInfo", vec![0; (1 << 20) + 1], "limit_exceeded"),
+        ("RenewFlightEndpoint", b"rubbish".to_vec(), "message_invalid"),
+        ("RenewFlightEndpoint", Vec::new(), "message_invalid"),
+        ("RenewFlightEndpoint", renew(no_ticket()), "message_invalid"),
+        ("RenewFlightEndpoint", renew(endpoint("t@9")), "version_not_found"),
+    ] {
+        let status = act_in_bytes(&mut client, action, body).await.expect_err(code);
+        assert_eq!(code_name(&status), code, "{action}: {status}");
+        assert!(status.message().contains("hint:"), "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_no_sessions_and_each_action_of_them_says_so() {
+    let server = TestServer::start().await;
+    let mut client = server.client().await;
+    // `{"catalog": "x"}`, and for it the error 1: INVALID_NAME.
+    let request = b"\x0A\x0E\x0A\x07catalog\x12\x03\x0A\x01x".to_vec();
+    let refused = act_in_bytes(&mut client, "SetSessionOptions", request).await.expect("an answer");
+    assert_eq!(refused, &b"\x0A\x0D\x0A\x07catalog\x12\x02\x08\x01"[..]);
+    assert_eq!(act_in_bytes(&mut client, "GetSessionOptions", vec![]).await.expect("an answer"), "");
+    for _ in 0..2 {
+        assert_eq!(act_in_bytes(&mut client, "CloseSession", vec![]).await.expect("an answer"), &b"\x08\x01"[..]);
+    }
+    for action in ["SetSessionOptions", "GetSessionOptions", "CloseSession"] {
+        let status = act_in_bytes(&mut client, action, b"rubbish".to_vec()).await.expect_err("rubbish");
+        assert_eq!(code_name(&status), "message_invalid", "{action}: {status}");
     }
 }

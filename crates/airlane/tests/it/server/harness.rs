@@ -1,5 +1,7 @@
 //! A server on a free port, and a stock arrow-flight client of it.
 
+use std::os::unix::fs::MetadataExt;
+
 use airlane::server::{Handle, ServerOptions, run_over};
 use airlane_model::Receipt;
 use airlane_store::StoreOptions;
@@ -43,14 +45,24 @@ impl TestServer {
 
     /// A client with a connection of its own.
     pub(crate) async fn client(&self) -> Client {
-        let channel = Channel::from_shared(format!("http://{}", self.address())).expect("an address");
-        Client::new(channel.connect().await.expect("a connection"))
+        client_of(&self.address()).await
     }
 
     /// The names of all tables.
     pub(crate) fn tables(&self) -> Vec<String> {
-        self.handle.exchange().list("").into_iter().map(|info| info.table.to_string()).collect()
+        self.handle
+            .exchange()
+            .list(&airlane_model::Caller::local(), "")
+            .into_iter()
+            .map(|info| info.table.to_string())
+            .collect()
     }
+}
+
+/// A stock client of any server, such as a process of its own.
+pub(crate) async fn client_of(address: &str) -> Client {
+    let channel = Channel::from_shared(format!("http://{address}")).expect("an address");
+    Client::new(channel.connect().await.expect("a connection"))
 }
 
 pub(crate) fn by_path(name: &str) -> FlightDescriptor {
@@ -126,6 +138,22 @@ pub(crate) async fn get_messages(client: &mut Client, ticket: &str) -> Result<Ve
 /// The name of the error's code, as the metadata of a status carries it.
 pub(crate) fn code_name(status: &Status) -> &str {
     status.metadata().get("airlane-code").and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// What a process holds in memory, in bytes: private pages, and the pages and blocks of its memory files.
+pub(crate) fn memory_of(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process is there");
+    let of = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect(key);
+        line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().expect("a number") << 10
+    };
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).expect("descriptors").flatten();
+    let memory_files = descriptors.filter(|entry| {
+        let target = std::fs::read_link(entry.path()).unwrap_or_default();
+        target.to_string_lossy().starts_with("/memfd:")
+    });
+    let blocks = memory_files.filter_map(|entry| Some(std::fs::metadata(entry.path()).ok()?.blocks() * 512));
+    of("RssAnon:") + of("RssShmem:") + blocks.sum::<u64>()
 }
 
 /// Waits until something becomes true, which it must within a minute, on the slowest machine.

@@ -8,7 +8,11 @@ use super::tables::*;
 
 /// Status and body of a request.
 async fn fetch(server: &TestServer, path: &str) -> (u16, String) {
-    let mut tcp = TcpStream::connect(server.handle.address()).await.expect("a connection");
+    fetch_from(&server.address(), path).await
+}
+
+async fn fetch_from(address: &str, path: &str) -> (u16, String) {
+    let mut tcp = TcpStream::connect(address).await.expect("a connection");
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     tcp.write_all(request.as_bytes()).await.expect("sent");
     let mut text = String::new();
@@ -20,7 +24,12 @@ async fn fetch(server: &TestServer, path: &str) -> (u16, String) {
 
 /// The sum of a metric over its labels.
 pub(crate) async fn metric(server: &TestServer, name: &str) -> f64 {
-    let (_, text) = fetch(server, "/metrics").await;
+    metric_of(&server.address(), name).await
+}
+
+/// The same of any server, such as a process of its own.
+pub(crate) async fn metric_of(address: &str, name: &str) -> f64 {
+    let (_, text) = fetch_from(address, "/metrics").await;
     let values = text
         .lines()
         .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{')));
@@ -39,6 +48,9 @@ async fn health_readiness_and_metrics() {
 
     let (_, text) = fetch(&server, "/metrics").await;
     assert!(text.contains("airlane_flight_requests_total{rpc=\"DoPut\",code=\"Ok\"}"), "{text}");
+    // A4: the check before decoding exists to keep it there.
+    assert!(text.contains("airlane_decode_panics_total 0\n"), "{text}");
+    assert!(text.contains("airlane_tables_damaged 0\n"), "{text}");
     assert!(metric(&server, "airlane_flight_rows_total").await >= 1_000.0);
     assert!(metric(&server, "airlane_flight_bytes_total").await >= 8_000.0);
 }

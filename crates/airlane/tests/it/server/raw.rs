@@ -26,7 +26,12 @@ impl Drop for Line {
 
 impl Line {
     pub(crate) async fn connect(server: &TestServer) -> Self {
-        let tcp = TcpStream::connect(server.handle.address()).await.expect("a connection");
+        Self::to(&server.address()).await
+    }
+
+    /// To any server, such as a process of its own.
+    pub(crate) async fn to(address: &str) -> Self {
+        let tcp = TcpStream::connect(address).await.expect("a connection");
         let (sender, connection) = h2::client::handshake(tcp).await.expect("HTTP/2");
         // It ends when the line is cut.
         let task = tokio::spawn(async move { drop(connection.await) });
@@ -70,15 +75,15 @@ impl Call {
         let response = self.response.await.expect("an answer");
         assert_eq!(response.status(), 200);
         let (head, mut body) = response.into_parts();
-        let mut data = BytesMut::new();
-        while let Some(chunk) = body.data().await {
-            let chunk = chunk.expect("data");
-            body.flow_control().release_capacity(chunk.len()).expect("capacity");
-            data.extend_from_slice(&chunk);
-        }
+        let data = data_of(&mut body).await;
         let trailers: HeaderMap = body.trailers().await.expect("an end").unwrap_or_default();
         let status = Status::from_header_map(&trailers).or_else(|| Status::from_header_map(&head.headers));
-        (status.expect("a status"), data.freeze())
+        (status.expect("a status"), data)
+    }
+
+    /// The status of HTTP, which is that of gRPC's transport and not the call's.
+    pub(crate) async fn http_status(self) -> Result<u16, h2::Error> {
+        Ok(self.response.await?.status().as_u16())
     }
 
     /// Waits for the head of the answer and then reads nothing of it.
@@ -99,4 +104,15 @@ pub(crate) fn grpc(payload: &[u8]) -> Bytes {
 /// A message of prost as a gRPC message.
 pub(crate) fn grpc_of(message: &impl prost::Message) -> Bytes {
     grpc(&message.encode_to_vec())
+}
+
+/// All data of a body.
+pub(crate) async fn data_of(body: &mut h2::RecvStream) -> Bytes {
+    let mut data = BytesMut::new();
+    while let Some(chunk) = body.data().await {
+        let chunk = chunk.expect("data");
+        body.flow_control().release_capacity(chunk.len()).expect("capacity");
+        data.extend_from_slice(&chunk);
+    }
+    data.freeze()
 }

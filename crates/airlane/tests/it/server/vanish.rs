@@ -8,7 +8,7 @@ use super::raw::*;
 use super::tables::*;
 
 /// A durable put of several segments, as bytes, without its last message.
-async fn unfinished_put(name: &str) -> Bytes {
+pub(super) async fn unfinished_put(name: &str) -> Bytes {
     let batches: Vec<_> = (0..100).map(|index| numbers(index * 100_000, 100_000)).collect();
     let messages = encoded(name, &batches).await;
     let mut bytes = BytesMut::new();
@@ -17,7 +17,7 @@ async fn unfinished_put(name: &str) -> Bytes {
 }
 
 /// What this process holds of a server's folder: files of segments, open or mapped.
-fn held(server: &TestServer) -> Vec<String> {
+pub(super) fn held(server: &TestServer) -> Vec<String> {
     let segments = server.folder.path().join("data").join("segments");
     let mut found: Vec<String> = std::fs::read_dir(&segments)
         .expect("a folder")
@@ -76,7 +76,7 @@ async fn a_reset_after_a_few_rows_commits_nothing() {
                 later.send(grpc_of(&arrow_flight::Ticket::new("small")));
                 later.end();
                 later.answer().await;
-                let info = server.handle.exchange().list("small").remove(0);
+                let info = server.handle.exchange().list(&airlane_model::Caller::local(), "small").remove(0);
                 assert_eq!(info.version.get(), 1, "{encoding}, {count} messages, {reason:?}");
             }
         }
@@ -99,7 +99,7 @@ async fn a_reader_that_goes_away_lets_the_version_go() {
         assert!(!first.is_empty());
 
         let table = "read".parse().expect("a name");
-        server.handle.exchange().drop_table(&table).await.expect("dropped");
+        server.handle.exchange().drop_table(&airlane_model::Caller::local(), &table).await.expect("dropped");
         assert!(!held(&server).is_empty(), "the reader keeps its version");
         if way == "reset" {
             drop(body);

@@ -1,0 +1,70 @@
+//! The actions of the protocol that are about endpoints: CancelFlightInfo and RenewFlightEndpoint.
+
+use airlane_exchange::Exchange;
+use airlane_model::{ByteSize, Caller, Error, Result, Ticket, codes};
+use arrow_flight::{
+    CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightEndpoint, RenewFlightEndpointRequest,
+};
+use bytes::Bytes;
+use prost::Message;
+
+/// A request with a FlightInfo, most of which is its schema.
+const REQUEST_BYTES_MAX: ByteSize = ByteSize::mib(1);
+
+/// The endpoints of a FlightInfo. This server never makes as many.
+const ENDPOINTS_MAX: usize = 1024;
+
+/// Nothing runs between a FlightInfo and its reads, so there is nothing to cancel: a read is given up by ending its
+/// call.
+pub(super) fn cancel(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Result<Vec<u8>> {
+    let request: CancelFlightInfoRequest = decode("CancelFlightInfo", body)?;
+    let info = request.info.ok_or_else(|| incomplete("CancelFlightInfo", "FlightInfo"))?;
+    if info.endpoint.is_empty() {
+        return Err(incomplete("CancelFlightInfo", "endpoint"));
+    }
+    if info.endpoint.len() > ENDPOINTS_MAX {
+        let (got, max) = (info.endpoint.len(), ENDPOINTS_MAX);
+        return Err(Error::new(codes::LIMIT_EXCEEDED, format!("a FlightInfo has {got} endpoints, the most is {max}"))
+            .hint("send the FlightInfo as this server gave it"));
+    }
+    info.endpoint.iter().try_for_each(|endpoint| find(exchange, caller, "CancelFlightInfo", endpoint))?;
+    Ok(CancelFlightInfoResult { status: CancelStatus::NotCancellable.into() }.encode_to_vec())
+}
+
+/// A ticket that can be read does not expire, so the endpoint comes back as it is.
+pub(super) fn renew(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Result<Vec<u8>> {
+    let request: RenewFlightEndpointRequest = decode("RenewFlightEndpoint", body)?;
+    let endpoint = request.endpoint.ok_or_else(|| incomplete("RenewFlightEndpoint", "endpoint"))?;
+    find(exchange, caller, "RenewFlightEndpoint", &endpoint)?;
+    Ok(FlightEndpoint { expiration_time: None, ..endpoint }.encode_to_vec())
+}
+
+/// Whether what an endpoint's ticket names is there.
+fn find(exchange: &Exchange, caller: &Caller, action: &str, endpoint: &FlightEndpoint) -> Result<()> {
+    let ticket = endpoint.ticket.as_ref().ok_or_else(|| incomplete(action, "ticket"))?;
+    exchange.describe(caller, &Ticket::parse_bytes(&ticket.ticket)?).map(drop)
+}
+
+fn decode<M: Message + Default>(action: &str, body: &Bytes) -> Result<M> {
+    if body.len() > REQUEST_BYTES_MAX.as_usize() {
+        let (bytes, max) = (body.len(), REQUEST_BYTES_MAX.as_u64());
+        let message = format!("a body has {bytes} bytes, the most is {max} ({REQUEST_BYTES_MAX})");
+        return Err(Error::new(codes::LIMIT_EXCEEDED, message).at(place(action)).hint("send no schema with it"));
+    }
+    M::decode(body.clone()).map_err(|error| {
+        Error::new(codes::MESSAGE_INVALID, format!("a body is no {action}Request: {error}"))
+            .at(place(action))
+            .hint("send what the Flight library makes of a FlightInfo that this server gave")
+            .source(error)
+    })
+}
+
+fn incomplete(action: &str, part: &str) -> Error {
+    Error::new(codes::MESSAGE_INVALID, format!("a {action}Request has no {part}"))
+        .at(place(action))
+        .hint("send what the Flight library makes of a FlightInfo that this server gave")
+}
+
+fn place(action: &str) -> String {
+    format!("body of action `{action}`")
+}

@@ -1,0 +1,168 @@
+//! The layer before all doors: no request reaches one without its caller, and none that is refused has its body read.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use airlane_model::{Caller, Error, Secret, Trail};
+use bytes::Buf;
+use http::request::Parts;
+use http::{Request, Response, header};
+use http_body::{Body, Frame, SizeHint};
+use tower::{Layer, Service, ServiceExt};
+
+use crate::audit::{Audit, Audited};
+use crate::gate::Gate;
+use crate::peer::Peer;
+
+/// What the gate has to be told of the doors behind it.
+pub trait Doors: Clone + Send + Sync + 'static {
+    /// The body of an answer.
+    type Body: Body;
+
+    /// What the log calls a request: a word of a list, never what the client sent.
+    fn name(&self, head: &Parts) -> &'static str;
+
+    /// Whether a request is answered to everybody, such as those of probes.
+    fn is_open(&self, head: &Parts) -> bool;
+
+    /// Whether a request is a login, whose answer is a [`SessionToken`].
+    fn is_login(&self, head: &Parts) -> bool;
+
+    /// Writes a refusal in the protocol of the request.
+    fn refuse(&self, head: &Parts, error: &Error) -> Response<Self::Body>;
+}
+
+/// The answer to a login, in the extensions of its request.
+#[derive(Clone, Debug)]
+pub struct SessionToken(pub Secret);
+
+/// Puts the gate before the doors.
+#[derive(Clone, Debug)]
+pub struct GateLayer<D> {
+    gate: Gate,
+    doors: D,
+}
+
+impl<D> GateLayer<D> {
+    /// The gate before these doors.
+    pub fn new(gate: Gate, doors: D) -> Self {
+        Self { gate, doors }
+    }
+}
+
+impl<S, D: Clone> Layer<S> for GateLayer<D> {
+    type Service = Gated<S, D>;
+
+    fn layer(&self, inner: S) -> Gated<S, D> {
+        Gated { inner, gate: self.gate.clone(), doors: self.doors.clone() }
+    }
+}
+
+/// Doors behind the gate. The [`Peer`] of a request stands in its extensions; without one it comes from nowhere near.
+///
+/// A door finds the [`Caller`] in the extensions of each request, and the credentials nowhere.
+#[derive(Clone, Debug)]
+pub struct Gated<S, D> {
+    inner: S,
+    gate: Gate,
+    doors: D,
+}
+
+impl<S, D, B> Service<Request<B>> for Gated<S, D>
+where
+    S: Service<Request<Metered<B>>, Response = Response<D::Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    D: Doors,
+    B: Send + 'static,
+{
+    type Response = Response<Audited<D::Body>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The inner service is waited for when the request may pass.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let gated = self.clone();
+        Box::pin(gated.answer(request))
+    }
+}
+
+impl<S, D: Doors> Gated<S, D> {
+    async fn answer<B>(self, request: Request<B>) -> Result<Response<Audited<D::Body>>, Infallible>
+    where
+        S: Service<Request<Metered<B>>, Response = Response<D::Body>, Error = Infallible>,
+    {
+        let (mut head, body) = request.into_parts();
+        let peer = head.extensions.get().copied().unwrap_or(Peer::Ip(Ipv4Addr::UNSPECIFIED.into()));
+        let is_open = self.doors.is_open(&head);
+        // Probes come all the time, and say nothing of anybody.
+        let mut audit = Audit::begin(self.gate.is_guarded() && !is_open, peer, self.doors.name(&head));
+        let caller = if is_open {
+            Caller::nobody()
+        } else {
+            match self.gate.admit(&head.headers, peer).await {
+                Ok(admitted) => {
+                    if self.doors.is_login(&head)
+                        && let Some(token) = self.gate.session(&admitted)
+                    {
+                        head.extensions.insert(SessionToken(token));
+                    }
+                    admitted.caller
+                }
+                Err(error) => {
+                    metrics::counter!("airlane_gate_refused_total", "code" => error.code().name()).increment(1);
+                    return Ok(Audited::watch(self.doors.refuse(&head, &error), audit));
+                }
+            }
+        };
+        // Whoever logs a request, by intent or by accident, logs no secret.
+        head.headers.remove(header::AUTHORIZATION);
+        let trail = audit.as_ref().map(Audit::trail);
+        head.extensions.insert(match &mut audit {
+            Some(audit) => audit.follow(caller),
+            None => caller,
+        });
+        let response = self.inner.oneshot(Request::from_parts(head, Metered { body, trail })).await?;
+        Ok(Audited::watch(response, audit))
+    }
+}
+
+/// The body of a request, whose bytes are counted where they are logged.
+#[derive(Debug)]
+pub struct Metered<B> {
+    body: B,
+    trail: Option<Arc<Trail>>,
+}
+
+impl<B: Body + Unpin> Body for Metered<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let (Some(trail), Poll::Ready(Some(Ok(frame)))) = (&self.trail, &polled)
+            && let Some(data) = frame.data_ref()
+        {
+            trail.receive(data.remaining() as u64);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+use std::path::Path;
+
+use airlane_model::codes;
+use bytes::Bytes;
+use http::HeaderValue;
+use http_body_util::{BodyExt, Full};
+use tower::service_fn;
+
+use super::*;
+use crate::gate::GateOptions;
+use crate::rules::Rules;
+
+#[derive(Clone)]
+struct TestDoors;
+
+impl Doors for TestDoors {
+    type Body = Full<Bytes>;
+
+    fn name(&self, _: &Parts) -> &'static str {
+        "test"
+    }
+
+    fn is_open(&self, head: &Parts) -> bool {
+        head.uri.path() == "/open"
+    }
+
+    fn is_login(&self, head: &Parts) -> bool {
+        head.uri.path() == "/login"
+    }
+
+    fn refuse(&self, _: &Parts, error: &Error) -> Response<Full<Bytes>> {
+        let status = error.kind().http_status();
+        Response::builder().status(status).body(Full::from(error.to_string())).expect("a response")
+    }
+}
+
+/// A body that must not be read.
+struct Untouched;
+
+impl Body for Untouched {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        panic!("the body of a refused request was read")
+    }
+}
+
+/// Says who asks, whether the credentials are still there, and whether there is a session; reads the body.
+async fn tell<B: Body<Data = Bytes, Error = Infallible> + Unpin>(
+    request: Request<Metered<B>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let caller = request.extensions().get::<Caller>().map(|caller| caller.name().to_owned());
+    let (session, shown) =
+        (request.extensions().get::<SessionToken>().is_some(), request.headers().contains_key(header::AUTHORIZATION));
+    let Ok(body) = request.into_body().collect().await;
+    let text =
+        format!("{} session={session} shown={shown} {} bytes", caller.unwrap_or_default(), body.to_bytes().len());
+    Ok(Response::new(Full::from(text)))
+}
+
+fn gate() -> Gate {
+    let sha256 = crate::token::hex(&crate::keyed::sha256(b"t0ken"));
+    let rules = Rules::parse(Path::new("rights.toml"), &format!("[token.ci]\nsha256 = \"{sha256}\"\n")).expect("valid");
+    Gate::guarded(rules, &GateOptions::default())
+}
+
+async fn call<B>(gate: Gate, path: &str, authorization: Option<&'static str>, body: B) -> (u16, String)
+where
+    B: Body<Data = Bytes, Error = Infallible> + Unpin + Send + 'static,
+{
+    let doors = GateLayer::new(gate, TestDoors).layer(service_fn(tell));
+    let mut request = Request::builder().uri(path).body(body).expect("a request");
+    if let Some(value) = authorization {
+        request.headers_mut().insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+    }
+    let Ok(response) = doors.oneshot(request).await;
+    let status = response.status().as_u16();
+    let Ok(body) = response.into_body().collect().await;
+    (status, String::from_utf8(body.to_bytes().to_vec()).expect("text"))
+}
+
+#[tokio::test]
+async fn s5_a_refused_request_is_answered_without_its_body() {
+    for (authorization, code) in [(None, codes::CREDENTIALS_MISSING), (Some("Bearer x"), codes::CREDENTIALS_REFUSED)] {
+        let (status, _) = call(gate(), "/", authorization, Untouched).await;
+        assert_eq!(status, code.kind().http_status());
+        assert_eq!(status, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_door_gets_the_caller_and_no_credentials() {
+    let body = || Full::from("12345");
+    let told = |path, authorization| call(gate(), path, authorization, body());
+    assert_eq!(told("/", Some("Bearer t0ken")).await.1, "ci session=false shown=false 5 bytes");
+    assert_eq!(told("/login", Some("Bearer t0ken")).await.1, "ci session=true shown=false 5 bytes");
+    assert_eq!(told("/open", None).await.1, "nobody session=false shown=false 5 bytes");
+    assert_eq!(told("/open", Some("Bearer x")).await.1, "nobody session=false shown=false 5 bytes");
+    assert_eq!(call(Gate::open(), "/login", None, body()).await.1, "local session=false shown=false 5 bytes");
+}

@@ -1,0 +1,47 @@
+//! The gate: what every request of every door passes before anything of its body is read.
+//!
+//! ```text
+//! request ─ layer ─ credential ─┬─ none      → anonymous, where the rights file has it
+//!                               ├─ Bearer    → session, or the SHA-256 of a token
+//!                               └─ Basic     → remembered, else throttle → Argon2id
+//!           Caller in the request's extensions → door → exchange, which checks the rights
+//!           answer ─ audit: one line in the log
+//! ```
+//!
+//! 1. [`rules`] is the rights file as it was read, [`rights_file`] reads it again when it changes.
+//! 2. [`credential`] takes the header `authorization` apart.
+//! 3. [`password`], [`throttle`] and [`remembered`] bound what guessing costs us and gains them.
+//! 4. [`session`] is the token that a login answers.
+//! 5. [`layer`] stands before the doors, [`audit`] writes the line.
+//!
+//! | metric | labels | what |
+//! | --- | --- | --- |
+//! | `airlane_gate_refused_total` | `code` | requests that the gate refused |
+//! | `airlane_rights_files_total` | `outcome` | changes of the rights file that were `taken` or `refused` |
+//!
+//! No protocol is known here: how a refusal is written is handed in by whoever wires the doors.
+
+mod audit;
+mod credential;
+mod file_watch;
+mod gate;
+mod keyed;
+mod layer;
+mod password;
+mod peer;
+mod remembered;
+mod rights_file;
+mod rules;
+mod session;
+mod throttle;
+mod token;
+
+pub use audit::Audited;
+pub use file_watch::{FileWatch, Reload};
+pub use gate::{Gate, GateOptions};
+pub use layer::{Doors, GateLayer, Gated, Metered, SessionToken};
+pub use password::hash as hash_password;
+pub use peer::Peer;
+pub use rights_file::RightsFile;
+pub use rules::{Rules, is_caller_name};
+pub use token::{NewToken, random_password};

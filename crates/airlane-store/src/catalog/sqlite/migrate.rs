@@ -1,0 +1,118 @@
+//! Layout 1, which had no checksums of rows, becomes layout 2: the same rows, copied in one transaction.
+//!
+//! What is there is taken as it is, with as many rows as there are: a table that contradicts itself does so afterwards
+//! too. Rows of no table, which layout 1 did not show, come along and are then shown as damage.
+
+use std::collections::BTreeMap;
+
+use airlane_model::Result;
+use rusqlite::{Connection, Row, params};
+
+use super::checksums::{SegmentRow, TableRow, VersionRow};
+use super::error_of;
+use super::load::DamagedKeys;
+use super::rows::{Rows, SCHEMA};
+
+/// Tables by their keys.
+type Tables = BTreeMap<i64, TableRow>;
+
+/// Copies the rows of layout 1. The caller begins and ends the transaction, and sets the number of the layout.
+pub(super) fn from_1_to_2(connection: &Connection) -> Result<()> {
+    let run = |sql: &str| connection.execute_batch(sql).map_err(error_of);
+    run("ALTER TABLE tables RENAME TO tables_1;
+         ALTER TABLE versions RENAME TO versions_1;
+         ALTER TABLE segments RENAME TO segments_1;")?;
+    run(SCHEMA)?;
+    let damaged = DamagedKeys::new();
+    let rows = Rows { connection, damaged: &damaged };
+    let mut tables = read_tables(connection).map_err(error_of)?;
+    each(connection, "SELECT table_key, version, rows, bytes, committed FROM versions_1", |row| {
+        let version =
+            VersionRow { version: row.get(1)?, rows: row.get(2)?, bytes: row.get(3)?, committed: row.get(4)? };
+        Ok(copy_version(&rows, &mut tables, row.get(0)?, &version))
+    })?;
+    let segments = "SELECT table_key, position, id, rows, payload_bytes, file_bytes, checksum, dictionaries, body
+                    FROM segments_1 ORDER BY table_key, position";
+    each(connection, segments, |row| {
+        let body: Option<Vec<u8>> = row.get(8)?;
+        let segment = SegmentRow {
+            position: row.get(1)?,
+            id: row.get(2)?,
+            rows: row.get(3)?,
+            payload_bytes: row.get(4)?,
+            file_bytes: row.get(5)?,
+            checksum: row.get(6)?,
+            dictionaries: row.get(7)?,
+            has_body: body.is_some(),
+        };
+        Ok(copy_segment(&rows, &mut tables, row.get(0)?, &segment, body.as_deref()))
+    })?;
+    tables.values().try_for_each(|table| insert_table(connection, table)).map_err(error_of)?;
+    run("DROP TABLE tables_1; DROP TABLE versions_1; DROP TABLE segments_1;")
+}
+
+fn read_tables(connection: &Connection) -> rusqlite::Result<Tables> {
+    let mut statement = connection.prepare("SELECT key, id, name, created, schema FROM tables_1")?;
+    let tables = statement.query_map([], |row| {
+        let table = TableRow {
+            key: row.get(0)?,
+            id: row.get(1)?,
+            name: row.get_ref(2)?.as_bytes()?.to_vec(),
+            created: row.get(3)?,
+            version: 0,
+            versions: 0,
+            segments: 0,
+            schema: row.get(4)?,
+        };
+        Ok((table.key, table))
+    })?;
+    tables.collect()
+}
+
+fn copy_version(rows: &Rows<'_>, tables: &mut Tables, key: i64, version: &VersionRow) -> Result<()> {
+    let table = tables.get_mut(&key).map(|table| {
+        table.versions += 1;
+        table.version = table.version.max(version.version);
+        &*table.id
+    });
+    rows.insert_version_row(key, version, version.checksum(table.unwrap_or_default()))
+}
+
+fn copy_segment(
+    rows: &Rows<'_>,
+    tables: &mut Tables,
+    key: i64,
+    segment: &SegmentRow,
+    body: Option<&[u8]>,
+) -> Result<()> {
+    let table = tables.get_mut(&key).map(|table| {
+        table.segments += 1;
+        &*table.id
+    });
+    rows.insert_segment_row(key, segment, segment.row_checksum(table.unwrap_or_default()), body)
+}
+
+fn insert_table(connection: &Connection, table: &TableRow) -> rusqlite::Result<()> {
+    let TableRow { key, id, name, created, version, versions, segments, schema } = table;
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO tables (key, id, name, created, version, versions, segments, row_checksum, schema)
+         VALUES (?1, ?2, CAST(?3 AS TEXT), ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    let checksum = table.checksum();
+    statement.execute(params![key, id, name, created, version, versions, segments, checksum, schema])?;
+    Ok(())
+}
+
+/// Does something with each row, as long as that goes well.
+fn each(
+    connection: &Connection,
+    sql: &str,
+    mut act: impl FnMut(&Row<'_>) -> rusqlite::Result<Result<()>>,
+) -> Result<()> {
+    let mut statement = connection.prepare(sql).map_err(error_of)?;
+    let mut rows = statement.query([]).map_err(error_of)?;
+    while let Some(row) = rows.next().map_err(error_of)? {
+        act(row).map_err(error_of)??;
+    }
+    Ok(())
+}
