@@ -106,7 +106,7 @@ impl Budget {
     fn arguments(&self) -> Vec<String> {
         match self {
             Self::Seconds(seconds) => vec![format!("-max_total_time={seconds}")],
-            Self::Runs(runs) => vec![format!("-runs={runs}"), "-seed=1".to_owned()],
+            Self::Runs(runs) => vec![format!("-runs={runs}"), "-seed=1".to_owned(), "-verbosity=0".to_owned()],
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Instant;
 
-use crate::tally::{Count, SKIPPED, Tally, tally};
+use crate::tally::{Count, SKIPPED, Tally, failures, tally};
 use crate::workspace::Result;
 
 /// Runs steps one after another and keeps the totals.
@@ -14,15 +14,25 @@ use crate::workspace::Result;
 pub(crate) struct Steps {
     total: Tally,
     failed: Vec<String>,
+    /// What is to be said of them at the end.
+    told: Vec<String>,
 }
 
 impl Steps {
     /// A step that is a command.
     pub(crate) fn command(&mut self, name: &str, count: Count, command: &mut Command) -> bool {
-        self.step(name, || {
+        let mut told = Vec::new();
+        let passed = self.step(name, || {
             let (lines, success) = stream(command)?;
-            Ok(tally(count, &lines, success))
-        })
+            let tally = tally(count, &lines, success);
+            if tally.failed > 0 {
+                told.push(format!("\n== {name}: what failed"));
+                told.extend(failures(count, &lines));
+            }
+            Ok(tally)
+        });
+        self.told.append(&mut told);
+        passed
     }
 
     /// A step that is a check of our own: it names every problem it finds.
@@ -58,6 +68,7 @@ impl Steps {
 
     /// Prints the totals; the last line is the one that programs read.
     pub(crate) fn finish(self, skips_denied: bool) -> bool {
+        self.told.iter().for_each(|line| println!("{line}"));
         println!();
         for name in &self.failed {
             println!("failed: {name}");

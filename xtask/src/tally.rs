@@ -70,6 +70,35 @@ pub(crate) fn tally(count: Count, lines: &[String], success: bool) -> Tally {
     tally
 }
 
+/// What a command printed of its failures, at most so many lines of it: the end of a long output is all that is left of it
+/// elsewhere, so it is said again there.
+pub(crate) fn failures(count: Count, lines: &[String]) -> Vec<String> {
+    let mut told = match count {
+        Count::Command => lines.to_vec(),
+        Count::CargoTest => between(lines, |line| line == "failures:", |line| line.starts_with("test result: ")),
+        Count::Pytest => between(lines, |line| line.contains("= FAILURES =") || line.contains("= ERRORS ="), |_| false),
+    };
+    if told.is_empty() {
+        told = lines.to_vec();
+    }
+    told.split_off(told.len().saturating_sub(FAILURE_LINES_MAX))
+}
+
+const FAILURE_LINES_MAX: usize = 60;
+
+/// The lines of all sections with their first line and without their last.
+fn between(lines: &[String], begins: impl Fn(&str) -> bool, ends: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut is_inside = false;
+    let mut told = Vec::new();
+    for line in lines {
+        is_inside = (is_inside || begins(line)) && !ends(line);
+        if is_inside {
+            told.push(line.clone());
+        }
+    }
+    told
+}
+
 fn cargo_test(lines: &[String]) -> Tally {
     let mut tally: Tally = lines.iter().filter_map(|line| line.strip_prefix("test result: ")).map(words).sum();
     let manual = |line: &&String| ignored(line).is_some_and(|reason| reason.starts_with(MANUAL));
@@ -132,6 +161,21 @@ mod tests {
     fn counts_what_pytest_prints() {
         let output = lines("....F\n===== 1 failed, 53 passed, 2 skipped, 1 error in 3.21s =====\n");
         assert_eq!(tally(Count::Pytest, &output, false), Tally { passed: 53, failed: 2, skipped: 2 });
+    }
+
+    #[test]
+    fn failures_are_told_again_without_what_passed() {
+        let output = lines(
+            "test a ... ok\ntest b ... FAILED\nfailures:\n---- b stdout ----\npanicked: 1 is not 2\nfailures:\n    b\n\
+             test result: FAILED. 1 passed; 1 failed\ntest c ... ok\ntest result: ok. 1 passed; 0 failed",
+        );
+        let told = ["failures:", "---- b stdout ----", "panicked: 1 is not 2", "failures:", "    b"];
+        assert_eq!(failures(Count::CargoTest, &output), told);
+        let output = lines("..F\n=== FAILURES ===\nE  assert 1 == 2\n=== 1 failed in 1s ===");
+        assert_eq!(failures(Count::Pytest, &output).len(), 3);
+        let output: Vec<String> = (0..100).map(|line| line.to_string()).collect();
+        assert_eq!(failures(Count::Command, &output)[0], "40");
+        assert_eq!(failures(Count::CargoTest, &output).len(), 60, "it did not compile");
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use crate::size::ByteSize;
 
-/// The payload of a record batch as it is laid out and sent.
+/// What small record batches are gathered to.
 pub const BATCH_BYTES_TARGET: ByteSize = ByteSize::mib(1);
 /// An incoming record batch below this is gathered with its neighbours.
 pub const BATCH_BYTES_MIN: ByteSize = ByteSize::kib(256);
-/// An incoming record batch above this is sliced by rows.
+/// An incoming record batch above this is sliced by rows into as few as there can be.
 pub const BATCH_BYTES_MAX: ByteSize = ByteSize::mib(2);
 /// The size at which a segment is sealed and the next one begun.
 pub const SEGMENT_BYTES_TARGET: ByteSize = ByteSize::mib(64);

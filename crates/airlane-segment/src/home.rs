@@ -3,11 +3,12 @@
 //! ```text
 //! Target (written, by offset)  ──seal──▶  Home (immutable, read as one slice)
 //! heap     grows in memory                aligned to 64
-//! memfd    pwritev, no page mapped        mapped; sealed SHRINK, GROW, WRITE, SEAL when it is lent to another process
+//! memfd    new pages by pwritev           mapped; sealed before it is lent to another process
 //! file     the store's                    mapped read-only; a failed read ends the process (see `sigbus`)
 //! ```
 //!
-//! Writing goes through `pwritev` and never through a mapping: a first touch of a mapped page costs twice the copy.
+//! New pages are written by `pwritev`, since the first touch of a mapped page costs twice the copy; pages that were
+//! written before, through their mapping.
 
 mod heap;
 mod mapping;
@@ -53,7 +54,7 @@ impl fmt::Debug for Home {
 pub enum HomeKind {
     /// Ordinary memory.
     Heap,
-    /// A memfd; it gets the seals SHRINK, GROW, WRITE and SEAL before it is lent to another process.
+    /// A memfd; it gets the seals SHRINK, GROW, FUTURE_WRITE and SEAL before it is lent to another process.
     Memfd,
     /// A file that belongs to the server: created once, never rewritten or truncated, only unlinked.
     File,
@@ -75,8 +76,8 @@ impl Home {
         if file.metadata()?.len() < len {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the segment"));
         }
-        let mapping = Mapping::labelled(file.as_fd(), len, label)?;
-        Ok(Self { label: Some(label), ..Self::mapped(HomeKind::File, mapping) })
+        let bytes = Bytes::from_owner(Mapping::new(file.as_fd(), len, label)?);
+        Ok(Self { kind: HomeKind::File, buffer: Buffer::from(bytes.clone()), bytes, memfd: None, label: Some(label) })
     }
 
     fn memfd_shared(memfd: Arc<Memfd>) -> Self {
@@ -89,11 +90,6 @@ impl Home {
         let bytes = Bytes::from_owner(Owner(memfd.clone()));
         let buffer = Buffer::from(bytes.clone());
         Self { kind: HomeKind::Memfd, buffer, bytes, memfd: Some(memfd), label: None }
-    }
-
-    fn mapped(kind: HomeKind, mapping: Mapping) -> Self {
-        let bytes = Bytes::from_owner(mapping);
-        Self { kind, buffer: Buffer::from(bytes.clone()), bytes, memfd: None, label: None }
     }
 
     /// The label that a file was mapped with; `None` for homes in memory.

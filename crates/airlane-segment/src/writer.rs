@@ -1,8 +1,8 @@
 //! Cuts a stream of record batches into segments.
 //!
 //! ```text
-//! batch ──slices──▶ parts of about 1 MiB ──dictionary──▶ indices for dictionaries ──gather──▶ message ──▶ segment
-//!        (too large)                       (unions)                         (too small)
+//! batch ──slices──▶ parts up to 2 MiB ──dictionary──▶ indices for dictionaries ──gather──▶ message ──▶ segment
+//!        (too large)                     (unions)                         (too small)
 //! ```
 //!
 //! A segment ends when it is full, or when a dictionary would pass its bound. What was gathered belongs to the segment
@@ -32,11 +32,11 @@ use scatter::Scatter;
 /// The sizes of the layout; tests make them small.
 #[derive(Clone, Debug)]
 pub struct WriterOptions {
-    /// The payload of a record batch.
+    /// What small batches are gathered to.
     pub batch_bytes_target: ByteSize,
     /// Batches below this are gathered.
     pub batch_bytes_min: ByteSize,
-    /// Batches above this are sliced by rows.
+    /// Batches above this are sliced by rows into as few as there can be.
     pub batch_bytes_max: ByteSize,
     /// The size at which a segment is sealed.
     pub segment_bytes_target: ByteSize,

@@ -7,12 +7,14 @@
 //! MemfdPool ──create──▶ target ──seal──▶ home (mapped; the descriptor has not left this process)
 //!     ▲                                   │ last reference gone           │ lend
 //!     └────────── block, warm ────────────┘                               ▼
-//!                                         sealed SHRINK, GROW, WRITE, SEAL: never written again
+//!                                         sealed SHRINK, GROW, FUTURE_WRITE, SEAL: never written again
 //! ```
 //!
-//! Seals are for readers elsewhere, so a memfd gets them when it is first lent. Blocks that nobody asks for are given
-//! back to the system by [`MemfdPool::age`], all of them by [`MemfdPool::clear`].
+//! New pages are written through the descriptor, which spares clearing them first; warm ones through the mapping, which
+//! spares the kernel's way to each page. Seals are for readers elsewhere, so a memfd gets them when it is first lent.
+//! Blocks that nobody asks for are given back to the system by [`MemfdPool::age`], all of them by [`MemfdPool::clear`].
 
+mod warm;
 mod written;
 
 use std::io::{self, IoSlice};
@@ -22,9 +24,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use airlane_model::{ByteSize, Error, Result, codes};
 use rustix::fs::{MemfdFlags, SealFlags};
 
-use super::mapping::Mapping;
 use super::vectored::write_all_at;
 use super::{Home, HomeFactory, Target, storage_error};
+use warm::WarmMapping;
 use written::Written;
 
 /// Makes memfds, from warm memory where there is some. Clones share their spare blocks.
@@ -50,9 +52,41 @@ struct Spare {
 #[derive(Debug)]
 struct Block {
     fd: OwnedFd,
-    map: Option<Mapping>,
-    /// The size of the file, all of whose pages were written.
+    map: Option<WarmMapping>,
+    /// So many of the first bytes are in pages that are there. What a target adds counts when it is sealed.
     bytes: u64,
+}
+
+impl Block {
+    /// Writes the pieces one after another: into pages that are there through the mapping, and on with new ones.
+    fn write_at(&mut self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        let warm = self.map.as_mut().map_or(&mut [][..], |map| map.first_mut(self.bytes));
+        let mut rest = usize::try_from(offset).ok().and_then(|offset| warm.get_mut(offset..)).unwrap_or_default();
+        let mut fresh = Vec::new();
+        let mut fresh_offset = offset;
+        for piece in pieces {
+            let (front, back) = piece.split_at(piece.len().min(rest.len()));
+            let (place, beyond) = rest.split_at_mut(front.len());
+            place.copy_from_slice(front);
+            rest = beyond;
+            fresh_offset += front.len() as u64;
+            if !back.is_empty() {
+                fresh.push(IoSlice::new(back));
+            }
+        }
+        let fd = &self.fd;
+        write_all_at(fresh_offset, &fresh, |pieces, offset| Ok(rustix::io::pwritev(fd, pieces, offset)?))
+    }
+
+    /// Has a mapping of at least `len` bytes.
+    fn map(&mut self, len: u64) -> Result<()> {
+        if self.map.as_ref().is_none_or(|map| map.len() < len) {
+            self.map = None;
+            let map = WarmMapping::new(self.fd.as_fd(), len.saturating_add(SLACK_BYTES_MAX));
+            self.map = Some(map.map_err(|error| storage_error("map a memfd", error))?);
+        }
+        Ok(())
+    }
 }
 
 /// A spare block is given back when it was aged this often.
@@ -116,10 +150,13 @@ impl HomeFactory for MemfdPool {
     fn create(&mut self) -> Result<Box<dyn Target>> {
         // The newest is the warmest.
         let spare = self.shared.lock().pop();
-        let block = match spare {
+        let mut block = match spare {
             Some(spare) => spare.block,
             None => Block { fd: memfd_create()?, map: None, bytes: 0 },
         };
+        if let Some(map) = &mut block.map {
+            map.populate(block.bytes);
+        }
         Ok(Box::new(MemfdTarget {
             block: Some(block),
             pool: Arc::downgrade(&self.shared),
@@ -153,9 +190,7 @@ impl Target for MemfdTarget {
             let message = format!("a byte between {offset} and {} was written twice", offset.saturating_add(bytes));
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        write_all_at(offset, pieces, |pieces, offset| Ok(rustix::io::pwritev(&block.fd, pieces, offset)?))?;
-        block.bytes = block.bytes.max(self.written.end());
-        Ok(())
+        block.write_at(offset, pieces)
     }
 
     fn seal(mut self: Box<Self>, len: u64) -> Result<Home> {
@@ -166,15 +201,12 @@ impl Target for MemfdTarget {
             return Err(Error::new(codes::INTERNAL, message));
         }
         let mut block = self.block.take().ok_or_else(|| Error::new(codes::INTERNAL, "a memfd was sealed twice"))?;
+        block.bytes = block.bytes.max(len);
         if block.bytes > len + SLACK_BYTES_MAX {
             rustix::fs::ftruncate(&block.fd, len).map_err(|error| storage_error("size a memfd", error.into()))?;
-            (block.bytes, block.map) = (len, None);
+            block.bytes = len;
         }
-        if block.map.as_ref().is_none_or(|map| (map.len() as u64) < len) {
-            block.map = None;
-            let map = Mapping::new(block.fd.as_fd(), len).map_err(|error| storage_error("map a memfd", error))?;
-            block.map = Some(map);
-        }
+        block.map(len)?;
         let len = usize::try_from(len).map_err(|_| Error::new(codes::INTERNAL, "a segment is larger than memory"))?;
         let pool = std::mem::take(&mut self.pool);
         Ok(Home::memfd_shared(Arc::new(Memfd { block: Some(block), pool, len, lending: Mutex::new(Lending::Kept) })))
@@ -183,7 +215,11 @@ impl Target for MemfdTarget {
 
 impl Drop for MemfdTarget {
     fn drop(&mut self) {
-        if let (Some(block), Some(pool)) = (self.block.take(), self.pool.upgrade()) {
+        let (Some(mut block), Some(pool)) = (self.block.take(), self.pool.upgrade()) else { return };
+        // Behind the first gap there may be more of them; the memory for a gap could be missing when it is written.
+        let bytes = self.written.end_from(block.bytes);
+        if rustix::fs::ftruncate(&block.fd, bytes).is_ok() {
+            block.bytes = bytes;
             pool.give_back(block);
         }
     }
@@ -224,7 +260,9 @@ impl Memfd {
             Lending::Kept => {
                 *lending = Lending::Failed;
                 rustix::fs::ftruncate(&block.fd, self.len as u64)?;
-                let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+                // WRITE is refused as long as a mapping could write, as ours could. Nobody who gets the descriptor can,
+                // and a block that was lent never comes to a target again.
+                let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
                 rustix::fs::fcntl_add_seals(&block.fd, seals)?;
                 *lending = Lending::Sealed;
             }
@@ -236,7 +274,7 @@ impl Memfd {
 impl AsRef<[u8]> for Memfd {
     fn as_ref(&self) -> &[u8] {
         let map = self.block.as_ref().and_then(|block| block.map.as_ref());
-        map.map_or(&[], |map| &map.as_ref()[..self.len])
+        map.map_or(&[], |map| map.first(self.len as u64))
     }
 }
 

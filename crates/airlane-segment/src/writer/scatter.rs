@@ -104,7 +104,7 @@ impl Width {
 
 impl Scatter {
     /// Plans the messages as if they began the file. `None` where the general way must be taken: for other types, for
-    /// bodies that are too small or too large, and where nulls would have to be counted for each part before its layout
+    /// bodies that are too small or too large, for rows that are too long, and where nulls would have to be counted for each part before its layout
     /// is known.
     pub(super) fn plan(schema: &Schema, batch: &RawBatch, options: &WriterOptions) -> Result<Option<Self>> {
         let Some(widths) = schema.fields().iter().map(|field| Width::of(field.data_type())).collect::<Option<Vec<_>>>()
@@ -119,7 +119,7 @@ impl Scatter {
         if widths.is_empty() || batch.rows == 0 || !is_whole || forbids_nulls || !bodies.contains(&values_bytes) {
             return Ok(None);
         }
-        let parts = parts(batch.rows, values_bytes, options);
+        let Some(parts) = parts(batch.rows, values_bytes, options) else { return Ok(None) };
         if parts.len() > 1 && batch.null_counts.iter().any(|nulls| *nulls > 0) {
             return Ok(None);
         }
@@ -300,14 +300,17 @@ impl<'a> Pending<'a> {
     }
 }
 
-/// The rows of each part: about the target size, and alike.
-fn parts(rows: u64, values_bytes: u64, options: &WriterOptions) -> Vec<Range<u64>> {
-    let parts = match values_bytes <= options.batch_bytes_max.as_u64() {
-        true => 1,
-        false => values_bytes.div_ceil(options.batch_bytes_target.as_u64().max(1)),
-    };
+/// The rows of each part: as few parts as there can be, and alike. `None` for rows of which a step is too large.
+fn parts(rows: u64, values_bytes: u64, options: &WriterOptions) -> Option<Vec<Range<u64>>> {
+    let bytes_max = options.batch_bytes_max.as_u64();
+    if values_bytes <= bytes_max {
+        return Some(vec![0..rows]);
+    }
+    let rows_max = (u128::from(rows) * u128::from(bytes_max) / u128::from(values_bytes)) as u64;
+    let steps_max = rows_max / ROWS_STEP;
+    let parts = rows.div_ceil(ROWS_STEP).div_ceil((steps_max > 0).then_some(steps_max)?);
     let step = rows.div_ceil(parts).next_multiple_of(ROWS_STEP);
-    (0..rows).step_by(step as usize).map(|start| start..rows.min(start + step)).collect()
+    Some((0..rows).step_by(step as usize).map(|start| start..rows.min(start + step)).collect())
 }
 
 /// A byte that outlives its chunk.

@@ -68,9 +68,11 @@ fn cut_part(whole: &Part, options: &WriterOptions, mut allowed: u64, parts: &mut
     Some(allowed)
 }
 
-/// As many rows as make about the target, if rows are alike; always fewer than there are.
+/// Rows for as few parts as there can be, if rows are alike; always fewer than there are.
 fn rows_per_part(rows: usize, body_bytes: u64, options: &WriterOptions) -> usize {
-    let parts = body_bytes.div_ceil(options.batch_bytes_target.as_u64().max(1)).max(2);
+    // A little less than the maximum, since rows are never quite alike.
+    let part_bytes_max = options.batch_bytes_max.as_u64() / 16 * 15;
+    let parts = body_bytes.div_ceil(part_bytes_max.max(1)).max(2);
     let even = (rows as u64).div_ceil(parts).max(1) as usize;
     let stepped = even.next_multiple_of(ROWS_STEP);
     if stepped < rows { stepped } else { even.min(rows.div_ceil(2)) }

@@ -58,7 +58,8 @@ fn h1_a_lent_memfd_is_sealed_exact_and_never_written_again() {
     let home = written(&pool, 4, 5000);
     let fd = home.lend_memfd().unwrap().unwrap().try_clone_to_owned().unwrap();
     let seals = rustix::fs::fcntl_get_seals(&fd).unwrap();
-    assert!(seals.contains(SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL));
+    assert!(seals.contains(SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL));
+    assert!(WarmMapping::new(fd.as_fd(), 5000).is_err(), "a mapping that could write");
     let file = File::from(fd);
     assert_eq!(file.metadata().unwrap().len(), 5000, "nothing of the earlier segment is in it");
     assert!(file.write_at(b"x", 0).is_err() && file.set_len(0).is_err());
@@ -110,4 +111,46 @@ fn an_aborted_target_gives_its_block_back() {
     target.write_at(0, &[IoSlice::new(&[1; 4096])]).unwrap();
     drop(target);
     assert_eq!(pool.spare_bytes().as_u64(), 4096);
+}
+
+/// What a written home holds, in pieces that begin and end where they like.
+fn patterned(pool: &MemfdPool, seed: usize, len: usize, step: usize) -> (Home, Vec<u8>) {
+    let bytes: Vec<u8> = (0..len).map(|at| (at.wrapping_mul(31) ^ at >> 8 ^ seed) as u8).collect();
+    let mut target = pool.clone().create().unwrap();
+    let mut offsets: Vec<usize> = (0..len).step_by(step).collect();
+    offsets.reverse();
+    for offset in offsets {
+        let (front, back) = bytes[offset..len.min(offset + step)].split_at(step.min(len - offset) / 3);
+        target.write_at(offset as u64, &[IoSlice::new(front), IoSlice::new(&[]), IoSlice::new(back)]).unwrap();
+    }
+    (target.seal(len as u64).unwrap(), bytes)
+}
+
+#[test]
+fn warm_and_new_pages_are_written_alike() {
+    let pool = MemfdPool::default();
+    let lens = [100_000, 100_000, 250_001, 90_000, 3_000_000, 3_000_001, 5_300_000, 12, 5_000_000];
+    for (seed, len) in lens.into_iter().enumerate() {
+        let (home, bytes) = patterned(&pool, seed, len, 40_961);
+        assert_eq!(home.bytes(), bytes, "{len}");
+        let fd = &home.memfd.as_ref().unwrap().block.as_ref().unwrap().fd;
+        let mut file = vec![0; len];
+        File::from(fd.try_clone().unwrap()).read_exact_at(&mut file, 0).unwrap();
+        assert!(file == bytes, "the descriptor shows what the mapping shows");
+    }
+}
+
+#[test]
+fn an_aborted_target_leaves_no_gap_behind() {
+    let pool = MemfdPool::default();
+    drop(written(&pool, 1, 10_000));
+    let mut target = pool.clone().create().unwrap();
+    target.write_at(9_000, &[IoSlice::new(&[2; 3_000])]).unwrap();
+    target.write_at(50_000, &[IoSlice::new(&[2; 1_000])]).unwrap();
+    drop(target);
+    assert_eq!(pool.spare_bytes(), ByteSize::bytes(12_000), "what is behind the gap is given back");
+    let (home, bytes) = patterned(&pool, 3, 60_000, 7_000);
+    assert_eq!(home.bytes(), bytes);
+    drop(home);
+    assert_eq!(pool.spare_bytes(), ByteSize::bytes(60_000));
 }

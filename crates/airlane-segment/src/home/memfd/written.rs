@@ -32,6 +32,11 @@ impl Written {
         self.0.iter().map(|(start, end)| (*start, *end)).eq((len > 0).then_some((0, len)))
     }
 
+    /// Where the first gap begins, if the first `bytes` have none.
+    pub(super) fn end_from(&self, bytes: u64) -> u64 {
+        self.0.range(..=bytes).next_back().map_or(bytes, |(_, end)| bytes.max(*end))
+    }
+
     /// The end of the last range.
     pub(super) fn end(&self) -> u64 {
         self.0.last_key_value().map_or(0, |(_, end)| *end)
@@ -57,6 +62,8 @@ mod tests {
                     bits |= range;
                 }
                 for len in 0..13 {
+                    let gap = (len..12).find(|byte| bits & 1 << byte == 0).unwrap_or(len.max(12));
+                    assert_eq!(written.end_from(len), gap, "{written:?} {len}");
                     assert_eq!(written.is_exactly(len), bits == (1 << len) - 1, "{written:?} {len}");
                 }
                 assert_eq!(written.end(), u64::from(u32::BITS - bits.leading_zeros()));

@@ -204,7 +204,7 @@ fn a_bitmap_without_nulls_is_never_written() {
 }
 
 #[test]
-fn large_bodies_become_messages_of_about_the_target() {
+fn large_bodies_become_few_messages() {
     for rows in [5_000, 8_192, 8_193] {
         let (schema, batch) = floats(rows);
         let (segments, count) = put(&schema, &[batch], &input(777));
@@ -212,7 +212,8 @@ fn large_bodies_become_messages_of_about_the_target() {
         let bodies: Vec<usize> =
             (0..segments[0].batch_count()).map(|index| segments[0].message(index).body.len()).collect();
         assert!(bodies.iter().all(|bytes| *bytes <= 16 << 10), "{bodies:?}");
-        assert!(bodies.len() <= 11, "{bodies:?}");
+        let fewest = bodies.iter().sum::<usize>().div_ceil(16 << 10);
+        assert!(bodies.len() <= fewest + 1, "{bodies:?}");
         assert_eq!(segments[0].rows(), rows as u64);
     }
 }
@@ -230,6 +231,12 @@ fn other_batches_take_the_general_way() {
     let texts = schema_of(&[DataType::Float64, DataType::Utf8]);
     assert!(!taken(&texts, &batch_of(&texts, &mut Dice(1), 1_000)), "texts");
     assert!(!taken(&schema, &floats(20_000).1), "larger than a segment");
+    let long = schema_of(&[DataType::FixedSizeBinary(100)]);
+    let long_rows = without_nulls(&batch_of(&long, &mut Dice(1), 600));
+    assert!(!taken(&long, &long_rows), "long rows: a step of 512 makes a message that is too large");
+    let (segments, _) = put(&long, &[long_rows], &input(100));
+    let bodies = (0..segments[0].batch_count()).map(|index| segments[0].message(index).body.len());
+    assert!(bodies.max().is_some_and(|bytes| bytes <= 16 << 10));
 }
 
 #[test]
