@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use airlane_model::{Durability, Error, PutMode, Receipt, Result, RowRange, TableInfo, TableName, Ticket, codes};
+use airlane_model::{
+    Durability, Error, PlainTicket, PutMode, Receipt, Result, RowRange, TableInfo, TableName, Ticket, codes,
+};
 use arrow_array::RecordBatch;
 use arrow_flight::decode::FlightDataDecoder;
 use arrow_flight::error::FlightError;
@@ -18,6 +20,7 @@ use crate::connect::{ConnectOptions, Service, connect};
 use crate::encode::Encoder;
 use crate::error;
 use crate::read::TableStream;
+use crate::ticket::{SignedTicketInfo, TicketOptions};
 
 /// A connection to a server. Clones share it.
 #[derive(Clone, Debug)]
@@ -134,7 +137,7 @@ impl Client {
         let info: TableInfo = self.act("describe", ticket.to_string()).await?;
         // The schema comes first in every read, also in one of no rows. Naming version and id makes it the schema of
         // just this table.
-        let nothing = Ticket {
+        let nothing = PlainTicket {
             table: info.table.clone(),
             version: Some(info.version),
             table_id: Some(info.table_id),
@@ -150,6 +153,15 @@ impl Client {
     /// What the server answers, and `connection_broken`.
     pub async fn drop_table(&self, table: &TableName) -> Result<TableInfo> {
         self.act("drop", table.to_string()).await
+    }
+
+    /// Signs a ticket for what another ticket names, or for a part of it. Whoever holds it may read that, with this
+    /// client's [`get`](Self::get) or any other.
+    ///
+    /// # Errors
+    /// What the server answers, and `connection_broken`.
+    pub async fn sign(&self, ticket: &Ticket, options: &TicketOptions) -> Result<SignedTicketInfo> {
+        self.act("ticket", options.request(ticket)).await
     }
 
     async fn act<T: serde::de::DeserializeOwned>(&self, name: &str, body: String) -> Result<T> {

@@ -30,6 +30,7 @@ mod encode;
 mod error;
 mod read;
 mod size;
+mod ticket;
 
 pub use address::{Address, PORT_DEFAULT};
 pub use authorize::Credentials;
@@ -37,3 +38,4 @@ pub use client::{Client, PutOptions};
 pub use connect::ConnectOptions;
 pub use read::TableStream;
 pub use size::payload_bytes;
+pub use ticket::{SignedTicketInfo, TicketOptions};

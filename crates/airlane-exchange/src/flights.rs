@@ -3,10 +3,10 @@
 //! Flights are cut between segments: no record batch is cut, and no file is opened to plan whole segments. Each flight
 //! sends the dictionaries of its own segments, each once as long as it stays the same.
 
-use airlane_model::{Error, Result, RowRange, Ticket, codes};
+use airlane_model::{Error, Result, RowRange, TableInfo, codes};
 use airlane_store::{ReaderDictionaries, SegmentRef, Snapshot, StoredDictionary};
 
-use crate::{Endpoint, FlightPlan};
+use crate::tickets::Reading;
 
 /// A flight of fewer bytes costs more than it gains.
 const FLIGHT_BYTES_MIN: u64 = 32 << 20;
@@ -15,44 +15,27 @@ const FLIGHT_BYTES_MIN: u64 = 32 << 20;
 ///
 /// # Errors
 /// `rows_out_of_range`.
-pub(crate) fn rows_of(snapshot: &Snapshot, ticket: &Ticket) -> Result<RowRange> {
-    let rows = snapshot.info().rows;
-    match ticket.rows {
-        None => RowRange::new(0, rows),
-        Some(range) if range.end <= rows => Ok(range),
+pub(crate) fn rows_of(snapshot: &Snapshot, rows: Option<RowRange>) -> Result<RowRange> {
+    let TableInfo { table, rows: all, .. } = snapshot.info();
+    match rows {
+        None => RowRange::new(0, *all),
+        Some(range) if range.end <= *all => Ok(range),
         Some(range) => {
-            let message = format!("row range {range} ends after the {rows} rows of `{}`", ticket.table);
-            Err(Error::new(codes::ROWS_OUT_OF_RANGE, message).hint(format!("ask for rows between 0 and {rows}")))
+            let message = format!("row range {range} ends after the {all} rows of `{table}`");
+            Err(Error::new(codes::ROWS_OUT_OF_RANGE, message).hint(format!("ask for rows between 0 and {all}")))
         }
     }
 }
 
-/// Plans the flights of a ticket.
+/// Plans the flights of a read, at most `endpoints_max`.
 ///
 /// # Errors
-/// `rows_out_of_range`, `data_damaged`.
-pub(crate) fn plan(snapshot: &Snapshot, ticket: &Ticket, endpoints_max: usize) -> Result<FlightPlan> {
-    let info = snapshot.info().clone();
-    let range = rows_of(snapshot, ticket)?;
-    let parts = parts(snapshot.segments(), range)?;
+/// `data_damaged`.
+pub(crate) fn plan(reading: &Reading, endpoints_max: usize) -> Result<Vec<Flight>> {
+    let parts = parts(reading.snapshot.segments(), reading.rows)?;
     let all_bytes: u64 = parts.iter().map(Part::bytes_alone).sum();
     let target_bytes = FLIGHT_BYTES_MIN.max(all_bytes.div_ceil(endpoints_max.max(1) as u64));
-    let whole = range.start == 0 && range.end == info.rows;
-    let flights = gather(&parts, range, target_bytes);
-    let bytes = flights.iter().map(|flight| flight.bytes).sum();
-    let endpoints = flights
-        .iter()
-        .map(|flight| Endpoint {
-            ticket: Ticket {
-                table: info.table.clone(),
-                version: Some(info.version),
-                table_id: Some(info.table_id),
-                rows: (!whole || flights.len() > 1).then_some(flight.rows),
-            },
-            rows: flight.rows.rows(),
-        })
-        .collect();
-    Ok(FlightPlan { schema: snapshot.schema().clone(), rows: range.rows(), bytes, endpoints, info })
+    Ok(gather(&parts, reading.rows, target_bytes))
 }
 
 /// A segment's share of a read.
@@ -113,9 +96,10 @@ fn bytes_of_rows(segment: &SegmentRef, start: u64, end: u64) -> Result<u64> {
 
 /// A part of a read that goes on its own.
 #[derive(Clone, Debug)]
-struct Flight {
-    rows: RowRange,
-    bytes: u64,
+pub(crate) struct Flight {
+    pub(crate) rows: RowRange,
+    /// The bodies that a reader of all columns receives.
+    pub(crate) bytes: u64,
     reader: ReaderDictionaries,
 }
 
@@ -177,7 +161,8 @@ mod tests {
             let flights = gather(&parts, RowRange { start: 0, end: total }, target);
             prop_assert_eq!(flights[0].rows.start, 0);
             prop_assert_eq!(flights[flights.len() - 1].rows.end, total);
-            prop_assert_eq!(flights.iter().map(|flight| flight.bytes).sum::<u64>(), sizes.iter().map(|size| size.1).sum());
+            let bytes: u64 = sizes.iter().map(|size| size.1).sum();
+            prop_assert_eq!(flights.iter().map(|flight| flight.bytes).sum::<u64>(), bytes);
             for pair in flights.windows(2) {
                 prop_assert_eq!(pair[0].rows.end, pair[1].rows.start);
                 prop_assert!(pair[0].rows.rows() > 0);

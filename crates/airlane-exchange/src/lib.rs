@@ -4,26 +4,34 @@
 
 mod access;
 mod flights;
+mod keys;
 mod pause;
 mod put;
 mod read;
+mod tickets;
 
 use std::future::Future;
+use std::sync::Arc;
 
-use airlane_model::{Caller, Result, TableInfo, TableName, Ticket};
+use airlane_model::{Caller, PlainTicket, Result, RowRange, TableInfo, TableName, Ticket, Timestamp};
 use airlane_segment::TableSchema;
-use airlane_store::{Snapshot, Store};
+use airlane_store::Store;
 
 pub use airlane_store::PutSpec;
 
 pub use pause::Pause;
 pub use put::PutStream;
 pub use read::{ReadStream, StreamMessage};
+pub use tickets::{SignedPass, TicketSpec};
+
+use keys::KeyRing;
+use tickets::Reading;
 
 /// What a door can ask for.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     store: Store,
+    keys: Arc<KeyRing>,
 }
 
 /// A table with its schema.
@@ -44,10 +52,12 @@ pub struct FlightPlan {
     pub schema: TableSchema,
     /// Rows of all endpoints.
     pub rows: u64,
-    /// Bytes of all endpoints: the bodies that a reader receives.
-    pub bytes: u64,
+    /// Bytes of all endpoints: the bodies that a reader receives. Not known for some of the columns.
+    pub bytes: Option<u64>,
     /// The endpoints.
     pub endpoints: Vec<Endpoint>,
+    /// When the tickets of the endpoints expire.
+    pub expires: Option<Timestamp>,
 }
 
 /// A part of a read that can go in parallel with the others.
@@ -60,9 +70,13 @@ pub struct Endpoint {
 }
 
 impl Exchange {
-    /// Over a store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    /// Over a store, whose data folder keeps the keys that sign tickets.
+    ///
+    /// # Errors
+    /// `data_damaged` when the keys cannot be read; `storage_failed`, `storage_full`.
+    pub fn open(store: Store) -> Result<Self> {
+        let keys = Arc::new(KeyRing::load(&store)?);
+        Ok(Self { store, keys })
     }
 
     /// Begins a put from a stream whose schema message is given.
@@ -87,20 +101,45 @@ impl Exchange {
     /// Opens what a ticket names for reading.
     ///
     /// # Errors
-    /// `table_not_found`, `version_not_found`, `table_recreated`, `rows_out_of_range`.
+    /// `table_not_found`, `version_not_found`, `table_recreated`, `rows_out_of_range`; `ticket_refused`,
+    /// `ticket_expired` for signed tickets.
     pub fn read(&self, caller: &Caller, ticket: &Ticket) -> Result<ReadStream> {
-        let snapshot = self.snapshot(caller, ticket)?;
-        let rows = flights::rows_of(&snapshot, ticket)?;
-        Ok(ReadStream::new(snapshot, rows))
+        let Reading { snapshot, rows, projection, .. } = self.reading(caller, ticket)?;
+        Ok(ReadStream::new(snapshot, rows, projection))
     }
 
-    /// Plans the flights of a ticket, at most `endpoints_max` of them. Their tickets pin the version.
+    /// Plans the flights of a ticket, at most `endpoints_max` of them. Their tickets pin the version; those of a signed
+    /// ticket are signed and let read no more.
     ///
     /// # Errors
     /// As [`read`](Self::read), and `data_damaged`.
     pub fn flights(&self, caller: &Caller, ticket: &Ticket, endpoints_max: usize) -> Result<FlightPlan> {
-        let snapshot = self.snapshot(caller, ticket)?;
-        flights::plan(&snapshot, ticket, endpoints_max)
+        let reading = self.reading(caller, ticket)?;
+        let flights = flights::plan(&reading, endpoints_max)?;
+        let info = reading.snapshot.info().clone();
+        let is_whole = flights.len() == 1 && reading.rows == RowRange { start: 0, end: info.rows };
+        let endpoints = flights.iter().map(|flight| {
+            let rows = (!is_whole).then_some(flight.rows);
+            let ticket = self.part_of(&reading, rows)?;
+            Ok(Endpoint { ticket, rows: flight.rows.rows() })
+        });
+        let bytes = flights.iter().map(|flight| flight.bytes).sum();
+        Ok(FlightPlan {
+            schema: reading.schema().clone(),
+            rows: reading.rows.rows(),
+            bytes: reading.projection.is_none().then_some(bytes),
+            endpoints: endpoints.collect::<Result<_>>()?,
+            expires: reading.pass.as_ref().and_then(|pass| pass.expires),
+            info,
+        })
+    }
+
+    /// The schema of a read.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn schema(&self, caller: &Caller, ticket: &Ticket) -> Result<TableSchema> {
+        Ok(self.reading(caller, ticket)?.schema().clone())
     }
 
     /// A schema in types that every reader knows: that of a read [in plain types](ReadStream::in_plain_types).
@@ -115,8 +154,9 @@ impl Exchange {
     ///
     /// # Errors
     /// `table_not_found`, `version_not_found`, `table_recreated`.
-    pub fn describe(&self, caller: &Caller, ticket: &Ticket) -> Result<Description> {
-        let snapshot = self.snapshot(caller, ticket)?;
+    pub fn describe(&self, caller: &Caller, ticket: &PlainTicket) -> Result<Description> {
+        access::read(caller, &ticket.table)?;
+        let snapshot = self.store.snapshot(&ticket.table, ticket.version, ticket.table_id)?;
         Ok(Description { info: snapshot.info().clone(), schema: snapshot.schema().clone() })
     }
 
@@ -138,10 +178,5 @@ impl Exchange {
     ) -> impl Future<Output = Result<TableInfo>> + Send + use<> {
         let dropped = access::drop_table(caller, table).map(|()| self.store.drop_table(table));
         async move { dropped?.await }
-    }
-
-    fn snapshot(&self, caller: &Caller, ticket: &Ticket) -> Result<Snapshot> {
-        access::read(caller, &ticket.table)?;
-        self.store.snapshot(&ticket.table, ticket.version, ticket.table_id)
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use airlane_model::{Result, RowRange, TableInfo};
 use airlane_segment::encode::{PlainBatch, compress, plain_schema};
-use airlane_segment::{Codec, Message, Segment, TableSchema};
+use airlane_segment::segment::projected;
+use airlane_segment::{Codec, Message, Projection, Segment, TableSchema};
 use airlane_store::{SegmentRef, Snapshot};
 use arrow_array::RecordBatch;
 
@@ -42,6 +43,8 @@ pub struct ReadStream {
     segments_passed: usize,
     rows_passed: u64,
     current: Option<Current>,
+    /// The columns, when they are not all.
+    projection: Option<Projection>,
     codec: Option<Codec>,
     /// The schema in types that every reader knows, when the reader asked for them and they are others.
     plain: Option<TableSchema>,
@@ -72,7 +75,7 @@ struct Piece {
 }
 
 impl ReadStream {
-    pub(crate) fn new(snapshot: Snapshot, range: RowRange) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, range: RowRange, projection: Option<Projection>) -> Self {
         Self {
             snapshot,
             range,
@@ -80,6 +83,7 @@ impl ReadStream {
             segments_passed: 0,
             rows_passed: 0,
             current: None,
+            projection,
             codec: None,
             plain: None,
             dictionaries_sent: HashMap::new(),
@@ -96,12 +100,17 @@ impl ReadStream {
     /// # Errors
     /// `schema_invalid`.
     pub fn in_plain_types(self) -> Result<Self> {
-        Ok(Self { plain: plain_schema(self.snapshot.schema())?, ..self })
+        Ok(Self { plain: plain_schema(self.own_schema())?, ..self })
     }
 
     /// The schema; its message is the first of the stream.
     pub fn schema(&self) -> &TableSchema {
-        self.plain.as_ref().unwrap_or_else(|| self.snapshot.schema())
+        self.plain.as_ref().unwrap_or_else(|| self.own_schema())
+    }
+
+    /// The schema in the types of the table.
+    fn own_schema(&self) -> &TableSchema {
+        self.projection.as_ref().map_or_else(|| self.snapshot.schema(), Projection::schema)
     }
 
     /// The table in the version that is read.
@@ -165,10 +174,9 @@ impl ReadStream {
         }
         let Some(piece) = self.next_piece(u64::MAX) else { return Ok(None) };
         let rows = piece.rows.end - piece.rows.start;
-        let message = if piece.rows == piece.segment.batch_rows(piece.batch) {
-            piece.segment.message(piece.batch)
-        } else {
-            piece.segment.slice(piece.batch, piece.rows)?
+        let message = match &self.projection {
+            None => piece.segment.slice(piece.batch, piece.rows)?,
+            Some(projection) => piece.segment.project(piece.batch, piece.rows, projection.columns())?,
         };
         Ok(Some(StreamMessage::Batch { message: self.sent(message)?, row_offset: piece.row_offset, rows }))
     }
@@ -179,7 +187,10 @@ impl ReadStream {
         let batch_start = current.segment.batch_rows(current.batch).start;
         let weighed = match &current.weighed {
             Some(weighed) => weighed,
-            None => current.weighed.insert(PlainBatch::new(current.segment.batch(current.batch)?)),
+            None => {
+                let batch = current.segment.batch(current.batch)?;
+                current.weighed.insert(PlainBatch::new(project(batch, self.projection.as_ref())?))
+            }
         };
         let place = |position: u64| (position - current.base - batch_start) as usize;
         let start = place(self.position);
@@ -208,6 +219,7 @@ impl ReadStream {
         }
         let Some(piece) = self.next_piece(u64::MAX) else { return Ok(None) };
         let batch = piece.segment.batch_as(piece.batch, self.snapshot.schema())?;
+        let batch = project(batch, self.projection.as_ref())?;
         let before = (piece.rows.start - piece.segment.batch_rows(piece.batch).start) as usize;
         Ok(Some(batch.slice(before, (piece.rows.end - piece.rows.start) as usize)))
     }
@@ -235,16 +247,22 @@ impl ReadStream {
 
     fn next_dictionary(&mut self) -> Result<Option<Message>> {
         let Some(current) = self.current.as_mut() else { return Ok(None) };
-        while let Some(dictionary) = current.segment.dictionaries().get(current.dictionary) {
+        let kept = self.projection.as_ref().map(Projection::dictionaries);
+        loop {
+            let id = current.dictionary as i64;
+            let own_id = kept.map_or(Some(id), |kept| kept.get(current.dictionary).copied());
+            let own = own_id.and_then(|own_id| current.segment.dictionaries().get(usize::try_from(own_id).ok()?));
+            let Some(own) = own else { return Ok(None) };
             current.dictionary += 1;
-            if self.dictionaries_sent.insert(dictionary.id, dictionary.hash) != Some(dictionary.hash) {
-                return match self.plain {
-                    Some(_) => current.segment.plain_dictionary(dictionary.id).map(Some),
-                    None => Ok(Some(dictionary.message.clone())),
-                };
+            if self.dictionaries_sent.insert(id, own.hash) == Some(own.hash) {
+                continue;
             }
+            return match self.plain {
+                Some(_) => current.segment.plain_dictionary_as(own.id, id).map(Some),
+                None if own.id == id => Ok(Some(own.message.clone())),
+                None => current.segment.dictionary_as(own.id, id).map(Some),
+            };
         }
-        Ok(None)
     }
 
     /// The next rows of the present batch, up to `end_max` in the segment.
@@ -268,6 +286,13 @@ impl ReadStream {
             self.current = None;
         }
         Some(piece)
+    }
+}
+
+fn project(batch: RecordBatch, projection: Option<&Projection>) -> Result<RecordBatch> {
+    match projection {
+        None => Ok(batch),
+        Some(projection) => projected(&batch, projection.columns()),
     }
 }
 

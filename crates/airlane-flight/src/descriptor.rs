@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! path      ["eu", "prices"] or ["eu/prices"]
-//! command   eu/prices           for a read any plain ticket: eu/prices@7?rows=0-1000
+//! command   eu/prices           for a read any ticket: eu/prices@7?rows=0-1000, or a signed one
 //! command   {"path": "eu/prices", "mode": "append", "durability": "ephemeral"}
 //! ```
 
 use std::collections::BTreeMap;
 
-use airlane_model::{Error, Result, TableName, Ticket, codes, limits};
+use airlane_model::{Error, PlainTicket, Result, TableName, Ticket, codes, limits};
 use arrow_flight::FlightDescriptor;
 use arrow_flight::flight_descriptor::DescriptorType;
 use serde::Deserialize;
@@ -21,11 +21,14 @@ use crate::options::PutOptions;
 /// `descriptor_invalid`, `table_name_invalid`, `option_invalid`, `limit_exceeded`, `not_implemented`.
 pub(crate) fn for_put(descriptor: &FlightDescriptor) -> Result<(TableName, PutOptions)> {
     let (ticket, options) = parse(descriptor)?;
-    if ticket != Ticket::current(ticket.table.clone()) {
-        let message = format!("`{ticket}` names a part of a table, and a put is of the whole");
-        return Err(invalid(message).hint(format!("put it as `{}`", ticket.table)));
+    match ticket {
+        Ticket::Plain(plain) if plain == PlainTicket::current(plain.table.clone()) => Ok((plain.table, options)),
+        Ticket::Plain(plain) => {
+            let message = format!("`{plain}` names a part of a table, and a put is of the whole");
+            Err(invalid(message).hint(format!("put it as `{}`", plain.table)))
+        }
+        Ticket::Signed(_) => Err(invalid("a signed ticket is for reading").hint("put a table by its name")),
     }
-    Ok((ticket.table, options))
 }
 
 /// What a descriptor asks to read.
@@ -144,6 +147,9 @@ mod tests {
         let descriptor = command("prices@7?rows=0-10");
         assert_eq!(for_read(&descriptor).expect("a ticket").to_string(), "prices@7?rows=0-10");
         assert_eq!(for_put(&descriptor).expect_err("a part").code(), codes::DESCRIPTOR_INVALID);
+        let signed = command("~1f0c22aa.e30.AAAA");
+        assert_eq!(for_read(&signed).expect("a ticket").to_string(), "~1f0c22aa.e30.AAAA");
+        assert_eq!(for_put(&signed).expect_err("for reading").code(), codes::DESCRIPTOR_INVALID);
         let with_mode = command(r#"{"path":"p","mode":"append"}"#);
         assert_eq!(for_read(&with_mode).expect_err("an option").code(), codes::OPTION_INVALID);
     }

@@ -31,6 +31,7 @@ mod endpoint;
 mod handshake;
 mod info;
 mod session;
+mod ticket;
 
 /// A compressed message, before and after decompression. tonic reserves what a length prefix claims, so the bound is
 /// tighter than the one of the low-copy way, which believes nothing before it is there.
@@ -59,7 +60,7 @@ impl FlightRpcs {
     fn schema(&self, request: &Request<FlightDescriptor>) -> Result<TableSchema> {
         let is_plain = asks_plain_types(request.metadata().as_ref())?;
         let caller = caller::of(request.extensions());
-        let schema = self.exchange.describe(&caller, &descriptor::for_read(request.get_ref())?)?.schema;
+        let schema = self.exchange.schema(&caller, &descriptor::for_read(request.get_ref())?)?;
         if is_plain { Exchange::plain_schema(&schema) } else { Ok(schema) }
     }
 

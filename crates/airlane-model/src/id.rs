@@ -79,3 +79,8 @@ random_id! {
     /// The identity of a segment, and the name of its file.
     SegmentId
 }
+
+random_id! {
+    /// The identity of a signed ticket and of all that were narrowed from it.
+    TicketId
+}

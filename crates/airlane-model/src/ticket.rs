@@ -1,47 +1,41 @@
-//! Plain tickets: readable text that says what to read.
+//! Tickets: what a program passes on so that another can read.
 //!
 //! ```text
-//! prices                       the current version
-//! prices@7                     version 7
-//! eu/prices@7?rows=0-1000      its first thousand rows
-//! prices@7?id=<32 hex>         only if the table is still the one with this id
+//! prices@7?rows=0-1000         plain: readable text, and the reader's own rights decide
+//! ~1f0c22aa.eyJp….Jx0a…        signed: whoever holds it may read what it says, until it expires
 //! ```
-//!
-//! Further forms of the design (`~…`, `plan:…`, `PLAN-123`, `sql:…`, `SELECT …`) are recognised and answered
-//! `not_implemented`, so that they can never become table names.
+
+mod plain;
+mod signed;
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result, codes};
-use crate::id::TableId;
-use crate::name::{TableName, is_run};
-use crate::table::{RowRange, Version};
+use crate::name::TableName;
+use crate::table::Version;
 
-const HINT: &str = "a ticket is text such as prices, prices@7 or prices@7?rows=0-1000";
+pub use plain::PlainTicket;
+pub use signed::{Pass, SignedTicket};
 
-/// A parsed plain ticket.
+/// A ticket of either form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket {
-    /// The table to read.
-    pub table: TableName,
-    /// The version to read; the current one when absent.
-    pub version: Option<Version>,
-    /// The identity that the table must have.
-    pub table_id: Option<TableId>,
-    /// The rows to read; all when absent.
-    pub rows: Option<RowRange>,
+pub enum Ticket {
+    /// Says what to read.
+    Plain(PlainTicket),
+    /// Says it to the server that signed it.
+    Signed(SignedTicket),
 }
 
 impl Ticket {
-    /// A ticket for the current version of a table.
+    /// The plain ticket for the current version of a table.
     pub fn current(table: TableName) -> Self {
-        Self { table, version: None, table_id: None, rows: None }
+        Self::Plain(PlainTicket::current(table))
     }
 
-    /// A ticket for one version of a table.
+    /// The plain ticket for one version of a table.
     pub fn version(table: TableName, version: Version) -> Self {
-        Self { version: Some(version), ..Self::current(table) }
+        Self::Plain(PlainTicket { version: Some(version), ..PlainTicket::current(table) })
     }
 
     /// Reads a ticket from the bytes of a Flight ticket.
@@ -55,26 +49,8 @@ impl Ticket {
                 codes::TICKET_INVALID,
                 format!("a ticket of {} bytes is not UTF-8 at byte {}", bytes.len(), error.valid_up_to()),
             )
-            .hint(HINT)),
+            .hint(plain::HINT)),
         }
-    }
-}
-
-impl fmt::Display for Ticket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.table)?;
-        if let Some(version) = self.version {
-            write!(f, "@{version}")?;
-        }
-        let mut separator = '?';
-        if let Some(id) = self.table_id {
-            write!(f, "{separator}id={id}")?;
-            separator = '&';
-        }
-        if let Some(rows) = self.rows {
-            write!(f, "{separator}rows={rows}")?;
-        }
-        Ok(())
     }
 }
 
@@ -82,57 +58,33 @@ impl FromStr for Ticket {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        refuse_later_forms(text)?;
-        let (target, options) = text.split_once('?').map_or((text, None), |(target, options)| (target, Some(options)));
-        let (name, version) = target.split_once('@').map_or((target, None), |(name, version)| (name, Some(version)));
-        let version = version.map(parse_version).transpose()?;
-        let mut ticket = Self { version, ..Self::current(TableName::parse(name)?) };
-        for option in options.into_iter().flat_map(|options| options.split('&')) {
-            ticket.set_option(option)?;
+        match SignedTicket::of(text) {
+            Some(signed) => Ok(Self::Signed(signed)),
+            None => text.parse().map(Self::Plain),
         }
-        Ok(ticket)
     }
 }
 
-impl Ticket {
-    fn set_option(&mut self, option: &str) -> Result<()> {
-        let (key, value) = option.split_once('=').unwrap_or((option, ""));
-        let repeated = match key {
-            "id" => self.table_id.replace(value.parse()?).is_some(),
-            "rows" => self.rows.replace(value.parse()?).is_some(),
-            _ => {
-                let message = format!("a ticket has the unknown option `{}`", key.escape_debug());
-                return Err(Error::new(codes::TICKET_INVALID, message).hint("valid options: id, rows"));
-            }
-        };
-        if repeated {
-            return Err(Error::new(codes::TICKET_INVALID, format!("a ticket has the option `{key}` twice")).hint(HINT));
+/// The ticket itself. A signed one is a secret: it belongs into answers, never into logs.
+impl fmt::Display for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(plain) => plain.fmt(f),
+            Self::Signed(signed) => f.write_str(signed.expose()),
         }
-        Ok(())
     }
 }
 
-fn parse_version(text: &str) -> Result<Version> {
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    let version = if digits { text.parse().ok().and_then(Version::new) } else { None };
-    version.ok_or_else(|| {
-        Error::new(codes::TICKET_INVALID, format!("`{}` is no version", text.escape_debug()))
-            .hint("versions are whole numbers from 1: prices@7")
-    })
+impl From<PlainTicket> for Ticket {
+    fn from(plain: PlainTicket) -> Self {
+        Self::Plain(plain)
+    }
 }
 
-fn refuse_later_forms(text: &str) -> Result<()> {
-    let feature = if text.starts_with('~') {
-        "signed tickets"
-    } else if text.starts_with("plan:") || is_run(text) {
-        "calculation plans"
-    } else if text.starts_with("sql:") || text.get(..7).is_some_and(|head| head.eq_ignore_ascii_case("select ")) {
-        "SQL tickets"
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(codes::NOT_IMPLEMENTED, format!("{feature} are not implemented"))
-        .hint("read a table by its name: prices"))
+impl From<SignedTicket> for Ticket {
+    fn from(signed: SignedTicket) -> Self {
+        Self::Signed(signed)
+    }
 }
 
 #[cfg(test)]
@@ -140,48 +92,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prints_what_it_reads() {
-        for text in [
-            "prices",
-            "prices@7",
-            "eu/prices@18446744073709551615",
-            "prices?rows=0-1000",
-            "prices@7?id=00112233445566778899aabbccddeeff&rows=5-5",
-        ] {
-            assert_eq!(text.parse::<Ticket>().expect(text).to_string(), text);
+    fn the_first_character_tells_the_form() {
+        for text in ["prices@7?rows=0-5", "~1f0c22aa.eyJ9.AAAA", "~", "~ \u{1f41f}"] {
+            let ticket: Ticket = text.parse().expect(text);
+            assert_eq!(matches!(ticket, Ticket::Signed(_)), text.starts_with('~'));
+            assert_eq!(ticket.to_string(), text);
         }
-    }
-
-    #[test]
-    fn refuses_what_is_no_ticket() {
-        for text in [
-            "",
-            "@7",
-            "prices@",
-            "prices@0",
-            "prices@-1",
-            "prices@+7",
-            "prices@7@8",
-            "prices?",
-            "prices?rows",
-            "prices?rows=5-1",
-            "prices?rows=1-2&rows=1-2",
-            "prices?rows=+1-2",
-            "prices?limit=3",
-            "prices@7?id=xyz",
-            "../x",
-            "prices@99999999999999999999",
-        ] {
-            let error = text.parse::<Ticket>().expect_err(text);
-            assert_eq!(error.kind(), crate::ErrorKind::InvalidArgument, "{text}");
-        }
-        assert!(Ticket::parse_bytes(b"pri\xffces").is_err());
-    }
-
-    #[test]
-    fn names_the_forms_that_come_later() {
-        for text in ["~abc", "plan:forecast?region=EU", "PLAN-123", "sql:SELECT 1", "select * from t"] {
-            assert_eq!(text.parse::<Ticket>().expect_err(text).code(), codes::NOT_IMPLEMENTED, "{text}");
-        }
+        assert_eq!(Ticket::parse_bytes(b"pri\xffces").expect_err("bytes").code(), codes::TICKET_INVALID);
+        assert_eq!(Ticket::parse_bytes(b"~\xff").expect_err("bytes").code(), codes::TICKET_INVALID);
     }
 }

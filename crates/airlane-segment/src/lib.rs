@@ -32,6 +32,6 @@ pub use check::DecodeLimits;
 pub use encode::Codec;
 pub use home::{Home, HomeFactory, MemfdPool, Target};
 pub use intake::Intake;
-pub use schema::{KnownSchemas, TableSchema};
+pub use schema::{KnownSchemas, Projection, TableSchema};
 pub use segment::{Message, Segment, Trust};
 pub use writer::{TableWriter, WriterOptions};

@@ -5,6 +5,7 @@
 //! 3. [`index_type`] fills in what may be left out.
 //! 4. [`canonical`] numbers the dictionaries.
 //! 5. [`accept`] compares two schemas for an append.
+//! 6. [`projection`] takes some of the columns.
 
 use airlane_model::{Error, Result, codes};
 use arrow_schema::{DataType, Schema, SchemaRef};
@@ -17,8 +18,10 @@ mod index_type;
 mod known;
 pub(crate) mod message;
 pub(crate) mod policy;
+mod projection;
 
 pub use known::KnownSchemas;
+pub use projection::Projection;
 
 /// A schema that the type policy allows, with dictionary ids numbered from 0 in depth-first order: the dictionaries
 /// inside a field come before the field's own.

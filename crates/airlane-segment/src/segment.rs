@@ -241,27 +241,54 @@ impl Segment {
     /// # Panics
     /// When there is no such batch.
     pub fn slice(&self, index: usize, rows: Range<u64>) -> Result<Message> {
-        let all = self.batch_rows(index);
-        if rows == all {
+        if rows == self.batch_rows(index) {
             return Ok(self.message(index));
         }
+        Ok(message_of(&self.part(index, rows)?))
+    }
+
+    /// As [`slice`](Self::slice), with some of the columns, given by their positions. The body is always copied.
+    ///
+    /// # Errors
+    /// `data_damaged`, `rows_out_of_range`; `internal` for a column that is not there.
+    ///
+    /// # Panics
+    /// When there is no such batch.
+    pub fn project(&self, index: usize, rows: Range<u64>, columns: &[usize]) -> Result<Message> {
+        Ok(message_of(&projected(&self.part(index, rows)?, columns)?))
+    }
+
+    fn part(&self, index: usize, rows: Range<u64>) -> Result<RecordBatch> {
+        let all = self.batch_rows(index);
         if rows.start < all.start || rows.end > all.end || rows.start > rows.end {
             let message = format!("rows {rows:?} are not all in the batch of rows {all:?}");
             return Err(Error::new(codes::ROWS_OUT_OF_RANGE, message));
         }
-        let batch = self.batch(index)?.slice((rows.start - all.start) as usize, (rows.end - rows.start) as usize);
-        let encoded = Encoded::batch(&batch);
-        Ok(sent(encoded.batch_header(), shared(&encoded.body())))
+        Ok(self.batch(index)?.slice((rows.start - all.start) as usize, (rows.end - rows.start) as usize))
     }
 
-    /// Dictionary `id` in types that every reader knows (see [`encode::PlainBatch`](crate::encode::PlainBatch)).
+    /// Dictionary `id` under another id: that of a [`Projection`](crate::Projection).
+    ///
+    /// # Errors
+    /// `data_damaged`.
+    pub fn dictionary_as(&self, id: i64, new_id: i64) -> Result<Message> {
+        let values = self.values_of(id)?;
+        let encoded = Encoded::columns(values.len(), std::slice::from_ref(values));
+        Ok(sent(encoded.dictionary_header(new_id), shared(&encoded.body())))
+    }
+
+    /// Dictionary `id` under an id of the reader's in types that every reader knows (see
+    /// [`encode::PlainBatch`](crate::encode::PlainBatch)).
     ///
     /// # Errors
     /// `data_damaged`; `limit_exceeded`, `not_implemented` for what cannot be written like this.
-    pub fn plain_dictionary(&self, id: i64) -> Result<Message> {
+    pub fn plain_dictionary_as(&self, id: i64, new_id: i64) -> Result<Message> {
+        plain_dictionary(new_id, self.values_of(id)?)
+    }
+
+    fn values_of(&self, id: i64) -> Result<&ArrayRef> {
         let values = self.dictionary_values()?.get(&id);
-        let values = values.ok_or_else(|| Error::new(codes::INTERNAL, format!("there is no dictionary {id}")))?;
-        plain_dictionary(id, values)
+        values.ok_or_else(|| Error::new(codes::INTERNAL, format!("there is no dictionary {id}")))
     }
 
     fn dictionary_values(&self) -> Result<&HashMap<i64, ArrayRef>> {
@@ -305,6 +332,21 @@ impl Segment {
         let start = block.offset as usize + block.metadata_bytes as usize;
         self.home.buffer().slice_with_length(start, block.body_bytes as usize)
     }
+}
+
+/// Some columns of a batch, by their positions.
+///
+/// # Errors
+/// `internal` for a column that is not there.
+pub fn projected(batch: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
+    batch.project(columns).map_err(|error| {
+        Error::new(codes::INTERNAL, format!("columns cannot be taken from a batch: {error}")).source(error)
+    })
+}
+
+fn message_of(batch: &RecordBatch) -> Message {
+    let encoded = Encoded::batch(batch);
+    sent(encoded.batch_header(), shared(&encoded.body()))
 }
 
 /// Whether values of a type refer to a dictionary.

@@ -6,6 +6,7 @@
 //! catalog.db                SQLite: tables, versions, segments, and the bytes of small segments
 //! catalog.reserve           nothing: room for a drop when the disk is full
 //! segments/<id>.arrow       larger segments, one file each; the id is 32 hexadecimal digits
+//! ticket-keys               the keys that sign tickets; what is in it is the exchange's business
 //! damaged                   ids of segments whose mapping could not be read, from the process that met it
 //! ```
 //!
@@ -27,6 +28,7 @@ use crate::error::storage;
 use crate::failpoint::failpoint;
 
 const FORMAT: &str = "airlane data format 1\n";
+const TICKET_KEYS: &str = "ticket-keys";
 const FORMAT_PREFIX: &str = "airlane data format ";
 
 /// What a folder may hold before it becomes a data folder: a mount point's own entry, and what an earlier start left
@@ -68,6 +70,22 @@ impl Paths {
 
     pub(crate) fn segment(&self, id: SegmentId) -> PathBuf {
         self.root.join("segments").join(format!("{id}.arrow"))
+    }
+
+    /// The keys that sign tickets, if they were kept before.
+    pub(crate) fn ticket_keys(&self) -> Result<Option<Vec<u8>>> {
+        let path = self.root.join(TICKET_KEYS);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(storage("read the keys of tickets", &path, error)),
+        }
+    }
+
+    /// Keeps the keys that sign tickets.
+    pub(crate) fn keep_ticket_keys(&self, bytes: &[u8], disk: &dyn Disk) -> Result<()> {
+        let written = write_whole(&self.root, TICKET_KEYS, bytes, disk);
+        written.map_err(|error| storage("keep the keys of tickets", &self.root.join(TICKET_KEYS), error))
     }
 
     pub(crate) fn damage_report(&self) -> PathBuf {
@@ -203,25 +221,26 @@ fn check_format(paths: &Paths, disk: &dyn Disk) -> Result<()> {
         Ok(text) if text == FORMAT.as_bytes() => Ok(()),
         Ok(text) => Err(unknown_format(&paths.root, &String::from_utf8_lossy(&text))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            write_format(&paths.root, &path, disk).map_err(|error| storage("write the format", &path, error))
+            write_whole(&paths.root, "FORMAT", FORMAT.as_bytes(), disk)
+                .map_err(|error| storage("write the format", &path, error))
         }
         Err(error) => Err(storage("read the format", &path, error)),
     }
 }
 
-/// The file has its name only when it is whole.
-fn write_format(root: &Path, path: &Path, disk: &dyn Disk) -> io::Result<()> {
-    let draft = root.join("FORMAT.new");
+/// Writes a small file, which has its name only when it is whole.
+fn write_whole(root: &Path, name: &str, bytes: &[u8], disk: &dyn Disk) -> io::Result<()> {
+    let draft = root.join(format!("{name}.new"));
     match disk.unlink(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let file = disk.create(&draft)?;
-    airlane_segment::home::write_all_at(0, &[IoSlice::new(FORMAT.as_bytes())], |pieces, offset| {
+    airlane_segment::home::write_all_at(0, &[IoSlice::new(bytes)], |pieces, offset| {
         file.write_vectored_at(pieces, offset)
     })?;
     file.sync_data()?;
-    disk.rename(&draft, path)?;
+    disk.rename(&draft, &root.join(name))?;
     disk.sync_dir(root)
 }
 

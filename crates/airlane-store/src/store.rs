@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
-use airlane_model::{Durability, Error, PutMode, Result, TableId, TableInfo, TableName, Version, codes};
+use airlane_model::{Chance, Clock, Durability, Error, PutMode, Result, TableId, TableInfo, TableName, Version, codes};
 use airlane_segment::{Intake, KnownSchemas, MemfdPool, TableSchema};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
@@ -175,6 +175,34 @@ impl Store {
     /// line; the next start looks at them first. `None` without a data folder.
     pub fn damage_report_file(&self) -> Option<PathBuf> {
         self.handle.shared.paths.as_ref().map(crate::folder::Paths::damage_report)
+    }
+
+    /// The clock that was handed in.
+    pub fn clock(&self) -> &dyn Clock {
+        self.handle.shared.clock.as_ref()
+    }
+
+    /// The source of random bytes that was handed in.
+    pub fn chance(&self) -> &dyn Chance {
+        self.handle.shared.chance.as_ref()
+    }
+
+    /// The keys that sign tickets, as they were [kept](Self::keep_ticket_keys); `None` when none were, and without a
+    /// data folder.
+    ///
+    /// # Errors
+    /// `storage_failed`.
+    pub fn ticket_keys(&self) -> Result<Option<Vec<u8>>> {
+        self.handle.shared.paths.as_ref().map_or(Ok(None), crate::folder::Paths::ticket_keys)
+    }
+
+    /// Keeps the keys that sign tickets in the data folder, for its owner alone. Without a folder nothing is kept.
+    ///
+    /// # Errors
+    /// `storage_failed`, `storage_full`; then those that were kept before are still there.
+    pub fn keep_ticket_keys(&self, keys: &str) -> Result<()> {
+        let shared = &self.handle.shared;
+        shared.paths.as_ref().map_or(Ok(()), |paths| paths.keep_ticket_keys(keys.as_bytes(), shared.disk.as_ref()))
     }
 
     /// Tables whose entry in the catalog, or one of whose segments, is known to be damaged.

@@ -11,6 +11,7 @@ mod reference;
 mod rights;
 mod rm;
 mod serve;
+mod ticket;
 mod token;
 mod transfer;
 mod user;
@@ -81,6 +82,7 @@ enum Command {
     Ls(ls::Ls),
     Info(info::Info),
     Rm(rm::Rm),
+    Ticket(ticket::SignTicket),
     User(user::User),
     Token(token::Token),
     Completions(completions::Completions),
@@ -151,6 +153,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Ls(ls) => block_on(ls.run(globals)),
         Command::Info(info) => block_on(info.run(globals)),
         Command::Rm(rm) => block_on(rm.run(globals)),
+        Command::Ticket(ticket) => block_on(ticket.run(globals)),
         Command::User(user) => done(user.run(globals)),
         Command::Token(token) => done(token.run(globals)),
         Command::Completions(completions) => done(completions.run()),

@@ -173,7 +173,7 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     if let Some(path) = &options.port_file {
         port_file::clear(path)?;
     }
-    let exchange = Exchange::new(store.clone());
+    let exchange = Exchange::open(store.clone())?;
     let status = Arc::new(ServerStatus::new(store.clone()));
     if let Some(reason) = options.not_ready.clone() {
         status.wait_for("program", reason);

@@ -140,7 +140,7 @@ fn info(table: &TableName, batches: &[RecordBatch]) -> TableInfo {
 
 impl Service {
     fn find(&self, ticket: &str) -> Result<(TableName, SchemaRef, Vec<RecordBatch>), Status> {
-        let ticket: airlane_model::Ticket = ticket.parse().map_err(status)?;
+        let ticket: airlane_model::PlainTicket = ticket.parse().map_err(status)?;
         let tables = self.tables.lock().expect("lock");
         let (schema, batches) = tables.get(&ticket.table).ok_or_else(|| no_table(ticket.table.as_str()))?;
         let batches = if ticket.rows.is_some_and(|rows| rows.rows() == 0) { Vec::new() } else { batches.clone() };

@@ -2,3 +2,4 @@
 
 mod reads;
 mod support;
+mod tickets;

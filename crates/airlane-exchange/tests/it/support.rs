@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use airlane_exchange::{Exchange, PutSpec, ReadStream, StreamMessage};
-use airlane_model::{ByteSize, Caller, PutMode, Receipt, TableName, Ticket};
+use airlane_model::{ByteSize, Caller, PlainTicket, PutMode, Receipt, TableName, Ticket};
 use airlane_segment::{Message, TableSchema, WriterOptions};
 use airlane_store::{Store, StoreOptions};
 use arrow_array::types::Int32Type;
@@ -12,6 +12,11 @@ use arrow_ipc::reader::StreamReader;
 use arrow_schema::Schema;
 
 pub(crate) fn exchange() -> Exchange {
+    exchange_of(StoreOptions::new(None))
+}
+
+/// With the small sizes.
+pub(crate) fn exchange_of(options: StoreOptions) -> Exchange {
     let writer = WriterOptions {
         batch_bytes_target: ByteSize::kib(4),
         batch_bytes_min: ByteSize::kib(1),
@@ -20,8 +25,8 @@ pub(crate) fn exchange() -> Exchange {
         segment_small_bytes_max: ByteSize::kib(2),
         dictionary_bytes_max: ByteSize::kib(64),
     };
-    let options = StoreOptions { writer, ..StoreOptions::new(None) };
-    Exchange::new(Store::open(options).expect("a store").0)
+    let options = StoreOptions { writer, ..options };
+    Exchange::open(Store::open(options).expect("a store").0).expect("keys")
 }
 
 /// Keys, and their names in a dictionary that holds `names`.
@@ -45,6 +50,10 @@ pub(crate) async fn put(exchange: &Exchange, table: &str, mode: PutMode, batches
 
 pub(crate) fn ticket(text: &str) -> Ticket {
     text.parse().expect("a ticket")
+}
+
+pub(crate) fn plain(text: &str) -> PlainTicket {
+    text.parse().expect("a plain ticket")
 }
 
 /// All messages of a read after the schema, and the bytes of their bodies.

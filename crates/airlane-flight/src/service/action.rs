@@ -1,13 +1,13 @@
 //! The actions: what Flight has no RPC for.
 
 use airlane_exchange::{Description, Exchange};
-use airlane_model::{Caller, Error, Result, TableInfo, Ticket, codes, limits};
+use airlane_model::{Caller, Error, PlainTicket, Result, TableInfo, Ticket, codes, limits};
 use arrow_flight::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
-use super::{endpoint, session};
+use super::{endpoint, session, ticket};
 
-const ACTIONS: [(&str, &str); 7] = [
+const ACTIONS: [(&str, &str); 8] = [
     (
         "describe",
         "Describes a table. Body: its name or ticket, or {\"table\": \"name\"}. \
@@ -19,13 +19,20 @@ const ACTIONS: [(&str, &str); 7] = [
          Result: JSON with the table as it was.",
     ),
     (
+        "ticket",
+        "Signs a ticket: whoever holds it may read what it says. Body: {\"ticket\": \"name or ticket\", \"columns\": [\"a\"], \
+         \"rows\": \"0-1000\", \"ttl\": \"10m\", \"caller\": \"who alone may use it\"}, all but the ticket optional. Result: JSON with \
+         the ticket and what it says.",
+    ),
+    (
         "CancelFlightInfo",
         "Of the protocol. Body: CancelFlightInfoRequest. Result: CancelFlightInfoResult: NOT_CANCELLABLE, since nothing \
          runs before a read, and a read ends with its call.",
     ),
     (
         "RenewFlightEndpoint",
-        "Of the protocol. Body: RenewFlightEndpointRequest. Result: the FlightEndpoint, whose ticket does not expire.",
+        "Of the protocol. Body: RenewFlightEndpointRequest. Result: the FlightEndpoint; a signed ticket that \
+         expires gets its time anew, where the caller may read the table.",
     ),
     (
         "SetSessionOptions",
@@ -55,12 +62,13 @@ pub(super) async fn run(exchange: &Exchange, caller: &Caller, action: &Action) -
         "describe" => json(&Described::new(&exchange.describe(caller, &target(action)?)?)),
         "drop" => {
             let ticket = target(action)?;
-            if ticket != Ticket::current(ticket.table.clone()) {
+            if ticket != PlainTicket::current(ticket.table.clone()) {
                 let message = format!("`{ticket}` names a part of a table, and a drop is of the whole");
                 return Err(Error::new(codes::OPTION_INVALID, message).hint(format!("drop `{}`", ticket.table)));
             }
             json(&exchange.drop_table(caller, &ticket.table).await?)
         }
+        "ticket" => json(&ticket::sign(exchange, caller, &action.body)?),
         "CancelFlightInfo" => endpoint::cancel(exchange, caller, &action.body),
         "RenewFlightEndpoint" => endpoint::renew(exchange, caller, &action.body),
         "SetSessionOptions" => session::set_options(&action.body),
@@ -83,7 +91,16 @@ struct Target {
 const HINT: &str = "send the table's name, or {\"table\": \"name\"}";
 
 /// The table that the body of an action names, as text or as JSON.
-fn target(action: &Action) -> Result<Ticket> {
+fn target(action: &Action) -> Result<PlainTicket> {
+    match named(action)? {
+        Ticket::Plain(plain) => Ok(plain),
+        Ticket::Signed(_) => Err(Error::new(codes::OPTION_INVALID, "a signed ticket is for reading")
+            .at(format!("body of action `{}`", action.r#type))
+            .hint("name the table; what a ticket reads, GetFlightInfo tells")),
+    }
+}
+
+fn named(action: &Action) -> Result<Ticket> {
     let place = || format!("body of action `{}`", action.r#type);
     let max = limits::COMMAND_BYTES_MAX;
     if action.body.len() > max.as_usize() {
@@ -147,6 +164,7 @@ mod tests {
         for (text, code) in [
             ("", codes::TABLE_NAME_INVALID),
             ("../x", codes::TABLE_NAME_INVALID),
+            ("~1f0c22aa.e30.AAAA", codes::OPTION_INVALID),
             ("{}", codes::OPTION_INVALID),
             ("{\"table\":7}", codes::OPTION_INVALID),
             ("{\"table\":\"a\",\"force\":true}", codes::OPTION_INVALID),

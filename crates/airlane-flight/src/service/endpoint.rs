@@ -8,6 +8,8 @@ use arrow_flight::{
 use bytes::Bytes;
 use prost::Message;
 
+use super::info::protobuf_time;
+
 /// A request with a FlightInfo, most of which is its schema.
 const REQUEST_BYTES_MAX: ByteSize = ByteSize::mib(1);
 
@@ -31,18 +33,23 @@ pub(super) fn cancel(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Resu
     Ok(CancelFlightInfoResult { status: CancelStatus::NotCancellable.into() }.encode_to_vec())
 }
 
-/// A ticket that can be read does not expire, so the endpoint comes back as it is.
+/// A signed ticket gets its time anew where its holder may read the table by right; a plain one does not expire.
 pub(super) fn renew(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Result<Vec<u8>> {
     let request: RenewFlightEndpointRequest = decode("RenewFlightEndpoint", body)?;
     let endpoint = request.endpoint.ok_or_else(|| incomplete("RenewFlightEndpoint", "endpoint"))?;
-    find(exchange, caller, "RenewFlightEndpoint", &endpoint)?;
-    Ok(FlightEndpoint { expiration_time: None, ..endpoint }.encode_to_vec())
+    let (ticket, expires) = exchange.renew(caller, &ticket_of("RenewFlightEndpoint", &endpoint)?)?;
+    let ticket = Some(arrow_flight::Ticket { ticket: ticket.to_string().into() });
+    Ok(FlightEndpoint { ticket, expiration_time: expires.map(protobuf_time), ..endpoint }.encode_to_vec())
 }
 
 /// Whether what an endpoint's ticket names is there.
 fn find(exchange: &Exchange, caller: &Caller, action: &str, endpoint: &FlightEndpoint) -> Result<()> {
+    exchange.schema(caller, &ticket_of(action, endpoint)?).map(drop)
+}
+
+fn ticket_of(action: &str, endpoint: &FlightEndpoint) -> Result<Ticket> {
     let ticket = endpoint.ticket.as_ref().ok_or_else(|| incomplete(action, "ticket"))?;
-    exchange.describe(caller, &Ticket::parse_bytes(&ticket.ticket)?).map(drop)
+    Ticket::parse_bytes(&ticket.ticket)
 }
 
 fn decode<M: Message + Default>(action: &str, body: &Bytes) -> Result<M> {

@@ -1,7 +1,7 @@
 //! FlightInfo: what a table is and the tickets that read it.
 
 use airlane_exchange::{Exchange, FlightPlan};
-use airlane_model::{Caller, Error, ErrorKind, Result, TableInfo, Ticket, codes};
+use airlane_model::{Caller, Error, ErrorKind, PlainTicket, Result, TableInfo, Ticket, Timestamp, codes};
 use airlane_segment::TableSchema;
 use arrow_flight::{Criteria, FlightDescriptor, FlightEndpoint, FlightInfo};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -30,7 +30,8 @@ pub(super) async fn of_descriptor(
 
 /// Planning a part of a table looks into its segments, which may lie on disk. An older version is a part too.
 async fn plan(exchange: Exchange, caller: Caller, ticket: Ticket, endpoints_max: usize) -> Result<FlightPlan> {
-    if ticket.rows.is_none() && ticket.version.is_none() {
+    let is_whole = |plain: &PlainTicket| plain.rows.is_none() && plain.version.is_none();
+    if matches!(&ticket, Ticket::Plain(plain) if is_whole(plain)) {
         return exchange.flights(&caller, &ticket, endpoints_max);
     }
     let planned = tokio::task::spawn_blocking(move || exchange.flights(&caller, &ticket, endpoints_max));
@@ -73,7 +74,7 @@ fn flight_info(plan: FlightPlan, descriptor: FlightDescriptor) -> Result<FlightI
         ticket: Some(arrow_flight::Ticket { ticket: endpoint.ticket.to_string().into() }),
         // No location: the ticket is for this server. Clients dial whatever stands here.
         location: Vec::new(),
-        expiration_time: None,
+        expiration_time: plan.expires.map(protobuf_time),
         app_metadata: Bytes::new(),
     });
     let app_metadata = serde_json::to_vec(&plan.info)
@@ -83,10 +84,17 @@ fn flight_info(plan: FlightPlan, descriptor: FlightDescriptor) -> Result<FlightI
         flight_descriptor: Some(descriptor),
         endpoint: endpoint.collect(),
         total_records: i64::try_from(plan.rows).unwrap_or(i64::MAX),
-        total_bytes: i64::try_from(plan.bytes).unwrap_or(i64::MAX),
+        // As the protocol has it where it is not known.
+        total_bytes: plan.bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         ordered: true,
         app_metadata: app_metadata.into(),
     })
+}
+
+/// A moment as endpoints carry it.
+pub(super) fn protobuf_time(moment: Timestamp) -> prost_types::Timestamp {
+    let (seconds, micros) = (moment.as_micros().div_euclid(1_000_000), moment.as_micros().rem_euclid(1_000_000));
+    prost_types::Timestamp { seconds, nanos: micros as i32 * 1_000 }
 }
 
 /// The schema as an encapsulated IPC message: continuation, length, flatbuffer (Arrow columnar format, "Encapsulated

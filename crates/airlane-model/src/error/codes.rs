@@ -30,6 +30,10 @@ pub const TABLE_NOT_FOUND: Code = Code::new("table_not_found", ErrorKind::NotFou
 pub const VERSION_NOT_FOUND: Code = Code::new("version_not_found", ErrorKind::NotFound);
 /// The ticket was made for an earlier table of the same name, which was dropped.
 pub const TABLE_RECREATED: Code = Code::new("table_recreated", ErrorKind::NotFound);
+/// A signed ticket was not given by this server, was changed on its way, or is bound to another caller. Nothing more is said, so that nobody learns by trying.
+pub const TICKET_REFUSED: Code = Code::new("ticket_refused", ErrorKind::PermissionDenied);
+/// The time of a signed ticket is over.
+pub const TICKET_EXPIRED: Code = Code::new("ticket_expired", ErrorKind::PermissionDenied);
 /// A put asks for another durability than the table has.
 pub const DURABILITY_CONFLICT: Code = Code::new("durability_conflict", ErrorKind::FailedPrecondition);
 /// A row range begins after its end or lies outside the table.
@@ -95,6 +99,8 @@ pub const ALL: &[Code] = &[
     TABLE_NOT_FOUND,
     VERSION_NOT_FOUND,
     TABLE_RECREATED,
+    TICKET_REFUSED,
+    TICKET_EXPIRED,
     DURABILITY_CONFLICT,
     ROWS_OUT_OF_RANGE,
     NOT_IMPLEMENTED,

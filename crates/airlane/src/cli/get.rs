@@ -5,9 +5,9 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use airlane_client::{Client, TableStream};
+use airlane_client::{Client, TableStream, TicketOptions};
 use airlane_format::Format;
-use airlane_model::{Error, Result, RowRange, Ticket, codes};
+use airlane_model::{Error, Result, Ticket, codes};
 use tempfile::TempPath;
 
 use super::transfer::Sink;
@@ -91,20 +91,21 @@ impl Get {
 
     async fn preview(&self, globals: &Globals) -> Result<()> {
         let client = globals.connect().await?;
-        let mut ticket: Ticket = self.ticket.parse()?;
-        let (info, _) = client.describe(&ticket).await?;
-        let asked = ticket.rows.unwrap_or(RowRange { start: 0, end: info.rows });
-        let end = asked.end.min(asked.start.saturating_add(PREVIEW_ROWS_MAX));
-        ticket.version = Some(info.version);
-        ticket.rows = Some(RowRange { start: asked.start, end });
-        let mut stream = client.get(&ticket.to_string()).await?;
+        // Signed, it names one version, and tells how many rows there are.
+        let signed = client.sign(&self.ticket.parse()?, &TicketOptions::default()).await?;
+        let mut stream = client.get(&signed.ticket).await?;
         let mut batches = Vec::new();
-        while let Some(batch) = stream.next().await? {
-            batches.push(batch);
+        let mut shown = 0;
+        while shown < PREVIEW_ROWS_MAX
+            && let Some(batch) = stream.next().await?
+        {
+            let rows = (PREVIEW_ROWS_MAX - shown).min(batch.num_rows() as u64);
+            batches.push(batch.slice(0, rows as usize));
+            shown += rows;
         }
         let columns_max = terminal_size::terminal_size().map_or(PREVIEW_COLUMNS_DEFAULT, |(width, _)| width.0.into());
         let mut text = preview::render(stream.schema(), &batches, columns_max)?;
-        let more = asked.end - end;
+        let more = signed.rows.saturating_sub(shown);
         if more > 0 {
             text.push_str(&format!("… and {}: `-o FILE` writes all\n", human::counted(more, "more row")));
         }
@@ -117,10 +118,7 @@ impl Get {
             return None;
         }
         let ticket: Ticket = self.ticket.parse().ok()?;
-        match ticket.rows {
-            Some(rows) => Some(rows.rows()),
-            None => Some(client.describe(&ticket).await.ok()?.0.rows),
-        }
+        Some(client.sign(&ticket, &TicketOptions::default()).await.ok()?.rows)
     }
 }
 

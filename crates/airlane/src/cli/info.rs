@@ -10,7 +10,7 @@ use crate::output::{self, human};
 /// Show a table: version, size, durability, ticket and columns
 #[derive(Debug, clap::Args)]
 pub(crate) struct Info {
-    /// The table or ticket, such as `prices` or `prices@7`
+    /// The table or plain ticket, such as `prices` or `prices@7`
     ticket: String,
 }
 

@@ -36,7 +36,7 @@ fn plain(segment: &Segment) -> Result<Vec<(Range<usize>, Message)>> {
 
 fn read(segment: &Segment, schema: &TableSchema) -> Result<Vec<RecordBatch>> {
     let ids = 0..segment.dictionaries().len() as i64;
-    let mut messages = ids.map(|id| segment.plain_dictionary(id)).collect::<Result<Vec<_>>>()?;
+    let mut messages = ids.map(|id| segment.plain_dictionary_as(id, id)).collect::<Result<Vec<_>>>()?;
     messages.extend(plain(segment)?.into_iter().map(|(_, message)| message));
     let stream = stream_of(schema, &messages);
     let batches = StreamReader::try_new(std::io::Cursor::new(stream), None).unwrap();

@@ -56,6 +56,7 @@ const TABLE: &[(&str, Need)] = &[
     ("ListActions", Need::Known),
     ("DoAction describe", Need::Read),
     ("DoAction drop", Need::Drop),
+    ("DoAction ticket", Need::Read),
     ("DoAction CancelFlightInfo", Need::Read),
     ("DoAction RenewFlightEndpoint", Need::Read),
     ("DoAction SetSessionOptions", Need::Known),
@@ -167,6 +168,10 @@ async fn call(server: &TestServer, what: &str, token: Option<&str>, object: &str
             _ = client.do_action(with(token, Action { r#type: name.into(), body: Vec::new().into() })).await?;
         }
         "DoAction describe" => _ = client.do_action(with(token, act("describe"))).await?,
+        "DoAction ticket" => {
+            let body = format!("{{\"ticket\":\"{object}\"}}").into_bytes().into();
+            _ = client.do_action(with(token, Action { r#type: "ticket".into(), body })).await?;
+        }
         "DoAction drop" => _ = client.do_action(with(token, act("drop"))).await?,
         "health" => {
             let request = with(token, HealthCheckRequest::default());

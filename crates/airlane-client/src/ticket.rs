@@ -1,0 +1,60 @@
+//! What a signed ticket is asked for, and what it says.
+
+use std::time::Duration;
+
+use airlane_model::{RowRange, TableId, TableName, Ticket, Timestamp, Version};
+use serde::{Deserialize, Serialize};
+
+/// What a signed ticket is to let read; what is absent stays as the other ticket has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TicketOptions {
+    /// The columns, in the order in which they are to be read.
+    pub columns: Option<Vec<String>>,
+    /// The rows, by their positions in the version.
+    pub rows: Option<RowRange>,
+    /// How long it can be used, in whole seconds.
+    pub ttl: Option<Duration>,
+    /// The caller who alone may use it.
+    pub caller: Option<String>,
+}
+
+impl TicketOptions {
+    /// The body of the action.
+    pub(crate) fn request(&self, ticket: &Ticket) -> String {
+        let mut body = serde_json::json!({ "ticket": ticket.to_string() });
+        if let Some(columns) = &self.columns {
+            body["columns"] = serde_json::json!(columns);
+        }
+        if let Some(rows) = self.rows {
+            body["rows"] = serde_json::json!(rows);
+        }
+        if let Some(ttl) = self.ttl {
+            body["ttl"] = serde_json::json!(format!("{}s", ttl.as_secs()));
+        }
+        if let Some(caller) = &self.caller {
+            body["caller"] = serde_json::json!(caller);
+        }
+        body.to_string()
+    }
+}
+
+/// A signed ticket and what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedTicketInfo {
+    /// The ticket: to be passed on, and to be kept out of logs.
+    pub ticket: String,
+    /// The table.
+    pub table: TableName,
+    /// The table's identity.
+    pub table_id: TableId,
+    /// The version.
+    pub version: Version,
+    /// The rows that it lets read.
+    pub rows: u64,
+    /// The columns; all when absent.
+    pub columns: Option<Vec<String>>,
+    /// From when on it is refused; never when absent.
+    pub expires: Option<Timestamp>,
+    /// The caller who alone may use it; anybody when absent.
+    pub caller: Option<String>,
+}

@@ -1,0 +1,120 @@
+use airlane_model::{RowRange, SystemChance, TableId, TicketId, Version};
+
+use super::*;
+
+fn ring(count: u32) -> KeyRing {
+    let mut keys = Vec::new();
+    for made in 0..count {
+        keys.push(Key::random(&SystemChance, Timestamp::from_micros(made.into()), &keys));
+    }
+    KeyRing(RwLock::new(keys))
+}
+
+fn pass() -> Pass {
+    Pass {
+        id: TicketId::random(&SystemChance),
+        table: "eu/prices".parse().expect("a name"),
+        table_id: TableId::random(&SystemChance),
+        version: Version::FIRST,
+        columns: Some(vec!["price".into(), "größe".into()]),
+        rows: Some(RowRange { start: 3, end: 9 }),
+        issued: Timestamp::from_micros(1),
+        expires: Some(Timestamp::from_micros(2)),
+        caller: Some("ci".into()),
+    }
+}
+
+fn opened(ring: &KeyRing, text: &str) -> Result<Pass> {
+    match SignedTicket::of(text) {
+        Some(ticket) => ring.open(&ticket),
+        None => Err(refused()),
+    }
+}
+
+#[test]
+fn what_was_signed_is_opened_also_by_keys_that_sign_no_more() {
+    let ring = ring(1);
+    let ticket = ring.sign(&pass()).expect("signed");
+    let first = ring.open(&ticket).expect("opened");
+    assert_eq!(first.columns, pass().columns);
+    let newer = Key::random(&SystemChance, Timestamp::from_micros(5), &ring.0.read());
+    ring.0.write().push(newer);
+    assert_eq!(ring.open(&ticket).expect("an older key"), first);
+    let second = ring.sign(&first).expect("signed");
+    assert_ne!(second, ticket, "the newest key signs");
+    assert_eq!(ring.open(&second).expect("opened"), first);
+}
+
+#[test]
+fn s1_a_ticket_with_one_character_changed_is_refused() {
+    let ring = ring(2);
+    let text = ring.sign(&pass()).expect("signed").expose().to_owned();
+    let mut tried = 0;
+    for at in 0..text.len() {
+        for other in "~.-_=aZ09fF \u{7f}".bytes().filter(|other| *other != text.as_bytes()[at]) {
+            let mut changed = text.clone().into_bytes();
+            changed[at] = other;
+            let changed = String::from_utf8(changed).expect("ASCII");
+            assert_eq!(opened(&ring, &changed).expect_err("changed").code(), codes::TICKET_REFUSED, "{changed}");
+            tried += 1;
+        }
+        assert!(opened(&ring, &text[..at]).is_err(), "cut after {at}");
+        let mut longer = text.clone();
+        longer.insert(at + 1, 'A');
+        assert!(opened(&ring, &longer).is_err(), "longer by one at {at}");
+    }
+    assert!(tried > 4_000, "{tried}");
+    assert!(opened(&ring, &format!("{text}=")).is_err() && opened(&ring, &format!("{text}\n")).is_err());
+    assert!(opened(&ring, &text).is_ok());
+}
+
+#[test]
+fn s1_tickets_of_another_server_and_guesses_are_refused_alike() {
+    let (ours, theirs) = (ring(1), ring(1));
+    let foreign = theirs.sign(&pass()).expect("signed");
+    let answer = ours.open(&foreign).expect_err("foreign").to_string();
+    // The key's id can be known; the key cannot.
+    let id = format!("{:08x}", ours.0.read()[0].id);
+    let borrowed = format!("~{id}{}", &foreign.expose()[9..]);
+    let long = format!("~{}", "a".repeat(100_000));
+    for text in ["~", "~..", "~...", "~a.b", "~00000000.e30.AAAA", &borrowed, &long, "~\u{1f41f}.\u{1f41f}.\u{1f41f}"] {
+        assert_eq!(opened(&ours, text).expect_err("a guess").to_string(), answer);
+    }
+    let mut state = 7_u64;
+    for _ in 0..20_000 {
+        let mut guess = [0; 48];
+        for byte in &mut guess {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = (state >> 56) as u8;
+        }
+        let (payload, mac) = (URL_SAFE_NO_PAD.encode(&guess[..16]), URL_SAFE_NO_PAD.encode(&guess[16..]));
+        assert!(opened(&ours, &format!("~{id}.{payload}.{mac}")).is_err());
+    }
+}
+
+#[test]
+fn keys_are_kept_as_they_are_read() {
+    let keys = ring(3).0.into_inner();
+    let text = print(&keys);
+    let read = parse(text.as_bytes()).expect("keys");
+    assert_eq!(print(&read), text);
+    for (broken, why) in [
+        (String::new(), "empty"),
+        (text.trim_end().to_owned(), "cut"),
+        (text[..text.len() - 10].to_owned(), "cut"),
+        (text.replace("keys 1", "keys 2"), "another format"),
+        (text.replacen(' ', "  ", 6), "spaces"),
+        (format!("{}\n", text.as_str()), "an empty line"),
+        (text.replacen("0", "g", 2), "no digit"),
+    ] {
+        assert!(broken == **text || parse(broken.as_bytes()).is_none(), "{why}: {broken}");
+    }
+    assert!(parse(b"\xff\n").is_none());
+}
+
+#[test]
+fn s6_keys_do_not_show_themselves() {
+    let ring = ring(1);
+    let secret = print(&ring.0.read()).lines().last().and_then(|line| line.rsplit(' ').next()).map(str::to_owned);
+    assert!(!format!("{ring:?}").contains(&secret.expect("a secret")));
+}

@@ -1,0 +1,186 @@
+//! What a ticket lets its holder read, and how a signed one is made of another ticket.
+//!
+//! A signed ticket is never wider than the ticket that it was made of: fewer columns, fewer rows, a nearer end, and the
+//! caller to whom it is bound stays. The rights of a caller decide when a plain ticket is signed, and not again when the
+//! signed one is used.
+
+use std::time::Duration;
+
+use airlane_model::{
+    Caller, Error, Pass, PlainTicket, Result, RowRange, SignedTicket, Ticket, TicketId, Timestamp, codes,
+};
+use airlane_segment::{Projection, TableSchema};
+use airlane_store::Snapshot;
+
+use crate::{Exchange, access, flights};
+
+/// What a signed ticket is to let read; what is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TicketSpec {
+    /// The columns, in the order in which they are to be read.
+    pub columns: Option<Vec<String>>,
+    /// The rows, by their positions in the version.
+    pub rows: Option<RowRange>,
+    /// How long it can be used.
+    pub ttl: Option<Duration>,
+    /// The caller who alone may use it.
+    pub caller: Option<String>,
+}
+
+/// A ticket that was signed, and what it says.
+#[derive(Clone, Debug)]
+pub struct SignedPass {
+    /// The ticket.
+    pub ticket: SignedTicket,
+    /// What it lets read.
+    pub pass: Pass,
+    /// Its rows.
+    pub rows: u64,
+}
+
+/// What is read by a ticket.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) rows: RowRange,
+    pub(crate) projection: Option<Projection>,
+    /// What the ticket says, when it is a signed one.
+    pub(crate) pass: Option<Pass>,
+}
+
+impl Reading {
+    pub(crate) fn schema(&self) -> &TableSchema {
+        self.projection.as_ref().map_or_else(|| self.snapshot.schema(), Projection::schema)
+    }
+}
+
+impl Exchange {
+    /// Signs a ticket for what another ticket names, or for a part of it. It names the version that there is now.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read); `option_invalid` for columns that are not there, and for a ticket that would let
+    /// read more than the one that it is made of.
+    pub fn sign(&self, caller: &Caller, ticket: &Ticket, spec: TicketSpec) -> Result<SignedPass> {
+        let mut reading = self.reading(caller, ticket)?;
+        let now = self.store.clock().now();
+        let info = reading.snapshot.info();
+        let mut pass = match reading.pass.take() {
+            Some(pass) => pass,
+            None => Pass {
+                id: TicketId::random(self.store.chance()),
+                table: info.table.clone(),
+                table_id: info.table_id,
+                version: info.version,
+                columns: None,
+                rows: (reading.rows != RowRange { start: 0, end: info.rows }).then_some(reading.rows),
+                issued: now,
+                expires: None,
+                caller: None,
+            },
+        };
+        pass.issued = now;
+        if let Some(columns) = spec.columns {
+            // What is absent in the ticket that is narrowed must look as absent as anything else.
+            Projection::new(reading.schema(), &columns)?;
+            pass.columns = Some(columns);
+        }
+        if let Some(rows) = spec.rows {
+            pass.rows = Some(within(rows, reading.rows)?);
+        }
+        if let Some(ttl) = spec.ttl {
+            if ttl.is_zero() {
+                return Err(Error::new(codes::OPTION_INVALID, "a ticket that lives for no time is of no use")
+                    .hint("give a `ttl` such as `10m`"));
+            }
+            let expires = now.saturating_add(ttl);
+            pass.expires = Some(pass.expires.map_or(expires, |earlier| earlier.min(expires)));
+        }
+        if let Some(bound) = spec.caller {
+            if pass.caller.as_ref().is_some_and(|caller| *caller != bound) {
+                return Err(Error::new(codes::OPTION_INVALID, "the ticket is bound to another caller already")
+                    .hint("leave the caller out"));
+            }
+            pass.caller = Some(bound);
+        }
+        self.keys.renew_if_old(&self.store);
+        let rows = pass.rows.unwrap_or(reading.rows).rows();
+        Ok(SignedPass { ticket: self.keys.sign(&pass)?, pass, rows })
+    }
+
+    /// Gives a signed ticket its time anew, from now on, where the caller may read the table by right; else it stays as
+    /// it is. Plain tickets do not expire.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn renew(&self, caller: &Caller, ticket: &Ticket) -> Result<(Ticket, Option<Timestamp>)> {
+        let Some(pass) = self.reading(caller, ticket)?.pass else { return Ok((ticket.clone(), None)) };
+        let Some(expires) = pass.expires.filter(|_| access::read(caller, &pass.table).is_ok()) else {
+            return Ok((ticket.clone(), pass.expires));
+        };
+        let now = self.store.clock().now();
+        let expires = now.saturating_add(expires.saturating_since(pass.issued));
+        let renewed = self.keys.sign(&Pass { issued: now, expires: Some(expires), ..pass })?;
+        Ok((renewed.into(), Some(expires)))
+    }
+
+    /// What a ticket lets a caller read.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub(crate) fn reading(&self, caller: &Caller, ticket: &Ticket) -> Result<Reading> {
+        let (plain, pass) = match ticket {
+            Ticket::Plain(plain) => {
+                access::read(caller, &plain.table)?;
+                (plain.clone(), None)
+            }
+            Ticket::Signed(signed) => {
+                let pass = self.opened(caller, signed)?;
+                (pass.plain(), Some(pass))
+            }
+        };
+        let PlainTicket { table, version, table_id, rows } = plain;
+        let snapshot = self.store.snapshot(&table, version, table_id)?;
+        let rows = flights::rows_of(&snapshot, rows)?;
+        let columns = pass.as_ref().and_then(|pass| pass.columns.as_deref());
+        let projection = columns.map(|columns| Projection::new(snapshot.schema(), columns)).transpose()?;
+        Ok(Reading { snapshot, rows, projection, pass })
+    }
+
+    /// What a signed ticket says to a caller who may use it.
+    fn opened(&self, caller: &Caller, signed: &SignedTicket) -> Result<Pass> {
+        let pass = self.keys.open(signed)?;
+        // A ticket of somebody else's looks like one of nobody's.
+        if pass.caller.as_deref().is_some_and(|bound| bound != caller.name()) {
+            return Err(crate::keys::refused());
+        }
+        caller.asks_for(&pass.table);
+        if pass.expires.is_some_and(|expires| expires <= self.store.clock().now()) {
+            return Err(Error::new(codes::TICKET_EXPIRED, format!("the ticket for `{}` has expired", pass.table))
+                .hint("ask for a new ticket"));
+        }
+        Ok(pass)
+    }
+
+    /// The ticket of some rows of a read.
+    pub(crate) fn part_of(&self, reading: &Reading, rows: Option<RowRange>) -> Result<Ticket> {
+        let info = reading.snapshot.info();
+        match &reading.pass {
+            None => Ok(Ticket::Plain(PlainTicket {
+                table: info.table.clone(),
+                version: Some(info.version),
+                table_id: Some(info.table_id),
+                rows,
+            })),
+            Some(pass) => Ok(self.keys.sign(&Pass { rows, ..pass.clone() })?.into()),
+        }
+    }
+}
+
+/// A row range that must lie in another.
+fn within(rows: RowRange, all: RowRange) -> Result<RowRange> {
+    if all.start <= rows.start && rows.end <= all.end {
+        return Ok(rows);
+    }
+    Err(Error::new(codes::ROWS_OUT_OF_RANGE, format!("row range {rows} is not all in the rows {all} of the ticket"))
+        .hint(format!("ask for rows between {} and {}", all.start, all.end)))
+}
