@@ -304,7 +304,7 @@ impl<'a> Pending<'a> {
 fn parts(rows: u64, values_bytes: u64, options: &WriterOptions) -> Option<Vec<Range<u64>>> {
     let bytes_max = options.batch_bytes_max.as_u64();
     if values_bytes <= bytes_max {
-        return Some(vec![0..rows]);
+        return Some(std::iter::once(0..rows).collect());
     }
     let rows_max = (u128::from(rows) * u128::from(bytes_max) / u128::from(values_bytes)) as u64;
     let steps_max = rows_max / ROWS_STEP;

@@ -92,7 +92,7 @@ async fn actions_describe_and_drop() {
     let listed: Vec<_> = client.list_actions(Empty {}).await.expect("a list").into_inner().try_collect().await.unwrap();
     let names: Vec<&str> = listed.iter().map(|action| action.r#type.as_str()).collect();
     let of_the_protocol =
-        ["CancelFlightInfo", "RenewFlightEndpoint", "SetSessionOptions", "GetSessionOptions", "CloseSession"];
+        ["ticket", "CancelFlightInfo", "RenewFlightEndpoint", "SetSessionOptions", "GetSessionOptions", "CloseSession"];
     assert_eq!(names, [&["describe", "drop"][..], &of_the_protocol].concat());
     assert!(listed.iter().all(|action| action.description.len() > 20));
 
@@ -131,7 +131,7 @@ async fn what_is_not_there_is_told_by_code_with_a_hint() {
         ("t@x", Code::InvalidArgument, "ticket_invalid"),
         ("../x", Code::InvalidArgument, "table_name_invalid"),
         ("", Code::InvalidArgument, "table_name_invalid"),
-        ("~abc", Code::Unimplemented, "not_implemented"),
+        ("~abc", Code::PermissionDenied, "ticket_refused"),
         ("sql:SELECT 1", Code::Unimplemented, "not_implemented"),
     ] {
         let by_get = get(&mut client, ticket).await.expect_err(ticket);

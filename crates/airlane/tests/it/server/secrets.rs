@@ -1,13 +1,15 @@
 //! S6: no secret leaves by a log, a metric or an error's text.
 
 use airlane_testkit::ServerProcess;
-use arrow_flight::{Criteria, HandshakeRequest, Ticket};
+use arrow_flight::{Action, Criteria, HandshakeRequest, Ticket};
+use futures::TryStreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status};
 
 use super::harness::*;
 use super::rights::*;
+use super::tables::*;
 use crate::cli::binary;
 
 /// What every secret here holds.
@@ -28,7 +30,7 @@ async fn s6_a_canary_in_every_input_is_in_no_output() {
         airlane_gate::hash_password(&airlane_model::Secret::new("canary-password"), &airlane_model::SystemChance);
     let sha256 = airlane_gate::NewToken::of(airlane_model::Secret::new("canary-token")).sha256;
     let text = format!(
-        "[user.ada]\npassword = \"{}\"\n[token.ci]\nsha256 = \"{sha256}\"\n[rights.ci]\n\"*\" = [\"read\", \"admin\"]\n",
+        "[user.ada]\npassword = \"{}\"\n[token.ci]\nsha256 = \"{sha256}\"\n[rights.ci]\n\"*\" = [\"read\", \"write\", \"admin\"]\n",
         hash.expect("a hash")
     );
     std::fs::write(&rights, &text).expect("written");
@@ -66,6 +68,21 @@ async fn s6_a_canary_in_every_input_is_in_no_output() {
     let session = session.to_str().expect("text").to_owned();
     client.list_flights(authorized(&session, Criteria::default())).await.expect("let in");
 
+    // A signed ticket: who has it can read, so it is a secret too.
+    let put = encode(by_path("t"), numbers_schema(), vec![numbers(0, 10)]);
+    put_request(&mut client, authorized("Bearer canary-token", put)).await.expect("put");
+    let asked = Action { r#type: "ticket".into(), body: "{\"ticket\":\"t\",\"ttl\":\"1h\"}".into() };
+    let answer = client.do_action(authorized("Bearer canary-token", asked)).await.expect("signed").into_inner();
+    let signed: Vec<arrow_flight::Result> = answer.try_collect().await.expect("signed");
+    let signed: serde_json::Value = serde_json::from_slice(&signed[0].body).expect("JSON");
+    let ticket = signed["ticket"].as_str().expect("a ticket").to_owned();
+    for (what, ticket) in [("taken", ticket.clone()), ("changed", format!("{ticket}A"))] {
+        match client.do_get(authorized("Bearer canary-token", Ticket::new(ticket))).await {
+            Ok(read) => assert_eq!(decode(read.into_inner()).await.expect("rows").1.len(), 1),
+            Err(status) => refused(what, status),
+        }
+    }
+
     // By HTTP, in headers and where they do not belong.
     let mut metrics = String::new();
     for (path, headers) in [
@@ -95,7 +112,10 @@ async fn s6_a_canary_in_every_input_is_in_no_output() {
     assert!(log.contains("outcome=ok") && log.contains("outcome=credentials_refused"), "requests are logged:\n{log}");
     assert!(log.contains("rpc=\"ListFlights\"") && log.contains("caller=\"ci\""), "{log}");
     for (what, text) in [("the log", &log), ("the metrics", &metrics), ("the errors", &shown.join("\n"))] {
-        let found: Vec<&str> = text.lines().filter(|line| line.contains(CANARY) || line.contains(&session)).collect();
+        let found: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains(CANARY) || line.contains(&session) || line.contains(&ticket[..40]))
+            .collect();
         assert!(found.is_empty(), "{what} shows a secret: {found:#?}");
     }
 }
