@@ -8,37 +8,19 @@ mod effort;
 mod small;
 mod transfer;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use effort::Part;
 pub(crate) use effort::{Effort, USAGE};
 
 use crate::Result;
-use crate::machine::{Machine, alone, touch_memory};
-use crate::peer::{Kind, Peer, beside, python};
+use crate::machine::{alone, touch_memory};
+use crate::peer::{Kind, Peer, beside};
 use crate::report::{Report, median};
 use crate::table::Shape;
 
 pub(crate) fn run(effort: &Effort) -> Result<()> {
     // A smoke run measures nothing, so it disturbs and waits for nobody.
     let _alone = if effort.is_smoke() { None } else { Some(alone()?) };
-    let mut report = Report {
-        date: output(Command::new("date").args(["-u", "+%Y-%m-%d"])),
-        commit: output(Command::new("git").args(["describe", "--always", "--dirty"])),
-        machine: Machine::here(),
-        versions: vec![
-            format!("airlane {}", env!("CARGO_PKG_VERSION")),
-            format!("pyarrow {}", output(python().args(["-c", "import pyarrow; print(pyarrow.__version__)"]))),
-            "arrow-flight 59.3.2".to_owned(),
-        ],
-        effort: format!("{effort:?}"),
-        complete: false,
-        smoke: effort.is_smoke(),
-        file: results_file(effort),
-        figures: Vec::new(),
-        samples: Vec::new(),
-    };
+    let mut report = Report::new("Flight", &results_name(effort), format!("{effort:?}"), effort.is_smoke());
     touch_memory(effort.touch_bytes);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if effort.has(Part::Start) {
@@ -62,12 +44,12 @@ pub(crate) fn run(effort: &Effort) -> Result<()> {
 }
 
 /// A run of some parts leaves the results of whole runs alone.
-fn results_file(effort: &Effort) -> PathBuf {
+fn results_name(effort: &Effort) -> String {
     let mut name = if effort.name == "full" { "flight".to_owned() } else { format!("flight-{}", effort.name) };
     if let Some(parts) = effort.parts_by_name() {
         name = format!("{name}-{parts}");
     }
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(name)
+    name
 }
 
 fn start_and_size(report: &mut Report, effort: &Effort) -> Result<()> {
@@ -81,9 +63,4 @@ fn start_and_size(report: &mut Report, effort: &Effort) -> Result<()> {
     let size = std::fs::metadata(beside("airlane")?)?.len() as f64 / 1e6;
     report.figure("size of the binary", "≤ 120 MB", format!("{size:.1} MB"), size <= 120.0);
     Ok(())
-}
-
-fn output(command: &mut Command) -> String {
-    let output = command.output().map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&output).trim().to_owned()
 }

@@ -1,6 +1,6 @@
 //! Benchmarks against peers: every server in the same run, in turn, so that a slow moment of the machine hits all.
 //!
-//! `cargo xtask bench flight` builds and runs this. Results go to `bench/results/` as JSON (with every sample) and as a
+//! `cargo xtask bench <name>` builds and runs this. Results go to `bench/results/` as JSON (with every sample) and as a
 //! table of ratios; a smoke run writes nothing.
 
 mod client;
@@ -9,6 +9,7 @@ mod machine;
 mod peer;
 mod process;
 mod report;
+mod server;
 mod table;
 
 use std::process::ExitCode;
@@ -22,7 +23,10 @@ fn main() -> ExitCode {
         Some((name, options)) if name == "flight" => {
             flight::Effort::parse(options).and_then(|effort| flight::run(&effort))
         }
-        _ => Err(format!("there is one benchmark: flight\n{}", flight::USAGE).into()),
+        Some((name, options)) if name == "server" => {
+            server::Effort::parse(options).and_then(|effort| server::run(&effort))
+        }
+        _ => Err(format!("the benchmarks: flight, server\n{}{}", flight::USAGE, server::USAGE).into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -42,7 +42,7 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn start(kind: Kind) -> Result<Self> {
         match kind {
-            Kind::Airlane => Self::airlane(),
+            Kind::Airlane => Self::airlane(&[]),
             Kind::Cpp => {
                 let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/pyarrow_server.py");
                 let mut command = python();
@@ -53,7 +53,8 @@ impl Peer {
         }
     }
 
-    fn airlane() -> Result<Self> {
+    /// A server of ours with further arguments.
+    pub(crate) fn airlane(arguments: &[&str]) -> Result<Self> {
         // Beside the binary, not in the temporary folder: that one may be memory, where an fsync costs nothing.
         let name = format!("airlane-bench-{}-{}", std::process::id(), unique());
         let folder = std::env::current_exe()?.with_file_name(name);
@@ -62,7 +63,7 @@ impl Peer {
         let begin = Instant::now();
         let mut command = Command::new(beside("airlane")?);
         command.args(["serve", "--port", "0"]).arg("--port-file").arg(&port_file);
-        command.arg("--data-dir").arg(folder.join("data"));
+        command.arg("--data-dir").arg(folder.join("data")).args(arguments);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let mut peer = Self { kind: Kind::Airlane, port: 0, ready: Duration::ZERO, child, folder: Some(folder) };
         while begin.elapsed() < Duration::from_secs(20) {

@@ -1,12 +1,14 @@
 //! Results: every sample as JSON, and a table of what was asked and what came out.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde::Serialize;
 
 use crate::Result;
 use crate::machine::Machine;
+use crate::peer::python;
 
 /// One figure that was asked for.
 #[derive(Debug, Serialize)]
@@ -28,6 +30,7 @@ pub(crate) struct Samples {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
+    pub(crate) title: &'static str,
     pub(crate) date: String,
     pub(crate) commit: String,
     pub(crate) machine: Machine,
@@ -45,6 +48,28 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// A report of a run on this machine; its results go to files of this name.
+    pub(crate) fn new(title: &'static str, name: &str, effort: String, smoke: bool) -> Self {
+        let pyarrow = python().args(["-c", "import pyarrow; print(pyarrow.__version__)"]).output();
+        Self {
+            title,
+            date: output(Command::new("date").args(["-u", "+%Y-%m-%d"]).output()),
+            commit: output(Command::new("git").args(["describe", "--always", "--dirty"]).output()),
+            machine: Machine::here(),
+            versions: vec![
+                format!("airlane {}", env!("CARGO_PKG_VERSION")),
+                format!("pyarrow {}", output(pyarrow)),
+                "arrow-flight 59.3.2".to_owned(),
+            ],
+            effort,
+            complete: false,
+            smoke,
+            file: Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(name),
+            figures: Vec::new(),
+            samples: Vec::new(),
+        }
+    }
+
     pub(crate) fn figure(&mut self, measure: &str, asked: &str, measured: String, reached: bool) {
         // A smoke run moves too little to measure anything, so it judges nothing.
         let verdict = match (self.smoke, reached) {
@@ -78,8 +103,10 @@ impl Report {
     }
 
     fn markdown(&self) -> String {
-        let mut text =
-            format!("# Benchmark: Flight\n\n{}, commit {}. Effort: `{}`.\n\n", self.date, self.commit, self.effort);
+        let mut text = format!(
+            "# Benchmark: {}\n\n{}, commit {}. Effort: `{}`.\n\n",
+            self.title, self.date, self.commit, self.effort
+        );
         if !self.complete {
             text.push_str("**Stopped before its end**: what comes later in a run is missing.\n\n");
         }
@@ -100,6 +127,10 @@ impl Report {
         }
         text
     }
+}
+
+fn output(ran: std::io::Result<std::process::Output>) -> String {
+    String::from_utf8_lossy(&ran.map(|output| output.stdout).unwrap_or_default()).trim().to_owned()
 }
 
 /// The middle value; of an even number the mean of the two middle ones.

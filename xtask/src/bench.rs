@@ -3,7 +3,8 @@
 use crate::python;
 use crate::workspace::{Result, Workspace};
 
-const NAMES: &[&str] = &["flight"];
+/// The benchmarks there are.
+pub(crate) const NAMES: &[&str] = &["flight", "server"];
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let name = arguments.first().ok_or_else(|| format!("name a benchmark: {}", NAMES.join(", ")))?;

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::step::Steps;
 use crate::tally::Count;
 use crate::workspace::{Result, Workspace};
-use crate::{check, fuzz, generate, packages, python};
+use crate::{bench, check, fuzz, generate, packages, python};
 
 /// Set by machines that must not skip anything.
 const DENY_SKIPS: &str = "AIRLANE_DENY_SKIPS";
@@ -48,7 +48,7 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<bool> {
         steps.command("tests", Count::CargoTest, with_python(&mut test_command(workspace), python.as_ref()));
         conformance(workspace, python.as_ref(), &mut steps);
         fuzz::short(workspace, &mut steps);
-        bench(workspace, python.as_ref(), &mut steps);
+        benchmarks(workspace, python.as_ref(), &mut steps);
     }
     if check::dependencies::cargo_deny_is_installed() {
         steps.command("cargo deny", Count::Command, workspace.cargo().args(["deny", "check"]));
@@ -111,13 +111,15 @@ fn conformance(workspace: &Workspace, python: Option<&python::Python>, steps: &m
     steps.command("conformance: python", Count::Pytest, &mut command);
 }
 
-fn bench(workspace: &Workspace, python: Option<&python::Python>, steps: &mut Steps) {
+fn benchmarks(workspace: &Workspace, python: Option<&python::Python>, steps: &mut Steps) {
     if python.is_none() {
-        return steps.skip("bench: smoke", "there is no Python environment");
+        return steps.skip("bench", "there is no Python environment");
     }
-    let mut command = Command::new(workspace.binary("airlane-bench"));
-    command.args(["flight", "--smoke"]).current_dir(&workspace.root).env(SERVER, workspace.binary("airlane"));
-    steps.command("bench: smoke", Count::Command, with_python(&mut command, python));
+    for name in bench::NAMES {
+        let mut command = Command::new(workspace.binary("airlane-bench"));
+        command.args([name, "--smoke"]).current_dir(&workspace.root).env(SERVER, workspace.binary("airlane"));
+        steps.command(&format!("bench: {name}, smoke"), Count::Command, with_python(&mut command, python));
+    }
 }
 
 fn with_python<'a>(command: &'a mut Command, python: Option<&python::Python>) -> &'a mut Command {

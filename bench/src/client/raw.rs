@@ -8,7 +8,7 @@ use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
 use arrow_flight::{FlightDescriptor, Ticket};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::StreamExt;
-use http::{Method, Request, Version, header};
+use http::{HeaderValue, Method, Request, Version, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -20,6 +20,7 @@ use crate::Result;
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
+    token: Option<HeaderValue>,
 }
 
 impl Connection {
@@ -30,18 +31,26 @@ impl Connection {
         builder.initial_stream_window_size(8 << 20).initial_connection_window_size(32 << 20).max_frame_size(1 << 20);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(Self { sender })
+        Ok(Self { sender, token: None })
+    }
+
+    /// The same connection, which shows a token with each call.
+    pub(crate) fn with_token(self, token: &str) -> Result<Self> {
+        Ok(Self { token: Some(format!("Bearer {token}").parse()?), ..self })
     }
 
     /// Calls a method with a framed request; answers the bytes of the response body and its gRPC status.
     pub(crate) async fn call(&mut self, method: &str, request: Bytes) -> Result<u64> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!("http://localhost/arrow.flight.protocol.FlightService/{method}"))
             .version(Version::HTTP_2)
             .header(header::CONTENT_TYPE, "application/grpc")
             .header(header::TE, "trailers")
             .body(Full::new(request))?;
+        if let Some(token) = &self.token {
+            request.headers_mut().insert(header::AUTHORIZATION, token.clone());
+        }
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let mut status = response.headers().get("grpc-status").cloned();
@@ -78,8 +87,12 @@ pub(crate) async fn put_request(descriptor: FlightDescriptor, batch: RecordBatch
 }
 
 /// Calls per second of `calls` calls with `in_flight` at a time on one connection.
-pub(crate) async fn calls_per_second(port: u16, request: Bytes, in_flight: usize, calls: usize) -> Result<f64> {
-    let connection = Connection::open(port).await?;
+pub(crate) async fn calls_per_second(
+    connection: Connection,
+    request: Bytes,
+    in_flight: usize,
+    calls: usize,
+) -> Result<f64> {
     let begin = Instant::now();
     let mut tasks = Vec::new();
     for _ in 0..in_flight {

@@ -40,8 +40,11 @@ pub(super) fn gets(report: &mut Report, effort: &Effort, runtime: &Runtime) -> R
             let index = (turn + step) % peers.len();
             let (peer, request) = (&peers[index], raw::get_request(TABLE));
             let before = peer.cpu()?;
-            let calls = raw::calls_per_second(peer.port, request, CALLS_IN_FLIGHT, effort.small_calls);
-            rates[index].push(runtime.block_on(calls)?);
+            let rate = runtime.block_on(async {
+                let connection = raw::Connection::open(peer.port).await?;
+                raw::calls_per_second(connection, request, CALLS_IN_FLIGHT, effort.small_calls).await
+            });
+            rates[index].push(rate?);
             cpu[index].push(peer.cpu()?.since(before).sum() * 1e6 / effort.small_calls as f64);
         }
     }
