@@ -61,5 +61,5 @@ def test_a_changed_ticket_is_refused(client, name):
     put(client, name, table())
     signed = sign(client, name)["ticket"]
     for changed in [signed[:-1], signed + "A", signed.replace(".", "..", 1), "~" + signed, signed[:20]]:
-        with pytest.raises(flight.FlightUnauthorizedError, match="was changed"):
+        with pytest.raises(pa.ArrowKeyError, match="was changed"):
             get(client, changed)

@@ -1,5 +1,6 @@
 //! What a signed ticket is asked for, and what it says.
 
+use std::fmt;
 use std::time::Duration;
 
 use airlane_model::{RowRange, TableId, TableName, Ticket, Timestamp, Version};
@@ -39,7 +40,7 @@ impl TicketOptions {
 }
 
 /// A signed ticket and what it says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedTicketInfo {
     /// The ticket: to be passed on, and to be kept out of logs.
     pub ticket: String,
@@ -57,4 +58,18 @@ pub struct SignedTicketInfo {
     pub expires: Option<Timestamp>,
     /// The caller who alone may use it; anybody when absent.
     pub caller: Option<String>,
+}
+
+impl fmt::Debug for SignedTicketInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ticket: _, table, version, rows, columns, expires, caller, .. } = self;
+        f.debug_struct("SignedTicketInfo")
+            .field("table", table)
+            .field("version", version)
+            .field("rows", rows)
+            .field("columns", columns)
+            .field("expires", expires)
+            .field("caller", caller)
+            .finish_non_exhaustive()
+    }
 }

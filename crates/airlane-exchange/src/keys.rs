@@ -6,9 +6,9 @@
 //! ```
 //!
 //! The mac is compared before anything else is looked at. The newest key signs, every key opens; a new one is made each
-//! month, so that a key that leaked grows old. The data folder keeps them in `ticket-keys`, a line for each: its id,
-//! when it was made (in microseconds since 1970), and its 32 bytes in hexadecimal. Without that file no ticket that was
-//! signed before is taken any more.
+//! month, so that no key signs too much. The data folder keeps them in `ticket-keys`, a line for each: its id,
+//! when it was made (in microseconds since 1970), and its 32 bytes in hexadecimal; the last line is a checksum. Without
+//! that file no ticket that was signed before is taken any more, which is also what ends a key that leaked.
 
 use std::time::Duration;
 
@@ -18,12 +18,16 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::RwLock;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 const TITLE: &str = "airlane ticket keys 1";
 const DOMAIN: &[u8] = b"airlane ticket 1\n";
 const KEY_BYTES: usize = 32;
+/// What a descriptor's command may hold.
+const TICKET_BYTES_MAX: usize = limits::COMMAND_BYTES_MAX.as_usize();
+/// What a ticket may grow by when an endpoint's rows or a caller are put into it.
+const NARROWING_BYTES: usize = 2 << 10;
 /// A key is not used to sign for longer.
 const KEY_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Twenty years of keys.
@@ -57,9 +61,12 @@ impl KeyRing {
                     .hint("take the file away: all else stays as it is, and tickets signed so far are refused")
             })?,
         };
+        let has_none = keys.is_empty();
         let ring = Self(RwLock::new(keys));
-        if ring.is_due(store.clock().now()) {
-            ring.add_key(store)?;
+        match has_none {
+            true => ring.add_key(store)?,
+            // A disk that is full must not keep the server from starting.
+            false => ring.renew_if_old(store),
         }
         Ok(ring)
     }
@@ -74,11 +81,15 @@ impl KeyRing {
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
-        self.0.read().last().is_none_or(|key| now.saturating_since(key.made) > KEY_AGE_MAX)
+        is_due(&self.0.read(), now)
     }
 
     fn add_key(&self, store: &Store) -> Result<()> {
         let mut keys = self.0.write();
+        // Somebody else may have made one since it was found due.
+        if !is_due(&keys, store.clock().now()) {
+            return Ok(());
+        }
         let mut more = keys.clone();
         more.push(Key::random(store.chance(), store.clock().now(), &keys));
         let surplus = more.len().saturating_sub(KEYS_MAX);
@@ -91,7 +102,7 @@ impl KeyRing {
     /// Signs what a ticket is to say.
     ///
     /// # Errors
-    /// `internal`.
+    /// `limit_exceeded` for more columns than a ticket can name.
     pub(crate) fn sign(&self, pass: &Pass) -> Result<SignedTicket> {
         let failed = |what: &str| Error::new(codes::INTERNAL, format!("a ticket cannot be signed: {what}"));
         let json = serde_json::to_vec(pass).map_err(|error| failed(&error.to_string()))?;
@@ -102,6 +113,12 @@ impl KeyRing {
         let mac = key.mac(&text[SignedTicket::MARK.len_utf8()..]).finalize().into_bytes();
         text.push('.');
         URL_SAFE_NO_PAD.encode_string(mac, &mut text);
+        if text.len() > TICKET_BYTES_MAX - NARROWING_BYTES && pass.columns.is_some() {
+            let message = format!("a ticket of {} bytes is too long", text.len());
+            return Err(
+                Error::new(codes::LIMIT_EXCEEDED, message).hint("name fewer columns, or leave them out for all")
+            );
+        }
         SignedTicket::of(&text).ok_or_else(|| failed("it has no mark"))
     }
 
@@ -114,7 +131,7 @@ impl KeyRing {
     }
 
     fn opened(&self, text: &str) -> Option<Pass> {
-        if text.len() > limits::COMMAND_BYTES_MAX.as_usize() {
+        if text.len() > TICKET_BYTES_MAX {
             return None;
         }
         let (signed, mac) = text.strip_prefix(SignedTicket::MARK)?.rsplit_once('.')?;
@@ -164,16 +181,33 @@ fn print(keys: &[Key]) -> Zeroizing<String> {
         key.secret.iter().for_each(|byte| text.push_str(&format!("{byte:02x}")));
         text.push('\n');
     }
+    let sum = checksum(&text);
+    text.push_str(&format!("checksum {sum}\n"));
     text
+}
+
+/// Of all lines before it.
+fn checksum(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_due(keys: &[Key], now: Timestamp) -> bool {
+    // A key from the future was made by a clock that was wrong.
+    keys.last().is_none_or(|key| key.made > now || now.saturating_since(key.made) > KEY_AGE_MAX)
 }
 
 fn parse(text: &[u8]) -> Option<Vec<Key>> {
     let text = std::str::from_utf8(text).ok()?;
-    let mut lines = text.strip_suffix('\n')?.split('\n');
+    let (before, sum) = text.strip_suffix('\n')?.rsplit_once("checksum ")?;
+    if checksum(before) != sum {
+        return None;
+    }
+    let mut lines = before.strip_suffix('\n')?.split('\n');
     if lines.next()? != TITLE {
         return None;
     }
-    lines.map(parse_key).collect()
+    let keys = lines.map(parse_key).collect::<Option<Vec<_>>>()?;
+    (!keys.is_empty()).then_some(keys)
 }
 
 fn parse_key(line: &str) -> Option<Key> {

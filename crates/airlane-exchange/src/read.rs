@@ -124,9 +124,10 @@ impl ReadStream {
     }
 
     /// Whether asking for the next message may take long: it lies in a segment that was not read since the start, so
-    /// that a file is read, or it has to be compressed or written in plain types.
+    /// that a file is read, or it has to be compressed, written in plain types or made of some columns.
     pub fn may_block(&self) -> bool {
-        let is_slow = |bytes: u64| self.plain.is_some() || (self.codec.is_some() && bytes > QUICK_BYTES_MAX);
+        let is_made = self.codec.is_some() || self.projection.is_some();
+        let is_slow = |bytes: u64| self.plain.is_some() || (is_made && bytes > QUICK_BYTES_MAX);
         match &self.current {
             Some(current) => is_slow(current.bytes),
             None => self.next_segment().is_some_and(|next| !next.is_open() || is_slow(next.payload_bytes())),

@@ -98,23 +98,53 @@ fn keys_are_kept_as_they_are_read() {
     let text = print(&keys);
     let read = parse(text.as_bytes()).expect("keys");
     assert_eq!(print(&read), text);
-    for (broken, why) in [
-        (String::new(), "empty"),
-        (text.trim_end().to_owned(), "cut"),
-        (text[..text.len() - 10].to_owned(), "cut"),
-        (text.replace("keys 1", "keys 2"), "another format"),
-        (text.replacen(' ', "  ", 6), "spaces"),
-        (format!("{}\n", text.as_str()), "an empty line"),
-        (text.replacen("0", "g", 2), "no digit"),
-    ] {
-        assert!(broken == **text || parse(broken.as_bytes()).is_none(), "{why}: {broken}");
+    for at in 0..text.len() {
+        assert!(parse(&text.as_bytes()[..at]).is_none(), "cut after {at}");
+        let mut changed = text.as_bytes().to_vec();
+        changed[at] = if changed[at] == b'0' { b'1' } else { b'0' };
+        assert!(parse(&changed).is_none(), "changed at {at}");
+        changed[at] = 0xff;
+        assert!(parse(&changed).is_none(), "no text at {at}");
     }
-    assert!(parse(b"\xff\n").is_none());
+    let lines: Vec<&str> = text.lines().collect();
+    for kept in 1..lines.len() {
+        assert!(parse(format!("{}\n", lines[..kept].join("\n")).as_bytes()).is_none(), "the first {kept} lines");
+    }
+    let none = print(&[]);
+    assert!(parse(none.as_bytes()).is_none(), "a file is kept with its first key");
 }
 
 #[test]
 fn s6_keys_do_not_show_themselves() {
     let ring = ring(1);
-    let secret = print(&ring.0.read()).lines().last().and_then(|line| line.rsplit(' ').next()).map(str::to_owned);
+    let secret = print(&ring.0.read()).lines().nth(1).and_then(|line| line.rsplit(' ').next()).map(str::to_owned);
     assert!(!format!("{ring:?}").contains(&secret.expect("a secret")));
+}
+
+#[test]
+fn a_ticket_that_would_be_too_long_to_be_opened_is_not_signed() {
+    let ring = ring(1);
+    let of = |count: usize| Pass { columns: Some((0..count).map(|at| format!("column_{at:08}")).collect()), ..pass() };
+    let mut longest = 0;
+    for count in (100..4_000).step_by(100) {
+        match ring.sign(&of(count)) {
+            Ok(ticket) => {
+                assert_eq!(ring.open(&ticket).expect("opened").columns.map(|columns| columns.len()), Some(count));
+                longest = count;
+            }
+            Err(error) => assert_eq!(error.code(), codes::LIMIT_EXCEEDED),
+        }
+    }
+    assert!((1_000..3_900).contains(&longest), "{longest}");
+}
+
+#[test]
+fn a_new_key_is_due_when_the_newest_is_old_or_from_the_future() {
+    let now = Timestamp::from_micros(1_000_000_000);
+    let made = |made: Timestamp| vec![Key::random(&SystemChance, made, &[])];
+    assert!(is_due(&[], now));
+    assert!(!is_due(&made(now), now));
+    assert!(!is_due(&made(now), now.saturating_add(KEY_AGE_MAX)));
+    assert!(is_due(&made(now), now.saturating_add(KEY_AGE_MAX + Duration::from_micros(1))));
+    assert!(is_due(&made(now.saturating_add(Duration::from_secs(1))), now));
 }

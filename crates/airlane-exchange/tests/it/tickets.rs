@@ -102,7 +102,7 @@ async fn a_holder_without_rights_reads_what_the_ticket_says_and_no_more() {
 }
 
 #[tokio::test]
-async fn s2_a_ticket_is_narrowed_and_never_widened() {
+async fn s1_a_ticket_is_narrowed_and_never_widened() {
     let exchange = exchange();
     let batches = table(&exchange).await;
     let wide = sign(&exchange, "eu/t?rows=100-200", columns(&["name", "key"])).expect("signed");
@@ -129,7 +129,7 @@ async fn s2_a_ticket_is_narrowed_and_never_widened() {
 }
 
 #[tokio::test]
-async fn s2_a_ticket_ends_when_its_time_is_over_and_is_renewed_by_right() {
+async fn s1_a_ticket_ends_when_its_time_is_over_and_is_renewed_by_right() {
     let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_000_000)));
     let exchange = exchange_of(StoreOptions { clock: clock.clone(), ..StoreOptions::new(None) });
     table(&exchange).await;
@@ -172,7 +172,7 @@ fn clock_now(clock: &ManualClock) -> Timestamp {
 }
 
 #[tokio::test]
-async fn s2_a_bound_ticket_is_of_use_to_its_caller_alone() {
+async fn s1_a_bound_ticket_is_of_use_to_its_caller_alone() {
     let exchange = exchange();
     table(&exchange).await;
     let bound = TicketSpec { caller: Some("ci".into()), ..TicketSpec::default() };
@@ -192,7 +192,7 @@ async fn s2_a_bound_ticket_is_of_use_to_its_caller_alone() {
 }
 
 #[tokio::test]
-async fn s2_a_ticket_never_opens_another_table_of_the_same_name() {
+async fn s1_a_ticket_never_opens_another_table_of_the_same_name() {
     let exchange = exchange();
     table(&exchange).await;
     let signed: Ticket = sign(&exchange, "eu/t", TicketSpec::default()).expect("signed").ticket.into();
@@ -224,7 +224,7 @@ async fn tickets_survive_a_restart_and_keys_that_grow_old() {
         drop(exchange);
     }
     let text = std::fs::read_to_string(&keys).expect("the keys");
-    assert_eq!(text.lines().count(), 1 + 4, "a first key, and another each month: {text}");
+    assert_eq!(text.lines().count(), 1 + 4 + 1, "a first key, and another each month: {text}");
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&keys).expect("a file").permissions());
     assert_eq!(mode & 0o777, 0o600);
 
@@ -240,6 +240,24 @@ async fn tickets_survive_a_restart_and_keys_that_grow_old() {
     tickets.iter().for_each(|signed| assert_eq!(code(exchange.read(&holder("h"), signed)), codes::TICKET_REFUSED));
     let signed: Ticket = sign(&exchange, "eu/t", TicketSpec::default()).expect("signed").ticket.into();
     assert_eq!(read_all_ways(&exchange, &signed).len(), 9_100);
+}
+
+#[tokio::test]
+async fn d5_a_full_disk_keeps_no_server_with_keys_from_starting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_000_000)));
+    let options = || StoreOptions { clock: clock.clone(), ..StoreOptions::new(Some(folder.path().join("data"))) };
+    let exchange = exchange_of(options());
+    table(&exchange).await;
+    let signed: Ticket = sign(&exchange, "eu/t", TicketSpec::default()).expect("signed").ticket.into();
+    drop(exchange);
+    clock.advance(Duration::from_secs(40 * 24 * 3_600));
+    // A folder where the draft of the keys would be: the new key cannot be kept.
+    std::fs::create_dir(folder.path().join("data/ticket-keys.new")).expect("a folder");
+    let exchange = exchange_of(options());
+    assert_eq!(read_all_ways(&exchange, &signed).len(), 9_100);
+    let more: Ticket = sign(&exchange, "eu/t", TicketSpec::default()).expect("the old key goes on").ticket.into();
+    assert_eq!(read_all_ways(&exchange, &more).len(), 9_100);
 }
 
 #[tokio::test]

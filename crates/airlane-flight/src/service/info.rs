@@ -77,8 +77,13 @@ fn flight_info(plan: FlightPlan, descriptor: FlightDescriptor) -> Result<FlightI
         expiration_time: plan.expires.map(protobuf_time),
         app_metadata: Bytes::new(),
     });
-    let app_metadata = serde_json::to_vec(&plan.info)
-        .map_err(|error| Error::new(codes::INTERNAL, "a table cannot be written as JSON").source(error))?;
+    // Whoever holds a signed ticket need not know more than what it reads.
+    let is_signed = plan.endpoints.iter().any(|endpoint| matches!(endpoint.ticket, Ticket::Signed(_)));
+    let app_metadata = match is_signed {
+        true => Vec::new(),
+        false => serde_json::to_vec(&plan.info)
+            .map_err(|error| Error::new(codes::INTERNAL, "a table cannot be written as JSON").source(error))?,
+    };
     Ok(FlightInfo {
         schema: encapsulated(&plan.schema),
         flight_descriptor: Some(descriptor),

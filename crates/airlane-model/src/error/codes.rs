@@ -31,7 +31,7 @@ pub const VERSION_NOT_FOUND: Code = Code::new("version_not_found", ErrorKind::No
 /// The ticket was made for an earlier table of the same name, which was dropped.
 pub const TABLE_RECREATED: Code = Code::new("table_recreated", ErrorKind::NotFound);
 /// A signed ticket was not given by this server, was changed on its way, or is bound to another caller. Nothing more is said, so that nobody learns by trying.
-pub const TICKET_REFUSED: Code = Code::new("ticket_refused", ErrorKind::PermissionDenied);
+pub const TICKET_REFUSED: Code = Code::new("ticket_refused", ErrorKind::NotFound);
 /// The time of a signed ticket is over.
 pub const TICKET_EXPIRED: Code = Code::new("ticket_expired", ErrorKind::PermissionDenied);
 /// A put asks for another durability than the table has.

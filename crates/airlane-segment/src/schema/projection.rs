@@ -13,7 +13,7 @@ use super::{TableSchema, canonical, policy};
 /// Columns that a hint lists at most.
 const LISTED_MAX: usize = 20;
 
-/// The columns that a reader gets.
+/// The columns that a reader gets, with their metadata and without that of the table.
 #[derive(Clone, Debug)]
 pub struct Projection {
     columns: Vec<usize>,
@@ -39,9 +39,8 @@ impl Projection {
         if columns.is_empty() {
             return Err(invalid("no column is asked for").hint(valid(all)));
         }
-        let projected = all.project(&columns).map_err(|error| {
-            Error::new(codes::INTERNAL, format!("columns cannot be taken from a schema: {error}")).source(error)
-        })?;
+        // Metadata of the table often names its columns, as pandas does.
+        let projected = Schema::new(columns.iter().map(|column| all.fields()[*column].clone()).collect::<Vec<_>>());
         let mut ends = Vec::with_capacity(all.fields().len() + 1);
         ends.push(0);
         for field in all.fields() {
@@ -110,7 +109,8 @@ mod tests {
             Field::new("d", listed, true),
             Field::new("twin", DataType::Int8, true),
         ];
-        TableSchema::from_arrow(&Schema::new(fields)).expect("allowed")
+        let metadata = [("pandas".to_owned(), "a, b, c".to_owned())].into();
+        TableSchema::from_arrow(&Schema::new_with_metadata(fields, metadata)).expect("allowed")
     }
 
     fn project(names: &[&str]) -> Result<Projection> {
@@ -124,6 +124,7 @@ mod tests {
         assert_eq!(projection.schema().dictionaries(), [DataType::Binary, DataType::Utf8]);
         let names: Vec<&str> = projection.schema().arrow().fields().iter().map(|field| field.name().as_str()).collect();
         assert_eq!(names, ["d", "a", "b"]);
+        assert!(projection.schema().arrow().metadata().is_empty(), "what is left out is not named");
     }
 
     #[test]

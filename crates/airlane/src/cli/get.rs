@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use airlane_client::{Client, TableStream, TicketOptions};
 use airlane_format::Format;
@@ -92,7 +93,7 @@ impl Get {
     async fn preview(&self, globals: &Globals) -> Result<()> {
         let client = globals.connect().await?;
         // Signed, it names one version, and tells how many rows there are.
-        let signed = client.sign(&self.ticket.parse()?, &TicketOptions::default()).await?;
+        let signed = client.sign(&self.ticket.parse()?, &for_a_while()).await?;
         let mut stream = client.get(&signed.ticket).await?;
         let mut batches = Vec::new();
         let mut shown = 0;
@@ -118,8 +119,13 @@ impl Get {
             return None;
         }
         let ticket: Ticket = self.ticket.parse().ok()?;
-        Some(client.sign(&ticket, &TicketOptions::default()).await.ok()?.rows)
+        Some(client.sign(&ticket, &for_a_while()).await.ok()?.rows)
     }
+}
+
+/// A ticket that only this command uses.
+fn for_a_while() -> TicketOptions {
+    TicketOptions { ttl: Some(Duration::from_secs(60 * 60)), ..TicketOptions::default() }
 }
 
 async fn copy(

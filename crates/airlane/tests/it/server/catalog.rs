@@ -131,7 +131,7 @@ async fn what_is_not_there_is_told_by_code_with_a_hint() {
         ("t@x", Code::InvalidArgument, "ticket_invalid"),
         ("../x", Code::InvalidArgument, "table_name_invalid"),
         ("", Code::InvalidArgument, "table_name_invalid"),
-        ("~abc", Code::PermissionDenied, "ticket_refused"),
+        ("~abc", Code::NotFound, "ticket_refused"),
         ("sql:SELECT 1", Code::Unimplemented, "not_implemented"),
     ] {
         let by_get = get(&mut client, ticket).await.expect_err(ticket);
