@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use airlane_exchange::{Exchange, PutSpec, TicketSpec};
-use airlane_model::{Caller, PutMode, Ticket};
+use airlane_model::{Caller, PutMode, RetentionChange, Ticket};
 use airlane_segment::TableSchema;
 use airlane_store::{Store, StoreOptions};
 use arrow_flight::FlightDescriptor;
@@ -66,7 +66,12 @@ fn tickets(report: &mut Report, effort: &Effort, runtime: &Runtime) -> Result<()
     let exchange = Exchange::open(Store::open(StoreOptions::new(None))?.0)?;
     let batch = Shape::Mixed.batch(ROWS)?;
     let caller = Caller::local();
-    let spec = PutSpec { table: TABLE.parse()?, mode: PutMode::Replace, durability: None };
+    let spec = PutSpec {
+        table: TABLE.parse()?,
+        mode: PutMode::Replace,
+        durability: None,
+        retention: RetentionChange::default(),
+    };
     let mut put = exchange.put_batches(&caller, spec, TableSchema::from_arrow(&batch.schema())?)?;
     put.append(&batch)?;
     runtime.block_on(put.commit())?;

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use airlane_model::{
-    Durability, Error, PlainTicket, PutMode, Receipt, Result, RowRange, TableInfo, TableName, Ticket, codes,
+    Durability, Error, PlainTicket, PutMode, Receipt, Result, RetentionChange, RowRange, TableInfo, TableName, Ticket,
+    codes,
 };
 use arrow_array::RecordBatch;
 use arrow_flight::decode::FlightDataDecoder;
@@ -36,6 +37,8 @@ pub struct PutOptions {
     pub mode: PutMode,
     /// The durability; absent: the table's own, or durable for a new table.
     pub durability: Option<Durability>,
+    /// What changes of the retention; the rest is the table's own, or what the server gives new tables of its name.
+    pub retention: RetentionChange,
 }
 
 impl Client {
@@ -164,6 +167,16 @@ impl Client {
         self.act("ticket", options.request(ticket)).await
     }
 
+    /// Changes how long a table is kept, and answers what it is now.
+    ///
+    /// # Errors
+    /// What the server answers, and `connection_broken`.
+    pub async fn set_retention(&self, table: &TableName, change: RetentionChange) -> Result<TableInfo> {
+        let mut body = serde_json::json!({ "table": table });
+        add_rules(&mut body, change);
+        self.act("retention", body.to_string()).await
+    }
+
     async fn act<T: serde::de::DeserializeOwned>(&self, name: &str, body: String) -> Result<T> {
         let action = Action { r#type: name.into(), body: body.into() };
         let answer = self.service.clone().do_action(action).await.map_err(|status| self.error(&status))?;
@@ -190,7 +203,14 @@ fn descriptor(table: &TableName, options: PutOptions) -> FlightDescriptor {
     if let Some(durability) = options.durability {
         command["durability"] = serde_json::json!(durability);
     }
+    add_rules(&mut command, options.retention);
     FlightDescriptor::new_cmd(command.to_string())
+}
+
+fn add_rules(object: &mut serde_json::Value, change: RetentionChange) {
+    for (rule, text) in change.rules() {
+        object[rule] = text.into();
+    }
 }
 
 /// Where the stream of a put leaves the error that ended it.

@@ -5,7 +5,7 @@
 //! | read, flights, describe | read | as if the table were not there |
 //! | list | read | the table is left out |
 //! | put | write | `permission_denied`, whether the table is there or not |
-//! | drop | write | `permission_denied` to who may read, else as if the table were not there |
+//! | drop, set retention | write | `permission_denied` to who may read, else as if the table were not there |
 //!
 //! Nothing here looks whether a table is there, so no answer can tell it.
 
@@ -41,6 +41,14 @@ pub(crate) fn drop_table(caller: &Caller, table: &TableName) -> Result<()> {
         (false, true) => Err(denied(caller, table)),
         (false, false) => Err(table_not_found(table)),
     }
+}
+
+/// Lets a caller change how long a table is kept, which may end it: as a drop.
+///
+/// # Errors
+/// As [`drop_table`].
+pub(crate) fn set_retention(caller: &Caller, table: &TableName) -> Result<()> {
+    drop_table(caller, table)
 }
 
 /// Whether a table is in a caller's lists.
@@ -93,6 +101,7 @@ mod tests {
                 (!may_put).then_some(codes::PERMISSION_DENIED)
             );
             assert_eq!(drop_table(&caller, &table).err().map(|error| error.code()), drop, "{rights:?}");
+            assert_eq!(set_retention(&caller, &table).err().map(|error| error.code()), drop, "{rights:?}");
             assert!(read(&caller, &elsewhere).is_err() && put(&caller, &elsewhere).is_err());
             assert!(!is_listed(&caller, &elsewhere));
         }

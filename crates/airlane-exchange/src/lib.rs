@@ -13,7 +13,7 @@ mod tickets;
 use std::future::Future;
 use std::sync::Arc;
 
-use airlane_model::{Caller, PlainTicket, Result, RowRange, TableInfo, TableName, Ticket, Timestamp};
+use airlane_model::{Caller, PlainTicket, Result, RetentionChange, RowRange, TableInfo, TableName, Ticket, Timestamp};
 use airlane_segment::TableSchema;
 use airlane_store::Store;
 
@@ -56,7 +56,7 @@ pub struct FlightPlan {
     pub bytes: Option<u64>,
     /// The endpoints.
     pub endpoints: Vec<Endpoint>,
-    /// When the tickets of the endpoints expire.
+    /// When the tickets of the endpoints are of no use any more, as things stand: they expire, or the table does.
     pub expires: Option<Timestamp>,
 }
 
@@ -98,13 +98,17 @@ impl Exchange {
         self.store.put_batches(spec, schema).map(PutStream::new)
     }
 
-    /// Opens what a ticket names for reading.
+    /// Opens what a ticket names for reading. The table is not idle as long as the answer is held, unless that is of no
+    /// rows.
     ///
     /// # Errors
     /// `table_not_found`, `version_not_found`, `table_recreated`, `rows_out_of_range`; `ticket_refused`,
     /// `ticket_expired` for signed tickets.
     pub fn read(&self, caller: &Caller, ticket: &Ticket) -> Result<ReadStream> {
         let Reading { snapshot, rows, projection, .. } = self.reading(caller, ticket)?;
+        // Whoever asks for no rows of a table that has some wants its schema: a look, and no read.
+        let is_look = rows.rows() == 0 && snapshot.info().rows > 0;
+        let snapshot = if is_look { snapshot } else { self.store.begin_read(snapshot) };
         Ok(ReadStream::new(snapshot, rows, projection))
     }
 
@@ -129,7 +133,7 @@ impl Exchange {
             rows: reading.rows.rows(),
             bytes: reading.projection.is_none().then_some(bytes),
             endpoints: endpoints.collect::<Result<_>>()?,
-            expires: reading.pass.as_ref().and_then(|pass| pass.expires),
+            expires: reading.expires(),
             info,
         })
     }
@@ -178,5 +182,19 @@ impl Exchange {
     ) -> impl Future<Output = Result<TableInfo>> + Send + use<> {
         let dropped = access::drop_table(caller, table).map(|()| self.store.drop_table(table));
         async move { dropped?.await }
+    }
+
+    /// Changes how long a table is kept.
+    ///
+    /// # Errors
+    /// As [`drop_table`](Self::drop_table), and `storage_full`, `storage_failed`.
+    pub fn set_retention(
+        &self,
+        caller: &Caller,
+        table: &TableName,
+        change: RetentionChange,
+    ) -> impl Future<Output = Result<TableInfo>> + Send + use<> {
+        let set = access::set_retention(caller, table).map(|()| self.store.set_retention(table, change));
+        async move { set?.await }
     }
 }

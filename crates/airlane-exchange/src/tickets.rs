@@ -52,6 +52,12 @@ impl Reading {
     pub(crate) fn schema(&self) -> &TableSchema {
         self.projection.as_ref().map_or_else(|| self.snapshot.schema(), Projection::schema)
     }
+
+    /// When nothing is read by the ticket any more, as things stand: it expires, or the table does.
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
+        let table = self.snapshot.info().expires;
+        self.pass.as_ref().and_then(|pass| pass.expires).into_iter().chain(table).min()
+    }
 }
 
 impl Exchange {
@@ -108,19 +114,22 @@ impl Exchange {
     }
 
     /// Gives a signed ticket its time anew, from now on, where the caller may read the table by right; else it stays as
-    /// it is. Plain tickets do not expire.
+    /// it is. Plain tickets do not expire. Answers when nothing is read by the ticket any more, which no renewal puts off
+    /// where it is the table that expires.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
     pub fn renew(&self, caller: &Caller, ticket: &Ticket) -> Result<(Ticket, Option<Timestamp>)> {
-        let Some(pass) = self.reading(caller, ticket)?.pass else { return Ok((ticket.clone(), None)) };
+        let reading = self.reading(caller, ticket)?;
+        let (table, both) = (reading.snapshot.info().expires, reading.expires());
+        let Some(pass) = reading.pass else { return Ok((ticket.clone(), both)) };
         let Some(expires) = pass.expires.filter(|_| access::read(caller, &pass.table).is_ok()) else {
-            return Ok((ticket.clone(), pass.expires));
+            return Ok((ticket.clone(), both));
         };
         let now = self.store.clock().now();
         let expires = now.saturating_add(expires.saturating_since(pass.issued));
         let renewed = self.keys.sign(&Pass { issued: now, expires: Some(expires), ..pass })?;
-        Ok((renewed.into(), Some(expires)))
+        Ok((renewed.into(), Some(table.map_or(expires, |table| table.min(expires)))))
     }
 
     /// What a ticket lets a caller read.

@@ -3,17 +3,19 @@
 //! ```text
 //! path      ["eu", "prices"] or ["eu/prices"]
 //! command   eu/prices           for a read any ticket: eu/prices@7?rows=0-1000, or a signed one
-//! command   {"path": "eu/prices", "mode": "append", "durability": "ephemeral"}
+//! command   {"path": "eu/prices", "mode": "append", "durability": "ephemeral", "ttl": "1h"}
 //! ```
 
 use std::collections::BTreeMap;
 
+use airlane_model::retention::RULES;
 use airlane_model::{Error, PlainTicket, Result, TableName, Ticket, codes, limits};
 use arrow_flight::FlightDescriptor;
 use arrow_flight::flight_descriptor::DescriptorType;
 use serde::Deserialize;
 
 use crate::options::PutOptions;
+use crate::retention::RetentionObject;
 
 /// The table of a put and the options in its descriptor.
 ///
@@ -38,8 +40,11 @@ pub(crate) fn for_put(descriptor: &FlightDescriptor) -> Result<(TableName, PutOp
 pub(crate) fn for_read(descriptor: &FlightDescriptor) -> Result<Ticket> {
     let (ticket, options) = parse(descriptor)?;
     if options != PutOptions::default() {
-        return Err(Error::new(codes::OPTION_INVALID, "`mode` and `durability` are options of a put")
-            .hint("leave them out to read"));
+        return Err(Error::new(
+            codes::OPTION_INVALID,
+            "`mode`, `durability` and the rules of retention are options of a put",
+        )
+        .hint("leave them out to read"));
     }
     Ok(ticket)
 }
@@ -87,6 +92,8 @@ struct Object {
     mode: Option<String>,
     durability: Option<String>,
     #[serde(flatten)]
+    retention: RetentionObject,
+    #[serde(flatten)]
     unknown: BTreeMap<String, serde::de::IgnoredAny>,
 }
 
@@ -95,12 +102,14 @@ fn parse_object(text: &str) -> Result<(Ticket, PutOptions)> {
         .map_err(|error| invalid(format!("a descriptor's command is no JSON object of options: {error}")).hint(HINT))?;
     if let Some(key) = object.unknown.keys().next() {
         let message = format!("a descriptor's command has the unknown key `{}`", key.escape_debug());
-        return Err(Error::new(codes::OPTION_INVALID, message).hint("valid keys: path, mode, durability"));
+        return Err(Error::new(codes::OPTION_INVALID, message)
+            .hint(format!("valid keys: path, mode, durability, {}", RULES.join(", "))));
     }
     let path = object.path.ok_or_else(|| invalid("a descriptor's command has no `path`").hint(HINT))?;
     let options = PutOptions {
         mode: object.mode.map(|text| text.parse()).transpose()?,
         durability: object.durability.map(|text| text.parse()).transpose()?,
+        retention: object.retention.change()?,
     };
     Ok((Ticket::current(TableName::parse(&path)?), options))
 }
@@ -111,7 +120,7 @@ fn invalid(message: impl Into<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use airlane_model::{Durability, PutMode};
+    use airlane_model::{Durability, PutMode, Retention};
 
     use super::*;
 
@@ -136,10 +145,16 @@ mod tests {
             assert_eq!((table.as_str(), options), (name, PutOptions::default()));
             assert_eq!(for_read(&descriptor).expect(name).to_string(), name);
         }
-        let (table, options) =
-            for_put(&command(r#"{"path":"p","mode":"append","durability":"ephemeral"}"#)).expect("valid");
+        let all = r#"{"path":"p","mode":"append","durability":"ephemeral","ttl":"1h","versions":3,"pinned":true}"#;
+        let (table, options) = for_put(&command(all)).expect("valid");
         assert_eq!(table.as_str(), "p");
-        assert_eq!(options, PutOptions { mode: Some(PutMode::Append), durability: Some(Durability::Ephemeral) });
+        assert_eq!((options.mode, options.durability), (Some(PutMode::Append), Some(Durability::Ephemeral)));
+        assert_eq!(options.retention.apply(Retention::default()).to_string(), "ttl=1h versions=3 pinned=true");
+        let (_, options) = for_put(&command(r#"{"path":"p","ttl":"none","versions":"4"}"#)).expect("valid");
+        assert_eq!(
+            options.retention.rules().map(|(rule, text)| format!("{rule}={text}")).collect::<Vec<_>>(),
+            ["ttl=none", "versions=4"]
+        );
     }
 
     #[test]
@@ -152,6 +167,8 @@ mod tests {
         assert_eq!(for_put(&signed).expect_err("for reading").code(), codes::DESCRIPTOR_INVALID);
         let with_mode = command(r#"{"path":"p","mode":"append"}"#);
         assert_eq!(for_read(&with_mode).expect_err("an option").code(), codes::OPTION_INVALID);
+        let with_ttl = command(r#"{"path":"p","ttl":"1h"}"#);
+        assert_eq!(for_read(&with_ttl).expect_err("an option").code(), codes::OPTION_INVALID);
     }
 
     #[test]
@@ -176,6 +193,15 @@ mod tests {
             (command("{\"path\":\"../x\"}"), codes::TABLE_NAME_INVALID),
             (command("{\"path\":\"p\",\"mod\":\"append\"}"), codes::OPTION_INVALID),
             (command("{\"path\":\"p\",\"mode\":\"upsert\"}"), codes::OPTION_INVALID),
+            (command("{\"path\":\"p\",\"ttl\":\"soon\"}"), codes::OPTION_INVALID),
+            (command("{\"path\":\"p\",\"ttl\":\"0s\"}"), codes::OPTION_INVALID),
+            (command("{\"path\":\"p\",\"ttl\":3600}"), codes::OPTION_INVALID),
+            (command("{\"path\":\"p\",\"versions\":0}"), codes::OPTION_INVALID),
+            (command("{\"path\":\"p\",\"versions\":-1}"), codes::DESCRIPTOR_INVALID),
+            (command("{\"path\":\"p\",\"ttl\":[\"1h\"]}"), codes::DESCRIPTOR_INVALID),
+            (command("{\"path\":\"p\",\"ttl\":\"1h\",\"ttl\":\"2h\"}"), codes::DESCRIPTOR_INVALID),
+            (command("{\"path\":\"p\",\"window\":\"1h\"}"), codes::NOT_IMPLEMENTED),
+            (command("{\"path\":\"p\",\"reads\":1}"), codes::NOT_IMPLEMENTED),
             (command("SELECT 1"), codes::NOT_IMPLEMENTED),
             (command(&long), codes::LIMIT_EXCEEDED),
             (FlightDescriptor { cmd: vec![0xFF].into(), ..command("") }, codes::DESCRIPTOR_INVALID),

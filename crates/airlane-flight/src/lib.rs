@@ -22,6 +22,7 @@ mod paths;
 mod put;
 mod reflection;
 mod request;
+mod retention;
 mod rope;
 mod router;
 mod service;

@@ -1,6 +1,7 @@
 //! What a put is asked to do, as request headers say it.
 
-use airlane_model::{Durability, Error, PutMode, Result, codes};
+use airlane_model::retention::{self, RULES};
+use airlane_model::{Durability, Error, PutMode, Result, RetentionChange, codes};
 use http::HeaderMap;
 
 /// The prefix of Airlane's own request headers.
@@ -13,14 +14,17 @@ pub(crate) struct PutOptions {
     pub mode: Option<PutMode>,
     /// The durability; by default the table's own, or durable for a new table.
     pub durability: Option<Durability>,
+    /// What changes of the table's retention.
+    pub retention: RetentionChange,
 }
 
 impl PutOptions {
-    /// The options in the headers `airlane-mode` and `airlane-durability`.
+    /// The options in the headers `airlane-mode`, `airlane-durability` and those of the rules of retention, such as
+    /// `airlane-ttl`.
     ///
     /// # Errors
     /// `option_invalid` for other headers that begin with `airlane-`, and for unknown or contradicting values;
-    /// `not_implemented` for the durability `replicated`.
+    /// `not_implemented` for the durability `replicated` and for rules that come later.
     pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self> {
         let mut options = Self::default();
         for (name, value) in headers {
@@ -39,9 +43,14 @@ impl PutOptions {
                     let durability = text.parse().map_err(|error: Error| error.at(place()))?;
                     Self { durability: Some(durability), ..Self::default() }
                 }
+                rule if retention::is_rule(rule) => {
+                    let retention = RetentionChange::of(rule, text).map_err(|error| error.at(place()))?;
+                    Self { retention, ..Self::default() }
+                }
                 _ => {
+                    let rules = RULES.map(|rule| format!("{PREFIX}{rule}")).join(", ");
                     return Err(Error::new(codes::OPTION_INVALID, format!("there is no header `{name}`"))
-                        .hint("valid headers: airlane-mode, airlane-durability"));
+                        .hint(format!("valid headers: airlane-mode, airlane-durability, {rules}")));
                 }
             };
             options = options.join(found)?;
@@ -57,6 +66,7 @@ impl PutOptions {
         Ok(Self {
             mode: same("mode", self.mode, other.mode)?,
             durability: same("durability", self.durability, other.durability)?,
+            retention: self.retention.join(other.retention)?,
         })
     }
 }
@@ -94,8 +104,12 @@ mod tests {
             ("airlane-mode", b"append"),
             ("airlane-mode", b"append"),
             ("airlane-durability", b"ephemeral"),
+            ("airlane-ttl", b"1h"),
+            ("airlane-pinned", b"true"),
         ];
-        let expected = PutOptions { mode: Some(PutMode::Append), durability: Some(Durability::Ephemeral) };
+        let retention = RetentionChange::of("ttl", "1h").expect("a rule");
+        let retention = retention.join(RetentionChange::of("pinned", "true").expect("a rule")).expect("two rules");
+        let expected = PutOptions { mode: Some(PutMode::Append), durability: Some(Durability::Ephemeral), retention };
         assert_eq!(parse(headers).expect("valid"), expected);
         assert_eq!(parse(&[]).expect("valid"), PutOptions::default());
     }
@@ -108,13 +122,17 @@ mod tests {
             &[("airlane-mode", b"\xff")],
             &[("airlane-durability", b"forever")],
             &[("airlane-durabilty", b"ephemeral")],
+            &[("airlane-ttl", b"soon")],
+            &[("airlane-ttl", b"1h"), ("airlane-ttl", b"2h")],
+            &[("airlane-tll", b"1h")],
             &[("airlane-mode", b"append"), ("airlane-mode", b"replace")],
         ] {
             let error = parse(headers).expect_err("unknown");
             assert_eq!(error.code(), codes::OPTION_INVALID, "{headers:?}");
             assert!(error.place().is_some() || error.hint_text().is_some(), "{error}");
         }
-        let error = parse(&[("airlane-durability", b"replicated")]).expect_err("later");
-        assert_eq!(error.code(), codes::NOT_IMPLEMENTED);
+        for header in [("airlane-durability", &b"replicated"[..]), ("airlane-window", b"1h"), ("airlane-reads", b"1")] {
+            assert_eq!(parse(&[header]).expect_err("later").code(), codes::NOT_IMPLEMENTED);
+        }
     }
 }

@@ -88,7 +88,8 @@ impl PutMachine {
         })?;
         let (table, options): (TableName, PutOptions) = descriptor::for_put(&descriptor)?;
         let options = options.join(self.headers)?;
-        Ok(PutSpec { table, mode: options.mode.unwrap_or_default(), durability: options.durability })
+        let PutOptions { mode, durability, retention } = options;
+        Ok(PutSpec { table, mode: mode.unwrap_or_default(), durability, retention })
     }
 
     /// Ends a message that did not go to the put.

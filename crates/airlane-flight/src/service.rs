@@ -30,6 +30,7 @@ mod action;
 mod endpoint;
 mod handshake;
 mod info;
+mod retention;
 mod session;
 mod ticket;
 

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result, codes};
 use crate::id::TableId;
 use crate::name::TableName;
+use crate::retention::Retention;
 
 /// The number of a committed content of a table, from 1 per table id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -220,6 +221,12 @@ pub struct TableInfo {
     pub created: Timestamp,
     /// When the current version was committed.
     pub committed: Timestamp,
+    /// How long the table is kept; absent where nothing limits it.
+    #[serde(default, skip_serializing_if = "Retention::is_none")]
+    pub retention: Retention,
+    /// When the table expires if it is neither put nor read before, as the wall clock stands now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
     /// The ticket that reads the current version.
     pub ticket: String,
 }

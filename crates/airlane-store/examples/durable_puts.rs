@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use airlane_model::{ByteSize, PutMode, TableName};
+use airlane_model::{ByteSize, PutMode, RetentionChange, TableName};
 use airlane_segment::{TableSchema, WriterOptions};
 use airlane_store::testing::{FaultDisk, Operation};
 use airlane_store::{Merging, PutSpec, Store, StoreOptions};
@@ -85,7 +85,9 @@ async fn client_puts(store: Store, client: usize, puts: usize) -> Result<Vec<Dur
     for _ in 0..puts {
         let begin = Instant::now();
         let table = TableName::parse(&format!("t{client}"))?;
-        let mut put = store.put_batches(PutSpec { table, mode: PutMode::Replace, durability: None }, schema.clone())?;
+        let retention = RetentionChange::default();
+        let spec = PutSpec { table, mode: PutMode::Replace, durability: None, retention };
+        let mut put = store.put_batches(spec, schema.clone())?;
         put.append(&batch)?;
         put.commit().await?;
         times.push(begin.elapsed());

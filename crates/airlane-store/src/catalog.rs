@@ -8,8 +8,10 @@
 
 use std::fmt;
 
-use airlane_model::{Error, Result, SegmentId, TableId, TableName, Timestamp, Version, codes};
+use airlane_model::{Error, Result, Retention, SegmentId, TableId, TableName, Timestamp, Version, codes};
 use bytes::Bytes;
+
+use crate::uptime::Uptime;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
@@ -24,6 +26,12 @@ pub trait Catalog: Send + fmt::Debug {
     /// # Errors
     /// `storage_failed`; `data_damaged` when not even that can be told.
     fn load(&mut self) -> Result<Vec<StoredTable>>;
+
+    /// The last uptime that was [saved](Change::SaveUptime).
+    ///
+    /// # Errors
+    /// `storage_failed`.
+    fn saved_uptime(&mut self) -> Result<Uptime>;
 
     /// Keeps all changes, in order, or none. A durable catalog has synced them when it answers `Ok`.
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError>;
@@ -101,10 +109,24 @@ pub enum Change {
         /// What stands in their place; at least one, at most as many.
         new: Vec<NewSegment>,
     },
+    /// How long a table is kept.
+    SetRetention {
+        /// The table.
+        table: TableId,
+        /// The retention.
+        retention: Retention,
+        /// Versions before this one are forgotten (their rows stay); none after the current one.
+        keep_from: Version,
+    },
     /// The table with all it has.
     DropTable {
         /// The table.
         table: TableId,
+    },
+    /// How long the store has been open, for the next process.
+    SaveUptime {
+        /// The uptime.
+        uptime: Uptime,
     },
 }
 
@@ -114,7 +136,9 @@ impl Change {
         match self {
             Self::ReplaceContent { segments, .. } | Self::AppendContent { segments, .. } => segments,
             Self::ReplaceSegments { new, .. } => new,
-            Self::CreateTable { .. } | Self::DropTable { .. } => &[],
+            Self::CreateTable { .. } | Self::SetRetention { .. } | Self::DropTable { .. } | Self::SaveUptime { .. } => {
+                &[]
+            }
         }
     }
 
@@ -133,9 +157,11 @@ pub struct StoredTable {
     pub name: TableName,
     /// When the name was created.
     pub created: Timestamp,
+    /// How long it is kept.
+    pub retention: Retention,
     /// The schema message.
     pub schema: Bytes,
-    /// The versions since the last replace, oldest first; the last one is current.
+    /// The versions since the last replace that can be read, oldest first; the last one is current.
     pub versions: Vec<StoredVersion>,
     /// The segments, in order.
     pub segments: Vec<StoredSegment>,
@@ -153,8 +179,10 @@ pub struct StoredVersion {
     pub rows: u64,
     /// The bodies of record batches and dictionaries when it was committed; merging may have made them fewer.
     pub bytes: u64,
-    /// When it was committed.
+    /// When it was committed, by the wall clock.
     pub committed: Timestamp,
+    /// When it was committed, in the time of the store.
+    pub uptime: Uptime,
 }
 
 /// The facts of a segment.

@@ -47,7 +47,8 @@ fn check_lane(
     // Of damaged tables there is nothing to compare; memory does not show them.
     let whole = loaded.iter().filter(|table| table.damage.is_none());
     let mut kept: BTreeMap<&TableName, &StoredTable> = whole.map(|table| (&table.name, table)).collect();
-    for content in shared.index.list("").iter().filter(|content| content.durability == durability) {
+    let tables = shared.index.list("").into_iter().map(|table| table.content());
+    for content in tables.filter(|content| content.durability == durability) {
         let name = &content.table;
         let Some(table) = kept.remove(name) else {
             found.push(format!("table `{name}` is in memory and not in the {durability} catalog"));
@@ -56,8 +57,9 @@ fn check_lane(
         let versions = shared.index.get(name).map(|table| table.history()).unwrap_or_default();
         let segments = content.segments.iter().map(|segment| segment.facts().clone()).collect();
         let schema = content.schema.message().clone();
-        let (id, created) = (content.id, content.created);
-        let memory = StoredTable { id, name: name.clone(), created, schema, versions, segments, damage: None };
+        let (id, created, retention) = (content.id, content.created, content.retention);
+        let memory =
+            StoredTable { id, name: name.clone(), created, retention, schema, versions, segments, damage: None };
         if memory != *table {
             found.push(format!("table `{name}` differs: memory has {memory:?}, the catalog {table:?}"));
         }

@@ -14,7 +14,9 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
-use airlane_model::{Durability, Error, Receipt, Result, SegmentId, TableId, TableInfo, TableName, codes};
+use airlane_model::{
+    Durability, Error, Receipt, Result, RetentionChange, SegmentId, TableId, TableInfo, TableName, codes,
+};
 use tokio::sync::oneshot;
 
 use crate::catalog::{CommitError, Place};
@@ -44,6 +46,12 @@ pub(crate) enum Job {
     Put(Box<PutRequest>, Option<Arc<Staging>>, Reply<Receipt>),
     /// Drop the table of this name and id.
     Drop(TableName, TableId, Reply<TableInfo>),
+    /// Drop the table of this name and id if it has expired; answers whether it had.
+    Expire(TableName, TableId, Reply<bool>),
+    /// Change how long a table is kept.
+    Retain(TableName, RetentionChange, Reply<TableInfo>),
+    /// Keep how long the store has been open.
+    SaveUptime(Reply<()>),
     /// Swap segments for fewer ones; answers whether they were still there.
     Merge(Box<MergeRequest>, Option<Arc<Staging>>, Reply<bool>),
     /// End the committer.
@@ -56,7 +64,7 @@ impl Job {
         let segments = match self {
             Self::Put(request, ..) => &request.segments,
             Self::Merge(request, ..) => &request.new,
-            Self::Drop(..) | Self::Stop => return 0,
+            Self::Drop(..) | Self::Expire(..) | Self::Retain(..) | Self::SaveUptime(_) | Self::Stop => return 0,
         };
         segments.iter().filter_map(|segment| segment.new.body.as_ref()).map(bytes::Bytes::len).sum()
     }
@@ -65,7 +73,10 @@ impl Job {
 /// A planned request that waits for the outcome.
 enum Answer {
     Put(Receipt, Kept, Reply<Receipt>),
-    Drop(TableInfo, Reply<TableInfo>),
+    Drop(Box<TableInfo>, Reply<TableInfo>),
+    Expire(Reply<bool>),
+    Retain(Box<TableInfo>, Reply<TableInfo>),
+    SaveUptime(Reply<()>),
     Merge(bool, Kept, Reply<bool>),
 }
 
@@ -138,7 +149,9 @@ pub(crate) fn run_batch(shared: &Shared, catalog: &SharedCatalog, durability: Du
         index: &shared.index,
         chance: shared.chance.as_ref(),
         origin: shared.origin.as_ref().filter(|_| durability == Durability::Durable),
-        now: shared.clock.now(),
+        now: shared.uptime.moment(),
+        retention: &shared.retention,
+        deadlines: &shared.deadlines,
         durability,
     };
     let mut plan = Plan::new(context);
@@ -199,9 +212,23 @@ fn take(shared: &Shared, plan: &mut Plan<'_>, job: Job) -> Option<Answer> {
         Job::Drop(table, id, reply) => {
             failpoint!("drop.before");
             match plan.drop_table(&table, id) {
-                Ok(info) => return Some(Answer::Drop(info, reply)),
+                Ok(info) => return Some(Answer::Drop(Box::new(info), reply)),
                 Err(error) => send(reply, Err(error)),
             }
+        }
+        Job::Expire(table, id, reply) => {
+            if plan.expire(&table, id) {
+                return Some(Answer::Expire(reply));
+            }
+            send(reply, Ok(false));
+        }
+        Job::Retain(table, change, reply) => match plan.set_retention(&table, change) {
+            Ok(info) => return Some(Answer::Retain(Box::new(info), reply)),
+            Err(error) => send(reply, Err(error)),
+        },
+        Job::SaveUptime(reply) => {
+            plan.save_uptime();
+            return Some(Answer::SaveUptime(reply));
         }
         Job::Merge(request, staging, reply) => {
             let kept = Kept::new(&request.new, staging);
@@ -215,21 +242,24 @@ fn take(shared: &Shared, plan: &mut Plan<'_>, job: Job) -> Option<Answer> {
     None
 }
 
-fn finish(shared: &Shared, catalog: &SharedCatalog, plan: Plan<'_>, answers: Vec<Answer>) {
-    let purge = plan.drops_bodies();
+fn finish(shared: &Shared, catalog: &SharedCatalog, mut plan: Plan<'_>, answers: Vec<Answer>) {
+    let (drops, purge) = (plan.drops(), plan.drops_bodies());
+    let expired = plan.take_expired();
     let sweep = plan.publish();
     failpoint!("p9.after");
-    if !answers.iter().any(|answer| matches!(answer, Answer::Drop(..))) {
+    expired.iter().for_each(|(table, id, reason)| shared.expired.note(table, *id, *reason));
+    if !drops {
         if !sweep.is_small() {
             shared.sweeper.sweep(sweep, None);
         }
         answers.into_iter().for_each(|answer| succeed(shared, answer));
         return;
     }
-    let mut dropped = Vec::new();
+    let (mut dropped, mut ended) = (Vec::new(), Vec::new());
     for answer in answers {
         match answer {
             Answer::Drop(info, reply) => dropped.push((info, reply)),
+            Answer::Expire(reply) => ended.push(reply),
             answer => succeed(shared, answer),
         }
     }
@@ -246,7 +276,10 @@ fn finish(shared: &Shared, catalog: &SharedCatalog, plan: Plan<'_>, answers: Vec
         failpoint!("drop.after");
         let outcome = purged.and(swept);
         for (info, reply) in dropped {
-            send(reply, outcome.as_ref().map(|()| info).map_err(not_erased));
+            send(reply, outcome.as_ref().map(|()| *info).map_err(not_erased));
+        }
+        for reply in ended {
+            send(reply, outcome.as_ref().map(|()| true).map_err(not_erased));
         }
     };
     shared.sweeper.sweep(sweep, Some(Box::new(answer_drops)));
@@ -263,14 +296,18 @@ fn succeed(shared: &Shared, answer: Answer) {
             kept.hand_over();
             send(reply, Ok(merged));
         }
-        Answer::Drop(info, reply) => send(reply, Ok(info)),
+        Answer::Drop(info, reply) | Answer::Retain(info, reply) => send(reply, Ok(*info)),
+        Answer::Expire(reply) => send(reply, Ok(true)),
+        Answer::SaveUptime(reply) => send(reply, Ok(())),
     }
 }
 
 fn fail(answer: Answer, error: &Error) {
     match answer {
         Answer::Put(_, kept, reply) => give_up(kept, reply, Err(copy(error))),
-        Answer::Drop(_, reply) => send(reply, Err(copy(error))),
+        Answer::Drop(_, reply) | Answer::Retain(_, reply) => send(reply, Err(copy(error))),
+        Answer::Expire(reply) => send(reply, Err(copy(error))),
+        Answer::SaveUptime(reply) => send(reply, Err(copy(error))),
         Answer::Merge(_, kept, reply) => give_up(kept, reply, Err(copy(error))),
     }
 }
@@ -279,7 +316,9 @@ fn fail(answer: Answer, error: &Error) {
 pub(crate) fn refuse(job: Job, error: Error) {
     match job {
         Job::Put(_, staging, reply) => give_up(staging, reply, Err(error)),
-        Job::Drop(_, _, reply) => send(reply, Err(error)),
+        Job::Drop(_, _, reply) | Job::Retain(_, _, reply) => send(reply, Err(error)),
+        Job::Expire(_, _, reply) => send(reply, Err(error)),
+        Job::SaveUptime(reply) => send(reply, Err(error)),
         Job::Merge(_, staging, reply) => give_up(staging, reply, Err(error)),
         Job::Stop => {}
     }

@@ -7,12 +7,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use airlane_model::{Durability, Error, Result, TableId, TableInfo, TableName, Ticket, Timestamp, Version, codes};
+use airlane_model::{
+    Durability, Error, Result, Retention, TableId, TableInfo, TableName, Ticket, Timestamp, Version, codes,
+};
 use airlane_segment::TableSchema;
 use parking_lot::RwLock;
 
 use crate::catalog::{StoredDictionary, StoredVersion};
+use crate::expiry::{Expiry, ExpiryReason};
+use crate::reads::{Reading, Reads};
 use crate::slot::SegmentRef;
+use crate::uptime::{Moment, Uptime, UptimeClock};
 
 /// Versions of a table that can be read, at most; the oldest are forgotten first.
 pub(crate) const VERSIONS_KEPT_MAX: u64 = 100_000;
@@ -24,6 +29,7 @@ pub(crate) struct Content {
     pub(crate) id: TableId,
     pub(crate) created: Timestamp,
     pub(crate) durability: Durability,
+    pub(crate) retention: Retention,
     pub(crate) schema: TableSchema,
     pub(crate) version: StoredVersion,
     pub(crate) segments: Vec<SegmentRef>,
@@ -44,6 +50,22 @@ impl Content {
         Err(Error::new(codes::DATA_DAMAGED, format!("the catalog's entry of table `{table}` is damaged: {reason}"))
             .at(format!("table `{table}`"))
             .hint("drop the table and put it again, or restore the data folder from a backup"))
+    }
+
+    /// When the table expires, if it was last read then. What damaged facts say ends no table.
+    pub(crate) fn expiry(&self, read: Uptime) -> Option<Expiry> {
+        let Retention { ttl, idle, pinned, .. } = self.retention;
+        if pinned || self.damage.is_some() {
+            return None;
+        }
+        let committed = self.version.uptime;
+        let after = |from: Uptime, span: airlane_model::TimeSpan, reason| Expiry {
+            at: from.saturating_add(span.as_duration()),
+            reason,
+        };
+        let ttl = ttl.map(|ttl| after(committed, ttl, ExpiryReason::Ttl));
+        let idle = idle.map(|idle| after(committed.max(read), idle, ExpiryReason::Idle));
+        ttl.into_iter().chain(idle).min_by_key(|expiry| expiry.at)
     }
 
     /// What a reader of the current version receives. Merging changes it, and nothing else of a version.
@@ -67,6 +89,8 @@ impl Content {
             durability: self.durability,
             created: self.created,
             committed: version.committed,
+            retention: self.retention,
+            expires: None,
             ticket: Ticket::version(self.table.clone(), version.version).to_string(),
         }
     }
@@ -112,6 +136,7 @@ impl ReaderDictionaries {
 #[derive(Debug)]
 pub(crate) struct Table {
     state: RwLock<State>,
+    reads: Arc<Reads>,
 }
 
 #[derive(Debug)]
@@ -127,11 +152,15 @@ pub(crate) struct HistoryStep {
     pub(crate) restart: bool,
     /// The versions that are new.
     pub(crate) versions: Vec<StoredVersion>,
+    /// Versions before this one are forgotten.
+    pub(crate) keep_from: Option<Version>,
 }
 
 impl Table {
-    pub(crate) fn new(content: Arc<Content>, history: impl IntoIterator<Item = StoredVersion>) -> Self {
-        Self { state: RwLock::new(State { content, history: history.into_iter().collect() }) }
+    /// A table that was last read, or its store opened, at `read`.
+    pub(crate) fn new(content: Arc<Content>, history: impl IntoIterator<Item = StoredVersion>, read: Uptime) -> Self {
+        let state = RwLock::new(State { content, history: history.into_iter().collect() });
+        Self { state, reads: Reads::new(read) }
     }
 
     pub(crate) fn content(&self) -> Arc<Content> {
@@ -145,19 +174,47 @@ impl Table {
             state.history.clear();
         }
         state.history.extend(step.versions);
-        let surplus = state.history.len().saturating_sub(VERSIONS_KEPT_MAX as usize);
-        state.history.drain(..surplus);
+        if let Some(keep_from) = step.keep_from {
+            let forgotten = state.history.partition_point(|stored| stored.version < keep_from);
+            state.history.drain(..forgotten);
+        }
         std::mem::replace(&mut state.content, content)
     }
 
-    pub(crate) fn snapshot(&self, version: Option<Version>) -> Result<Snapshot> {
+    /// When and why the table goes, as things stand.
+    pub(crate) fn expiry(&self, now: Uptime) -> Option<Expiry> {
+        let content = self.content();
+        // Most tables never go, and who reads them is of no interest.
+        if content.retention.is_none() { None } else { content.expiry(self.reads.last(now)) }
+    }
+
+    /// Why the table is gone, if it is.
+    pub(crate) fn expired(&self, now: Uptime) -> Option<ExpiryReason> {
+        self.expiry(now).filter(|expiry| expiry.at <= now).map(|expiry| expiry.reason)
+    }
+
+    pub(crate) fn is_expired(&self, now: Uptime) -> bool {
+        self.expired(now).is_some()
+    }
+
+    /// The current version, as listing shows it.
+    pub(crate) fn info(&self, now: Moment) -> TableInfo {
+        TableInfo { expires: self.expires(now), ..self.content().info() }
+    }
+
+    fn expires(&self, now: Moment) -> Option<Timestamp> {
+        self.expiry(now.uptime).map(|expiry| now.wall_at(expiry.at))
+    }
+
+    pub(crate) fn snapshot(&self, version: Option<Version>, now: Moment) -> Result<Snapshot> {
+        let (expires, reads) = (self.expires(now), self.reads.clone());
         let state = self.state.read();
         let current = state.content.version.version;
         let Some(version) = version.filter(|version| *version != current) else {
-            return Ok(Snapshot::new(state.content.clone(), None));
+            return Ok(Snapshot::new(state.content.clone(), None, expires, reads));
         };
         match state.history.binary_search_by_key(&version, |stored| stored.version) {
-            Ok(index) => Ok(Snapshot::new(state.content.clone(), state.history.get(index).copied())),
+            Ok(index) => Ok(Snapshot::new(state.content.clone(), state.history.get(index).copied(), expires, reads)),
             Err(_) => Err(version_not_found(&state.content, version, state.history.front())),
         }
     }
@@ -173,13 +230,16 @@ impl Table {
 pub struct Snapshot {
     content: Arc<Content>,
     info: TableInfo,
+    reads: Arc<Reads>,
+    _reading: Option<Arc<Reading>>,
 }
 
 impl Snapshot {
     /// The current version of a content, or an older one of its history.
-    fn new(content: Arc<Content>, older: Option<StoredVersion>) -> Self {
+    fn new(content: Arc<Content>, older: Option<StoredVersion>, expires: Option<Timestamp>, reads: Arc<Reads>) -> Self {
         let Some(version) = older else {
-            return Self { info: content.info(), content };
+            let info = TableInfo { expires, ..content.info() };
+            return Self { content, info, reads, _reading: None };
         };
         let mut rows = 0;
         let ends = content.segments.iter().map(|segment| {
@@ -188,7 +248,14 @@ impl Snapshot {
         });
         let full = ends.take_while(|end| *end < version.rows).count();
         let segments = (full + 1).min(content.segments.len());
-        Self { info: content.info_of(version, segments), content }
+        let info = TableInfo { expires, ..content.info_of(version, segments) };
+        Self { content, info, reads, _reading: None }
+    }
+
+    /// The same, counted as read for as long as it is held.
+    pub(crate) fn begin_read(self, clock: &UptimeClock) -> Self {
+        let reading = Reading::begin(self.reads.clone(), clock.clone());
+        Self { _reading: Some(Arc::new(reading)), ..self }
     }
 
     /// The table as it was (version, rows and bytes are this snapshot's).

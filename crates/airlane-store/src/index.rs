@@ -10,6 +10,7 @@ use airlane_model::{Error, Result, TableName, codes};
 use parking_lot::RwLock;
 
 use crate::content::{Content, HistoryStep, Table};
+use crate::uptime::Uptime;
 
 /// All tables of a store, durable and ephemeral.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ impl Index {
         self.entries.write().insert(table.content().table.clone(), Entry::Table(Arc::new(table)));
     }
 
-    /// The table of this name; `None` also while a first put is not committed.
+    /// The table of this name, also one that has expired; `None` also while a first put is not committed.
     pub(crate) fn get(&self, name: &TableName) -> Option<Arc<Table>> {
         match self.entries.read().get(name)? {
             Entry::Table(table) => Some(table.clone()),
@@ -37,32 +38,37 @@ impl Index {
         }
     }
 
+    /// The table of this name, unless it has expired.
+    pub(crate) fn live(&self, name: &TableName, now: Uptime) -> Option<Arc<Table>> {
+        self.get(name).filter(|table| !table.is_expired(now))
+    }
+
     /// The table of this name, if it can be read.
-    pub(crate) fn find(&self, name: &TableName) -> Result<Arc<Table>> {
-        let table = self.get(name).ok_or_else(|| table_not_found(name))?;
+    pub(crate) fn find(&self, name: &TableName, now: Uptime) -> Result<Arc<Table>> {
+        let table = self.live(name, now).ok_or_else(|| table_not_found(name))?;
         table.content().check_facts()?;
         Ok(table)
     }
 
-    /// Tables whose names begin with `prefix`, in the order of their names. Bare names live in the namespace
+    /// Tables, also expired ones, whose names begin with `prefix`, in the order of their names. Bare names live in the namespace
     /// `default`, so `default/` lists them too. Tables whose facts are damaged are left out: nothing that a list shows
     /// of them would be certain.
-    pub(crate) fn list(&self, prefix: &str) -> Vec<Arc<Content>> {
+    pub(crate) fn list(&self, prefix: &str) -> Vec<Arc<Table>> {
         let bare = prefix.strip_prefix(NAMESPACE_DEFAULT).and_then(|rest| rest.strip_prefix('/'));
         let entries = self.entries.read();
         let matches = |name: &str| {
             name.starts_with(prefix) || bare.is_some_and(|rest| !name.contains('/') && name.starts_with(rest))
         };
-        let content = |entry: &Entry| match entry {
-            Entry::Table(table) => Some(table.content()).filter(|content| content.damage.is_none()),
+        let table = |entry: &Entry| match entry {
+            Entry::Table(table) => Some(table.clone()).filter(|table| table.content().damage.is_none()),
             Entry::Reserved => None,
         };
         if bare.is_some() {
             let found = entries.iter().filter(|(name, _)| matches(name.as_str()));
-            return found.filter_map(|(_, entry)| content(entry)).collect();
+            return found.filter_map(|(_, entry)| table(entry)).collect();
         }
         let from = entries.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
-        from.take_while(|(name, _)| matches(name.as_str())).filter_map(|(_, entry)| content(entry)).collect()
+        from.take_while(|(name, _)| matches(name.as_str())).filter_map(|(_, entry)| table(entry)).collect()
     }
 
     /// How many tables are known to be damaged.
@@ -116,7 +122,8 @@ impl Index {
                 }
                 (old, Some(content)) => {
                     before.extend(old.map(|table| table.content()));
-                    entries.insert(name, Entry::Table(Arc::new(Table::new(content, step.versions))));
+                    let created = content.version.uptime;
+                    entries.insert(name, Entry::Table(Arc::new(Table::new(content, step.versions, created))));
                 }
                 (old, None) => {
                     before.extend(old.map(|table| table.content()));

@@ -4,6 +4,7 @@
 //! put      begin → Intake (segments written and synced as they fill) → commit → committer → catalog → publish
 //! read     snapshot: one version's segments, pinned by reference counts, opened when first read
 //! drop     catalog → unpublish → unlink
+//! expiry   a deadline that is over → as a drop
 //! merge    runs of small segments → larger ones, in one catalog transaction
 //! ```
 //!
@@ -28,6 +29,7 @@ mod commit;
 mod content;
 pub mod disk;
 mod error;
+mod expiry;
 mod failpoint;
 mod folder;
 mod index;
@@ -35,8 +37,10 @@ mod merge;
 mod options;
 mod plan;
 mod put;
+mod reads;
 mod recovery;
 mod request;
+mod retention;
 mod shared;
 mod slot;
 mod staging;
@@ -44,13 +48,16 @@ mod store;
 mod sweeper;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod uptime;
 
 pub use catalog::StoredDictionary;
 pub use content::{ReaderDictionaries, Snapshot};
 pub use disk::{Disk, SystemDisk};
+pub use expiry::ExpiryReason;
 pub use index::table_not_found;
 pub use options::{Merging, PutSpec, StoreOptions};
 pub use put::Put;
 pub use recovery::Recovery;
 pub use slot::SegmentRef;
 pub use store::Store;
+pub use uptime::Uptime;

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use airlane_model::{Chance, Clock, Durability, PutMode, SystemChance, SystemClock, TableName};
+use airlane_model::{
+    Chance, Clock, Durability, PutMode, RetentionChange, RetentionDefaults, SystemChance, SystemClock, TableName,
+};
 use airlane_segment::{DecodeLimits, WriterOptions};
 
 use crate::disk::{Disk, SystemDisk};
@@ -23,14 +25,16 @@ pub struct StoreOptions {
     pub writer: WriterOptions,
     /// What a put from outside may ask for.
     pub limits: DecodeLimits,
-    /// Who merges small segments.
+    /// How long new tables are kept that say nothing themselves.
+    pub retention: RetentionDefaults,
+    /// Who merges small segments, and drops what has expired.
     pub merging: Merging,
 }
 
-/// Who merges small segments.
+/// Who merges small segments, and drops what has expired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Merging {
-    /// A thread of the store, as soon as there is something to merge.
+    /// Threads of the store, as soon as there is something to do.
     #[default]
     Background,
     /// A test, step by step.
@@ -47,6 +51,7 @@ impl StoreOptions {
             disk: Arc::new(SystemDisk),
             writer: WriterOptions::default(),
             limits: DecodeLimits::default(),
+            retention: RetentionDefaults::default(),
             merging: Merging::default(),
         }
     }
@@ -61,4 +66,6 @@ pub struct PutSpec {
     pub mode: PutMode,
     /// The durability; absent: the table's own, or durable for a new table (ephemeral without a data folder).
     pub durability: Option<Durability>,
+    /// What it changes of the retention; the rest is the table's own, or for a new table the default of its name.
+    pub retention: RetentionChange,
 }

@@ -1,4 +1,4 @@
-//! Works out what puts, drops and merges do, before anything is kept.
+//! Works out what puts, drops, merges and ends of tables do, before anything is kept.
 //!
 //! A plan takes requests in order, each seeing what the ones before it will have done. A request that cannot be done
 //! fails alone and leaves no trace in the plan. The plan is then committed as one transaction and published at one
@@ -8,23 +8,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use airlane_model::{
-    Chance, Durability, Error, PutMode, Receipt, Result, SegmentId, TableId, TableInfo, TableName, Timestamp, Version,
-    codes,
+    Chance, Durability, Error, PutMode, Receipt, Result, Retention, RetentionChange, RetentionDefaults, SegmentId,
+    TableId, TableInfo, TableName, Version, codes,
 };
 
 use crate::catalog::{Change, NewSegment, Place, StoredVersion};
 use crate::content::{Content, HistoryStep, VERSIONS_KEPT_MAX};
+use crate::expiry::{Deadlines, ExpiryReason};
 use crate::index::{Index, table_not_found};
 use crate::request::{MergeRequest, PutRequest, Written};
 use crate::slot::{Origin, SegmentRef};
 use crate::sweeper::Sweep;
+use crate::uptime::Moment;
 
 /// What a plan needs from its store.
 pub(crate) struct Context<'a> {
     pub(crate) index: &'a Index,
     pub(crate) chance: &'a dyn Chance,
     pub(crate) origin: Option<&'a Arc<Origin>>,
-    pub(crate) now: Timestamp,
+    pub(crate) now: Moment,
+    pub(crate) retention: &'a RetentionDefaults,
+    pub(crate) deadlines: &'a Deadlines,
     /// All tables of a plan have this durability.
     pub(crate) durability: Durability,
 }
@@ -36,6 +40,7 @@ pub(crate) struct Plan<'a> {
     changes: Vec<Change>,
     superseded: Vec<SegmentRef>,
     reserved: Vec<TableName>,
+    expired: Vec<(TableName, TableId, ExpiryReason)>,
 }
 
 /// A table as it will be; without content it is dropped.
@@ -47,8 +52,8 @@ struct Planned {
 
 impl<'a> Plan<'a> {
     pub(crate) fn new(context: Context<'a>) -> Self {
-        let (tables, changes, superseded, reserved) = Default::default();
-        Self { context, tables, changes, superseded, reserved }
+        let (tables, changes, superseded, reserved, expired) = Default::default();
+        Self { context, tables, changes, superseded, reserved, expired }
     }
 
     pub(crate) fn changes(&self) -> &[Change] {
@@ -58,8 +63,12 @@ impl<'a> Plan<'a> {
     /// Plans a put.
     pub(crate) fn put(&mut self, request: PutRequest) -> Result<Receipt> {
         let rows_put = request.rows;
-        let current = self.current(&request.table)?;
+        let mut current = self.current(&request.table)?;
         current.as_ref().map_or(Ok(()), |content| content.check_facts())?;
+        // Nobody sees the old content any more, so the put must not add to it.
+        if current.as_ref().is_some_and(|content| self.end_if_due(content)) {
+            current = None;
+        }
         let content = match current {
             None => self.create(request)?,
             Some(current) => match request.mode {
@@ -84,10 +93,35 @@ impl<'a> Plan<'a> {
     pub(crate) fn drop_table(&mut self, name: &TableName, id: TableId) -> Result<TableInfo> {
         let current = self.current(name)?.filter(|content| content.id == id);
         let current = current.ok_or_else(|| table_not_found(name))?;
-        self.changes.push(Change::DropTable { table: id });
-        self.superseded.extend(current.segments.iter().cloned());
-        self.tables.insert(name.clone(), Planned::default());
+        self.take_out(&current);
         Ok(current.info())
+    }
+
+    /// Plans the end of a table that has expired; `false` when it has not, or is gone.
+    pub(crate) fn expire(&mut self, name: &TableName, id: TableId) -> bool {
+        // One that was made anew with another durability is not meant.
+        let current = self.current(name).ok().flatten().filter(|content| content.id == id);
+        current.is_some_and(|content| self.end_if_due(&content))
+    }
+
+    /// Plans another retention.
+    pub(crate) fn set_retention(&mut self, name: &TableName, change: RetentionChange) -> Result<TableInfo> {
+        let current = self.current(name)?.filter(|content| self.due(content).is_none());
+        let current = current.ok_or_else(|| table_not_found(name))?;
+        current.check_facts()?;
+        let retention = change.apply(current.retention);
+        if retention == current.retention {
+            return Ok(current.info());
+        }
+        let keep_from = oldest_kept(current.version.version, &retention);
+        self.changes.push(Change::SetRetention { table: current.id, retention, keep_from });
+        let step = HistoryStep { keep_from: Some(keep_from), ..HistoryStep::default() };
+        Ok(self.keep(Content { retention, ..Content::clone(&current) }, Some(step)).info())
+    }
+
+    /// Plans to save how long the store has been open.
+    pub(crate) fn save_uptime(&mut self) {
+        self.changes.push(Change::SaveUptime { uptime: self.context.now.uptime });
     }
 
     /// Plans a merge; `false` when the segments are no longer those of the table.
@@ -131,17 +165,62 @@ impl<'a> Plan<'a> {
         self.drops() && self.superseded.iter().any(|segment| segment.facts().place == Place::Catalog)
     }
 
-    fn drops(&self) -> bool {
+    /// The tables that end since they have expired.
+    pub(crate) fn take_expired(&mut self) -> Vec<(TableName, TableId, ExpiryReason)> {
+        std::mem::take(&mut self.expired)
+    }
+
+    /// Whether a table is dropped.
+    pub(crate) fn drops(&self) -> bool {
         self.changes.iter().any(|change| matches!(change, Change::DropTable { .. }))
     }
 
     /// Makes the plan visible. What it leaves behind is for the sweeper.
     pub(crate) fn publish(mut self) -> Sweep {
-        let tables = std::mem::take(&mut self.tables).into_iter();
-        let contents = self.context.index.publish(tables.map(|(name, planned)| (name, planned.content, planned.step)));
+        let tables = std::mem::take(&mut self.tables);
+        let kept: Vec<Arc<Content>> = tables.values().filter_map(|planned| planned.content.clone()).collect();
+        let tables = tables.into_iter().map(|(name, planned)| (name, planned.content, planned.step));
+        let contents = self.context.index.publish(tables);
         self.reserved.clear();
+        self.set_deadlines(&kept);
         let frees_memory = self.context.durability == Durability::Ephemeral && self.drops();
         Sweep { segments: std::mem::take(&mut self.superseded), contents, frees_memory }
+    }
+
+    /// Reads since the commit make a deadline later; that is found out when it comes.
+    fn set_deadlines(&self, kept: &[Arc<Content>]) {
+        for change in &self.changes {
+            if let Change::DropTable { table } = change {
+                self.context.deadlines.forget(*table);
+            }
+        }
+        for content in kept {
+            if let Some(expiry) = content.expiry(content.version.uptime) {
+                self.context.deadlines.watch(content.id, &content.table, content.durability, expiry.at);
+            }
+        }
+    }
+
+    /// Takes out a table that has expired; tells whether it has.
+    fn end_if_due(&mut self, content: &Content) -> bool {
+        let Some(reason) = self.due(content) else { return false };
+        self.take_out(content);
+        self.expired.push((content.table.clone(), content.id, reason));
+        true
+    }
+
+    /// Why a table has expired, if it has. What this plan has changed has not.
+    fn due(&self, content: &Content) -> Option<ExpiryReason> {
+        if self.tables.contains_key(&content.table) {
+            return None;
+        }
+        self.context.index.get(&content.table)?.expired(self.context.now.uptime)
+    }
+
+    fn take_out(&mut self, content: &Content) {
+        self.changes.push(Change::DropTable { table: content.id });
+        self.superseded.extend(content.segments.iter().cloned());
+        self.tables.insert(content.table.clone(), Planned::default());
     }
 
     fn current(&self, name: &TableName) -> Result<Option<Arc<Content>>> {
@@ -164,7 +243,7 @@ impl<'a> Plan<'a> {
     }
 
     fn create(&mut self, request: PutRequest) -> Result<Arc<Content>> {
-        let PutRequest { table, schema, rows, segments, .. } = request;
+        let PutRequest { table, retention, schema, rows, segments, .. } = request;
         // A table that this plan drops keeps its entry, and with it the name, until the plan is published.
         if !self.tables.contains_key(&table) {
             if !self.context.index.reserve(&table) {
@@ -173,13 +252,15 @@ impl<'a> Plan<'a> {
             self.reserved.push(table.clone());
         }
         let id = TableId::random(self.context.chance);
-        let created = self.context.now;
+        let created = self.context.now.wall;
         self.changes.push(Change::CreateTable { id, name: table.clone(), created });
+        let retention = self.retain(id, Retention::default(), retention.apply(self.context.retention.of(&table)));
         let content = Content {
             table,
             id,
             created,
             durability: self.context.durability,
+            retention,
             schema,
             version: self.version(Version::FIRST, rows),
             segments: Vec::new(),
@@ -191,6 +272,7 @@ impl<'a> Plan<'a> {
     fn replace(&mut self, current: &Content, request: PutRequest) -> Result<Arc<Content>> {
         self.superseded.extend(current.segments.iter().cloned());
         let content = Content {
+            retention: self.retain(current.id, current.retention, request.retention.apply(current.retention)),
             schema: request.schema,
             version: self.version(current.version.version.next(), request.rows),
             segments: Vec::new(),
@@ -209,17 +291,18 @@ impl<'a> Plan<'a> {
         segments.retain(|segment| segment.new.facts.rows > 0);
         let (new, fresh) = self.take(&request.table, segments);
         let mut content = current.clone();
+        content.retention = self.retain(current.id, current.retention, request.retention.apply(current.retention));
         content.segments.extend(fresh);
         content.version = self.version(number, rows);
         content.version.bytes = content.received_bytes();
-        let oldest = number.get().saturating_sub(VERSIONS_KEPT_MAX - 1).max(1);
+        let keep_from = oldest_kept(number, &content.retention);
         self.changes.push(Change::AppendContent {
             table: content.id,
             version: content.version,
             segments: new,
-            keep_from: Version::new(oldest).unwrap_or(Version::FIRST),
+            keep_from,
         });
-        let step = HistoryStep { restart: false, versions: vec![content.version] };
+        let step = HistoryStep { restart: false, versions: vec![content.version], keep_from: Some(keep_from) };
         Ok(self.keep(content, Some(step)))
     }
 
@@ -234,12 +317,21 @@ impl<'a> Plan<'a> {
             version: content.version,
             segments: new,
         });
-        let step = HistoryStep { restart: true, versions: vec![content.version] };
+        let step = HistoryStep { restart: true, versions: vec![content.version], keep_from: None };
         self.keep(content, Some(step))
     }
 
+    /// Plans the retention that a put brings, where it is another one. Which versions go is for the put.
+    fn retain(&mut self, table: TableId, before: Retention, retention: Retention) -> Retention {
+        if retention != before {
+            self.changes.push(Change::SetRetention { table, retention, keep_from: Version::FIRST });
+        }
+        retention
+    }
+
     fn version(&self, version: Version, rows: u64) -> StoredVersion {
-        StoredVersion { version, rows, bytes: 0, committed: self.context.now }
+        let Moment { wall: committed, uptime } = self.context.now;
+        StoredVersion { version, rows, bytes: 0, committed, uptime }
     }
 
     fn take(&self, table: &TableName, segments: Vec<Written>) -> (Vec<NewSegment>, Vec<SegmentRef>) {
@@ -260,6 +352,7 @@ impl<'a> Plan<'a> {
                 planned.step = step;
             } else {
                 planned.step.versions.extend(step.versions);
+                planned.step.keep_from = planned.step.keep_from.max(step.keep_from);
             }
         }
         content
@@ -272,6 +365,12 @@ impl Drop for Plan<'_> {
             self.context.index.release(self.reserved.iter());
         }
     }
+}
+
+/// The oldest version that can be read beside this one.
+fn oldest_kept(current: Version, retention: &Retention) -> Version {
+    let kept = retention.versions.map_or(VERSIONS_KEPT_MAX, |versions| versions.get().min(VERSIONS_KEPT_MAX));
+    Version::new(current.get().saturating_sub(kept - 1)).unwrap_or(Version::FIRST)
 }
 
 pub(crate) fn durability_conflict(table: &TableName, has: Durability, asked: Durability) -> Error {

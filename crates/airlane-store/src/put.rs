@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use airlane_model::{Durability, Error, PutMode, Receipt, Result, TableName, codes};
+use airlane_model::{Durability, Error, PutMode, Receipt, Result, RetentionChange, TableName, codes};
 use airlane_segment::Intake;
 use arrow_array::RecordBatch;
 use tokio::sync::oneshot;
@@ -11,6 +11,7 @@ use tokio::task;
 
 use crate::blocking::in_place;
 use crate::commit::Job;
+use crate::expiry::make_way;
 use crate::merge::wait_for_room;
 use crate::request::{PutRequest, Written};
 use crate::shared::Shared;
@@ -22,6 +23,7 @@ pub struct Put {
     pub(crate) table: TableName,
     pub(crate) mode: PutMode,
     pub(crate) durability: Durability,
+    pub(crate) retention: RetentionChange,
     pub(crate) intake: Box<Intake>,
     pub(crate) staging: Option<Arc<Staging>>,
 }
@@ -92,6 +94,7 @@ impl Put {
         if self.mode == PutMode::Append {
             wait_for_room(&self.shared, &self.table).await?;
         }
+        make_way(&self.shared, &self.table, self.durability).await;
         let shared = self.shared.clone();
         let durability = self.durability;
         let (request, staging) = if self.intake.finishes_at_once() {
@@ -106,7 +109,7 @@ impl Put {
 
     /// Seals the tail and makes everything durable but the catalog.
     fn seal(self) -> Result<(PutRequest, Option<Arc<Staging>>)> {
-        let Self { shared, table, mode, durability, intake, staging } = self;
+        let Self { shared, table, mode, durability, retention, intake, staging } = self;
         let (schema, rows) = (intake.schema().clone(), intake.rows());
         let chance = shared.chance.as_ref();
         let sealed = intake.finish()?;
@@ -114,7 +117,7 @@ impl Put {
         if let Some(staging) = &staging {
             staging.sync_names()?;
         }
-        Ok((PutRequest { table, mode, schema, rows, segments }, staging))
+        Ok((PutRequest { table, mode, retention, schema, rows, segments }, staging))
     }
 }
 

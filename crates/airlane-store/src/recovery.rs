@@ -26,6 +26,7 @@ use crate::failpoint::failpoint;
 use crate::folder::{Paths, segment_of};
 use crate::index::Index;
 use crate::slot::{Origin, SegmentRef};
+use crate::uptime::Uptime;
 
 /// What opening a data folder found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,8 +58,21 @@ pub(crate) fn open_catalog(paths: &Paths, disk: &dyn Disk) -> Result<Box<dyn Cat
     Ok(catalog)
 }
 
+/// How long earlier processes had the store open, as far as the catalog knows: it was when the last commit was made.
+pub(crate) fn uptime_before(catalog: &mut dyn Catalog, stored: &[StoredTable]) -> Result<Uptime> {
+    // What damaged facts say does not count.
+    let whole = stored.iter().filter(|table| table.damage.is_none());
+    let committed = whole.filter_map(|table| table.versions.last()).map(|version| version.uptime).max();
+    Ok(catalog.saved_uptime()?.max(committed.unwrap_or_default()))
+}
+
 /// Takes over what the catalog holds.
-pub(crate) fn recover(origin: &Arc<Origin>, stored: Vec<StoredTable>, index: &Index) -> Result<Recovery> {
+pub(crate) fn recover(
+    origin: &Arc<Origin>,
+    stored: Vec<StoredTable>,
+    opened: Uptime,
+    index: &Index,
+) -> Result<Recovery> {
     failpoint!("start.loaded");
     let disk = origin.disk.as_ref();
     let reported = read_damage_report(&origin.paths, disk)?;
@@ -91,7 +105,7 @@ pub(crate) fn recover(origin: &Arc<Origin>, stored: Vec<StoredTable>, index: &In
                 }
             }
         }
-        index.insert(Table::new(Arc::new(content), table.versions));
+        index.insert(Table::new(Arc::new(content), table.versions, opened));
     }
     failpoint!("start.checked");
     let orphans = orphans(&named, &origin.paths, disk)?;
@@ -118,12 +132,14 @@ fn take_over(stored: &StoredTable, segments: Vec<SegmentRef>) -> Result<Content>
         }
         _ => None,
     };
-    let none = StoredVersion { version: Version::FIRST, rows: 0, bytes: 0, committed: stored.created };
+    let (version, committed) = (Version::FIRST, stored.created);
+    let none = StoredVersion { version, rows: 0, bytes: 0, committed, uptime: Uptime::default() };
     let mut content = Content {
         table: stored.name.clone(),
         id: stored.id,
         created: stored.created,
         durability: Durability::Durable,
+        retention: stored.retention,
         schema: schema.or_else(|_| TableSchema::from_arrow(&Schema::empty()))?,
         version: last.copied().unwrap_or(none),
         segments,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use airlane_model::{Chance, Durability, PutMode, SegmentId, TableId, TableName};
+use airlane_model::{Chance, Durability, PutMode, RetentionChange, SegmentId, TableId, TableName};
 use airlane_segment::segment::Dictionary;
 use airlane_segment::{Segment, TableSchema};
 
@@ -51,6 +51,7 @@ impl Written {
 pub(crate) struct PutRequest {
     pub(crate) table: TableName,
     pub(crate) mode: PutMode,
+    pub(crate) retention: RetentionChange,
     pub(crate) schema: TableSchema,
     pub(crate) rows: u64,
     pub(crate) segments: Vec<Written>,

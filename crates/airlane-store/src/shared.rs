@@ -3,23 +3,26 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use airlane_model::{Chance, Clock, Durability, Error, Result, codes};
+use airlane_model::{Chance, Clock, Durability, Error, Result, RetentionDefaults, codes};
 use airlane_segment::{DecodeLimits, HomeFactory, KnownSchemas, MemfdPool, WriterOptions};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::commit::{Job, refuse, run_batch};
 use crate::disk::Disk;
+use crate::expiry::{Deadlines, ExpiredCounts};
 use crate::folder::Paths;
 use crate::index::Index;
 use crate::merge::MergeQueue;
 use crate::slot::{Origin, SharedCatalog};
 use crate::staging::Staging;
 use crate::sweeper::Sweeper;
+use crate::uptime::UptimeClock;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) uptime: UptimeClock,
     pub(crate) chance: Arc<dyn Chance>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) writer: WriterOptions,
@@ -36,6 +39,9 @@ pub(crate) struct Shared {
     pub(crate) memory: MemfdPool,
     pub(crate) sweeper: Sweeper,
     pub(crate) merges: MergeQueue,
+    pub(crate) retention: RetentionDefaults,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) expired: ExpiredCounts,
     pub(crate) health: watch::Sender<Health>,
 }
 

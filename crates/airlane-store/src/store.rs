@@ -17,16 +17,18 @@ use crate::commit::{Job, run_committer};
 use crate::content::Snapshot;
 use crate::disk::Disk;
 use crate::error::storage;
+use crate::expiry::{Deadlines, ExpiredCounts, run_expiry, save_uptime, watch_all};
 use crate::folder::DataFolder;
 use crate::index::{Index, table_not_found};
 use crate::merge::{MergeQueue, run_merges};
 use crate::options::{Merging, PutSpec, StoreOptions};
 use crate::plan::{durability_conflict, schema_mismatch};
 use crate::put::Put;
-use crate::recovery::{Recovery, open_catalog, recover};
+use crate::recovery::{Recovery, open_catalog, recover, uptime_before};
 use crate::shared::{EphemeralLane, Health, Shared, no_folder};
 use crate::slot::{Origin, SharedCatalog};
 use crate::sweeper::Sweeper;
+use crate::uptime::{Uptime, UptimeClock};
 
 /// All tables of one server. Cheap to clone; when the last clone goes, its threads end and the folder is unlocked.
 #[derive(Clone, Debug)]
@@ -43,6 +45,7 @@ struct Handle {
 #[derive(Debug)]
 struct Threads {
     merges: Option<JoinHandle<()>>,
+    expiry: Option<JoinHandle<()>>,
     committer: Option<JoinHandle<()>>,
     sweeper: JoinHandle<()>,
     folder: Option<DataFolder>,
@@ -50,22 +53,23 @@ struct Threads {
 
 impl Store {
     /// Opens the data folder: takes its lock, recovers exactly the acknowledged versions, removes orphans. Starts the
-    /// threads that commit, merge and sweep.
+    /// threads that commit, merge, sweep and let tables expire.
     ///
     /// # Errors
     /// `folder_locked`, `format_unsupported`, `data_damaged` for a damaged catalog, `storage_failed`, `storage_full`.
     pub fn open(options: StoreOptions) -> Result<(Self, Recovery)> {
         let folder = options.folder.as_deref().map(|root| DataFolder::open(root, options.disk.as_ref())).transpose()?;
         let index = Index::default();
-        let (origin, recovery) = match &folder {
+        let (origin, recovery, before) = match &folder {
             Some(folder) => {
-                let (origin, recovery) = open_folder(folder, &options.disk, &index)?;
-                (Some(origin), recovery)
+                let (origin, recovery, before) = open_folder(folder, &options.disk, &index)?;
+                (Some(origin), recovery, before)
             }
-            None => (None, Recovery::default()),
+            None => (None, Recovery::default(), Uptime::default()),
         };
         say(options.folder.as_deref(), &recovery);
-        let handle = start(options, folder, origin, index)?;
+        let uptime = UptimeClock::begin(options.clock.clone(), before);
+        let handle = start(options, folder, origin, index, uptime)?;
         Ok((Self { handle: Arc::new(handle) }, recovery))
     }
 
@@ -97,8 +101,8 @@ impl Store {
     ) -> Result<Put> {
         let shared = &self.handle.shared;
         shared.check_open()?;
-        let PutSpec { table, mode, durability } = spec;
-        let current = shared.index.get(&table).map(|table| table.content());
+        let PutSpec { table, mode, durability, retention } = spec;
+        let current = shared.index.live(&table, shared.uptime.now()).map(|table| table.content());
         current.as_ref().map_or(Ok(()), |content| content.check_facts())?;
         let new = if shared.paths.is_some() { Durability::Durable } else { Durability::Ephemeral };
         let has = current.as_ref().map(|content| content.durability);
@@ -114,28 +118,37 @@ impl Store {
         if let Some(content) = current.filter(|_| mode == PutMode::Append) {
             content.schema.accept(intake.schema()).map_err(|error| schema_mismatch(&table, &error))?;
         }
-        Ok(Put { shared: shared.clone(), table, mode, durability: asked, intake, staging })
+        Ok(Put { shared: shared.clone(), table, mode, durability: asked, retention, intake, staging })
     }
 
-    /// One version of a table: the current one, or the one asked for. Versions since the last replace can be read.
+    /// One version of a table: the current one, or the one asked for. Versions since the last replace can be read, or as
+    /// many of them as its retention keeps. It is no read, as far as `idle` goes.
     ///
     /// # Errors
     /// `table_not_found`, `version_not_found`, `table_recreated`; `data_damaged` when the catalog's facts about it are.
     pub fn snapshot(&self, table: &TableName, version: Option<Version>, id: Option<TableId>) -> Result<Snapshot> {
-        let found = self.handle.shared.index.find(table)?;
+        let now = self.handle.shared.uptime.moment();
+        let found = self.handle.shared.index.find(table, now.uptime)?;
         if id.is_some_and(|id| id != found.content().id) {
             let message = format!("table `{table}` was dropped and made anew since the ticket was given");
             return Err(Error::new(codes::TABLE_RECREATED, message)
                 .at(format!("table `{table}`"))
                 .hint("ask for a new ticket"));
         }
-        found.snapshot(version)
+        found.snapshot(version, now)
+    }
+
+    /// The same version, counted as read for as long as it is held: meanwhile the table is not `idle`.
+    pub fn begin_read(&self, snapshot: Snapshot) -> Snapshot {
+        snapshot.begin_read(&self.handle.shared.uptime)
     }
 
     /// The tables whose names begin with `prefix`, in the order of their names, without those whose facts are damaged
     /// ([`Recovery::damaged`] names them).
     pub fn list(&self, prefix: &str) -> Vec<TableInfo> {
-        self.handle.shared.index.list(prefix).iter().map(|content| content.info()).collect()
+        let now = self.handle.shared.uptime.moment();
+        let tables = self.handle.shared.index.list(prefix).into_iter();
+        tables.filter(|table| !table.is_expired(now.uptime)).map(|table| table.info(now)).collect()
     }
 
     /// Drops a table: gone from catalog, memory and disk when this returns; running readers finish.
@@ -148,7 +161,7 @@ impl Store {
         let table = table.clone();
         async move {
             shared.check_open()?;
-            let found = shared.index.get(&table).ok_or_else(|| table_not_found(&table))?;
+            let found = shared.index.live(&table, shared.uptime.now()).ok_or_else(|| table_not_found(&table))?;
             let content = found.content();
             drop(found);
             let (durability, id) = (content.durability, content.id);
@@ -237,21 +250,26 @@ impl Store {
         &self.handle.shared
     }
 
+    pub(crate) fn shared_handle(&self) -> Arc<Shared> {
+        self.handle.shared.clone()
+    }
+
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn merges_in_background(&self) -> bool {
         self.handle.threads.lock().as_ref().is_some_and(|threads| threads.merges.is_some())
     }
 }
 
-fn open_folder(folder: &DataFolder, disk: &Arc<dyn Disk>, index: &Index) -> Result<(Arc<Origin>, Recovery)> {
+fn open_folder(folder: &DataFolder, disk: &Arc<dyn Disk>, index: &Index) -> Result<(Arc<Origin>, Recovery, Uptime)> {
     let paths = folder.paths().clone();
     let mut catalog = open_catalog(&paths, disk.as_ref())?;
     folder.sync_names(disk.as_ref())?;
     let stored = catalog.load()?;
+    let before = uptime_before(catalog.as_mut(), &stored)?;
     let catalog: SharedCatalog = Arc::new(Mutex::new(Some(catalog)));
     let origin = Arc::new(Origin { disk: disk.clone(), paths, catalog });
-    let recovery = recover(&origin, stored, index)?;
-    Ok((origin, recovery))
+    let recovery = recover(&origin, stored, before, index)?;
+    Ok((origin, recovery, before))
 }
 
 fn start(
@@ -259,6 +277,7 @@ fn start(
     folder: Option<DataFolder>,
     origin: Option<Arc<Origin>>,
     index: Index,
+    uptime: UptimeClock,
 ) -> Result<Handle> {
     let failed = |error| storage("start a thread", Path::new("airlane-store"), error);
     let paths = folder.as_ref().map(|folder| folder.paths().clone());
@@ -269,6 +288,7 @@ fn start(
     let ephemeral: SharedCatalog = Arc::new(Mutex::new(Some(Box::new(MemoryCatalog::default()))));
     let shared = Arc::new(Shared {
         clock: options.clock,
+        uptime,
         chance: options.chance,
         disk: options.disk,
         writer: options.writer,
@@ -282,18 +302,25 @@ fn start(
         memory,
         sweeper,
         merges: MergeQueue::new(),
+        retention: options.retention,
+        deadlines: Deadlines::default(),
+        expired: ExpiredCounts::default(),
         health: watch::Sender::new(Health::Open),
     });
-    let mut threads = Threads { merges: None, committer: None, sweeper: sweeping, folder };
+    let mut threads = Threads { merges: None, expiry: None, committer: None, sweeper: sweeping, folder };
     threads.committer = start_committer(&shared, requests).map_err(failed)?;
+    watch_all(&shared);
     if options.merging == Merging::Background {
         let merging = shared.clone();
         let thread = thread::Builder::new().name("airlane-merges".into());
         threads.merges = Some(thread.spawn(move || run_merges(&merging)).map_err(failed)?);
         // An earlier process may have ended before it had merged all.
-        for content in shared.index.list("") {
-            shared.merges.consider(&shared, &content.table);
+        for table in shared.index.list("") {
+            shared.merges.consider(&shared, &table.content().table);
         }
+        let expiring = shared.clone();
+        let thread = thread::Builder::new().name("airlane-expiry".into());
+        threads.expiry = Some(thread.spawn(move || run_expiry(&expiring)).map_err(failed)?);
     }
     Ok(Handle { shared, threads: Mutex::new(Some(threads)) })
 }
@@ -313,6 +340,11 @@ impl Handle {
         shared.close();
         shared.merges.stop();
         join(threads.merges);
+        shared.deadlines.stop();
+        join(threads.expiry);
+        if shared.deadlines.has_durable() {
+            save_uptime(shared);
+        }
         if let Some(committer) = &shared.committer {
             // A committer that is gone has nothing to stop.
             let _ = committer.send(Job::Stop);

@@ -4,11 +4,12 @@ mod fault_disk;
 mod power_disk;
 mod replay;
 
-use airlane_model::ByteSize;
+use airlane_model::{ByteSize, Durability};
 use tokio::sync::oneshot;
 use tokio::task;
 
 pub use crate::catalog::conformance;
+use crate::commit::Job;
 pub use crate::failpoint::NAMES as FAILPOINTS;
 use crate::store::Store;
 use crate::sweeper::Sweep;
@@ -40,6 +41,29 @@ impl Store {
     /// Does to spare memory what the sweeper does every few seconds.
     pub fn age_memory(&self) {
         self.shared().memory.age();
+    }
+
+    /// Drops what has expired, and waits until it is gone. For stores that do it by hand.
+    pub async fn expire_due(&self) {
+        let store = self.clone();
+        let _ = task::spawn_blocking(move || crate::expiry::sweep(store.shared())).await;
+    }
+
+    /// Does what a store does every minute since it may be killed: saves how long it has been open.
+    pub async fn save_uptime(&self) {
+        let (reply, answer) = oneshot::channel();
+        self.shared().submit(Durability::Durable, Job::SaveUptime(reply));
+        let _ = answer.await;
+    }
+
+    /// How many tables the sweep has looked at since the start.
+    pub fn expiry_visits(&self) -> u64 {
+        self.shared().deadlines.visits()
+    }
+
+    /// How many tables have a deadline.
+    pub fn deadlines(&self) -> usize {
+        self.shared().deadlines.len()
     }
 
     /// Does one merge that is due; tells whether there was one. For stores that merge by hand.

@@ -8,6 +8,7 @@ mod info;
 mod ls;
 mod put;
 mod reference;
+mod retention;
 mod rights;
 mod rm;
 mod serve;
@@ -81,6 +82,7 @@ enum Command {
     Get(get::Get),
     Ls(ls::Ls),
     Info(info::Info),
+    Retention(retention::Retention),
     Rm(rm::Rm),
     Ticket(ticket::SignTicket),
     User(user::User),
@@ -152,6 +154,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Get(get) => block_on(get.run(globals)),
         Command::Ls(ls) => block_on(ls.run(globals)),
         Command::Info(info) => block_on(info.run(globals)),
+        Command::Retention(retention) => block_on(retention.run(globals)),
         Command::Rm(rm) => block_on(rm.run(globals)),
         Command::Ticket(ticket) => block_on(ticket.run(globals)),
         Command::User(user) => done(user.run(globals)),

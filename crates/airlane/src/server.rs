@@ -32,7 +32,7 @@ use airlane_http::HttpState;
 use airlane_model::{Error, Result, codes};
 use airlane_segment::decode::decode_panics;
 use airlane_segment::home::sigbus;
-use airlane_store::{Recovery, Store, StoreOptions};
+use airlane_store::{ExpiryReason, Recovery, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -150,6 +150,7 @@ impl Drop for ReadinessHold {
 pub async fn run(options: ServerOptions) -> Result<Handle> {
     let mut store = StoreOptions::new(options.data_dir.clone());
     store.limits.body_bytes_max = options.body_bytes_max;
+    store.retention = options.retention.clone();
     run_over(store, options).await
 }
 
@@ -234,6 +235,10 @@ fn refresh_metrics(store: &Store) -> Arc<dyn Fn() + Send + Sync> {
     let store = store.clone();
     Arc::new(move || {
         metrics::counter!("airlane_decode_panics_total").absolute(decode_panics());
+        for (reason, name) in ExpiryReason::TABLE {
+            let expired = store.expired_tables(reason);
+            metrics::counter!("airlane_expired_tables_total", "reason" => name).absolute(expired);
+        }
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         metrics::gauge!("airlane_tables_damaged").set(store.damaged_tables() as f64);
     })

@@ -33,7 +33,8 @@ async fn rows(client: &Client, ticket: &str) -> Result<usize> {
 async fn a_table_is_put_listed_described_read_and_dropped() {
     let server = Server::start().await;
     let client = Client::connect(&server.url()).await.expect("connect");
-    let options = PutOptions { mode: PutMode::Append, durability: Some(Durability::Ephemeral) };
+    let options =
+        PutOptions { mode: PutMode::Append, durability: Some(Durability::Ephemeral), ..PutOptions::default() };
     let batches = [Ok(batch(0..1_000_000)), Ok(batch(0..0)), Ok(batch(5..6))];
     let schema = batch(0..0).schema();
     let receipt = client.put(&name("eu/n"), schema.clone(), stream::iter(batches), options).await.expect("put");

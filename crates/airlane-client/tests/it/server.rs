@@ -5,7 +5,9 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use airlane_model::{Durability, Error, Receipt, Result, TableId, TableInfo, TableName, Timestamp, Version, codes};
+use airlane_model::{
+    Durability, Error, Receipt, Result, Retention, TableId, TableInfo, TableName, Timestamp, Version, codes,
+};
 use arrow_array::RecordBatch;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::encode::FlightDataEncoderBuilder;
@@ -134,6 +136,8 @@ fn info(table: &TableName, batches: &[RecordBatch]) -> TableInfo {
         durability: Durability::Ephemeral,
         created: Timestamp::default(),
         committed: Timestamp::default(),
+        retention: Retention::default(),
+        expires: None,
         ticket: format!("{table}@1"),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use airlane_exchange::{Exchange, PutSpec, ReadStream, StreamMessage};
-use airlane_model::{ByteSize, Caller, PlainTicket, PutMode, Receipt, TableName, Ticket};
+use airlane_model::{ByteSize, Caller, PlainTicket, PutMode, Receipt, RetentionChange, TableName, Ticket};
 use airlane_segment::{Message, TableSchema, WriterOptions};
 use airlane_store::{Store, StoreOptions};
 use arrow_array::types::Int32Type;
@@ -40,7 +40,12 @@ pub(crate) fn batch(keys: std::ops::Range<i64>, names: &[&str]) -> RecordBatch {
 
 pub(crate) async fn put(exchange: &Exchange, table: &str, mode: PutMode, batches: &[RecordBatch]) -> Receipt {
     let schema = TableSchema::from_arrow(&batches[0].schema()).expect("a schema");
-    let spec = PutSpec { table: TableName::parse(table).expect("a name"), mode, durability: None };
+    let spec = PutSpec {
+        table: TableName::parse(table).expect("a name"),
+        mode,
+        durability: None,
+        retention: RetentionChange::default(),
+    };
     let mut put = exchange.put_batches(&Caller::local(), spec, schema).expect("a put");
     for batch in batches {
         put.append(batch).expect("rows");

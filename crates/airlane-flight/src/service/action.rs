@@ -5,13 +5,18 @@ use airlane_model::{Caller, Error, PlainTicket, Result, TableInfo, Ticket, codes
 use arrow_flight::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
-use super::{endpoint, session, ticket};
+use super::{endpoint, retention, session, ticket};
 
-const ACTIONS: [(&str, &str); 8] = [
+const ACTIONS: [(&str, &str); 9] = [
     (
         "describe",
         "Describes a table. Body: its name or ticket, or {\"table\": \"name\"}. \
-         Result: JSON with version, rows, bytes, segments, durability and fields.",
+         Result: JSON with version, rows, bytes, segments, durability, retention and fields.",
+    ),
+    (
+        "retention",
+        "Changes how long a table is kept. Body: {\"table\": \"name\"} and some of ttl, idle, versions and pinned, such as \
+         \"ttl\": \"1h\"; \"none\" takes a rule off. Result: JSON with the table.",
     ),
     (
         "drop",
@@ -67,6 +72,10 @@ pub(super) async fn run(exchange: &Exchange, caller: &Caller, action: &Action) -
                 return Err(Error::new(codes::OPTION_INVALID, message).hint(format!("drop `{}`", ticket.table)));
             }
             json(&exchange.drop_table(caller, &ticket.table).await?)
+        }
+        "retention" => {
+            let (table, change) = retention::asked(&action.body)?;
+            json(&exchange.set_retention(caller, &table, change).await?)
         }
         "ticket" => json(&ticket::sign(exchange, caller, &action.body)?),
         "CancelFlightInfo" => endpoint::cancel(exchange, caller, &action.body),

@@ -1,8 +1,7 @@
 //! The action that signs tickets.
 
 use airlane_exchange::{Exchange, TicketSpec};
-use airlane_model::clock::parse_duration;
-use airlane_model::{Caller, Error, Result, RowRange, TableId, TableName, Timestamp, Version, codes, limits};
+use airlane_model::{Caller, Error, Result, RowRange, TableId, TableName, TimeSpan, Timestamp, Version, codes, limits};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -44,8 +43,8 @@ pub(super) fn sign(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Result
         let message = format!("a body is not what the action takes: {error}");
         Error::new(codes::OPTION_INVALID, message).at(PLACE).hint(HINT)
     })?;
-    let ttl =
-        asked.ttl.as_deref().map(parse_duration).transpose().map_err(|error| error.at(format!("`ttl`, {PLACE}")))?;
+    let ttl = asked.ttl.as_deref().map(str::parse::<TimeSpan>).transpose();
+    let ttl = ttl.map_err(|error| error.at(format!("`ttl`, {PLACE}")))?.map(TimeSpan::as_duration);
     let spec = TicketSpec { columns: asked.columns, rows: asked.rows, ttl, caller: asked.caller };
     let signed = exchange.sign(caller, &asked.ticket.parse()?, spec)?;
     let pass = signed.pass;

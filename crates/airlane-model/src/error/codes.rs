@@ -24,9 +24,9 @@ pub const SCHEMA_MISMATCH: Code = Code::new("schema_mismatch", ErrorKind::Failed
 pub const DATA_INVALID: Code = Code::new("data_invalid", ErrorKind::InvalidArgument);
 /// A message or a table is larger than a limit of the server: body bytes, rows, decompressed bytes, dictionaries, or nesting.
 pub const LIMIT_EXCEEDED: Code = Code::new("limit_exceeded", ErrorKind::ResourceExhausted);
-/// No table has this name, or the caller may not see it.
+/// No table has this name, or it has expired, or the caller may not see it.
 pub const TABLE_NOT_FOUND: Code = Code::new("table_not_found", ErrorKind::NotFound);
-/// The table exists, but not in the version that the ticket names: it was replaced since, or never had it.
+/// The table exists, but not in the version that the ticket names: it was replaced since, its retention keeps fewer versions, or it never had it.
 pub const VERSION_NOT_FOUND: Code = Code::new("version_not_found", ErrorKind::NotFound);
 /// The ticket was made for an earlier table of the same name, which was dropped.
 pub const TABLE_RECREATED: Code = Code::new("table_recreated", ErrorKind::NotFound);

@@ -1,11 +1,12 @@
 //! What every catalog must do, as cases that an implementation runs against itself.
 
-use airlane_model::{Result, SegmentId, TableId, TableName, Timestamp, Version};
+use airlane_model::{Result, Retention, RetentionChange, SegmentId, TableId, TableName, Timestamp, Version};
 use bytes::Bytes;
 
 use super::{
     Catalog, Change, CommitError, NewSegment, Place, StoredDictionary, StoredSegment, StoredTable, StoredVersion,
 };
+use crate::uptime::Uptime;
 
 /// Opens one catalog; once more after the earlier one was dropped, with what that one committed.
 pub type Open = Box<dyn FnMut() -> Box<dyn Catalog>>;
@@ -31,6 +32,8 @@ const CASES: &[(&str, Case)] = &[
     ("a replace begins anew", replaces),
     ("a merge keeps its place among the others", merges),
     ("what a merge may not do is refused", merges_refused),
+    ("a retention is kept, and forgets versions", retains),
+    ("the uptime is the last one that was saved", saves_uptime),
     ("a drop forgets everything", drops),
     ("a refused change takes the whole commit back", atomic),
     ("a commit may hold changes that build on one another", chained),
@@ -93,7 +96,8 @@ fn name(text: &str) -> TableName {
 
 fn version(number: u64, rows: u64) -> StoredVersion {
     let version = Version::new(number).expect("the cases count from 1");
-    StoredVersion { version, rows, bytes: rows * 8, committed: Timestamp::from_micros(1_000_000 + rows as i64) }
+    let committed = Timestamp::from_micros(1_000_000 + rows as i64);
+    StoredVersion { version, rows, bytes: rows * 8, committed, uptime: Uptime::from_micros(rows) }
 }
 
 /// A segment of `number` rows whose odd numbers are small ones, kept in the catalog.
@@ -148,11 +152,21 @@ fn table(number: u8, text: &str, schema: &'static [u8], versions: &[StoredVersio
         id: id(number),
         name: name(text),
         created: Timestamp::from_micros(-7),
+        retention: Retention::default(),
         schema: Bytes::from_static(schema),
         versions: versions.to_vec(),
         segments: facts(numbers),
         damage: None,
     }
+}
+
+fn retention(rules: &[(&str, &str)]) -> Retention {
+    let change = rules.iter().map(|(rule, text)| RetentionChange::of(rule, text).expect("the cases use valid rules"));
+    change.fold(Retention::default(), |retention, change| change.apply(retention))
+}
+
+fn retain(number: u8, retention: Retention, keep_from: u64) -> Change {
+    Change::SetRetention { table: id(number), retention, keep_from: version(keep_from, 0).version }
 }
 
 fn bodies_are(catalog: &mut dyn Catalog, there: &[u8], gone: &[u8]) -> Result<(), Failure> {
@@ -234,6 +248,35 @@ fn merges_refused(open: &mut Open) -> Result<(), Failure> {
     bodies_are(&mut *open(), &[1, 3, 5], &[11])
 }
 
+fn retains(open: &mut Open) -> Result<(), Failure> {
+    let all = retention(&[("ttl", "1h"), ("idle", "10m"), ("versions", "2"), ("pinned", "true")]);
+    let changes =
+        [create(1, "a"), retain(1, all, 1), replace(1, b"s", version(1, 1), &[1]), append(1, version(2, 3), &[2])];
+    let mut expected = table(1, "a", b"s", &[version(1, 1), version(2, 3)], &[1, 2]);
+    expected.retention = all;
+    commit_and_check(open, &changes, &[expected.clone()])?;
+    expected.versions.remove(0);
+    expected.retention = retention(&[("versions", "1")]);
+    commit_and_check(open, &[retain(1, expected.retention, 2)], &[expected.clone()])?;
+    refused("a version that is not there yet", open().commit(&[retain(1, all, 3)]))?;
+    refused("a table that is not there", open().commit(&[retain(2, all, 1)]))?;
+    // A new content keeps it.
+    expected = StoredTable { retention: expected.retention, ..table(1, "a", b"t", &[version(3, 3)], &[3]) };
+    commit_and_check(open, &[replace(1, b"t", version(3, 3), &[3])], &[expected.clone()])?;
+    expected.retention = Retention::default();
+    commit_and_check(open, &[retain(1, Retention::default(), 1)], &[expected])
+}
+
+fn saves_uptime(open: &mut Open) -> Result<(), Failure> {
+    let save = |micros| Change::SaveUptime { uptime: Uptime::from_micros(micros) };
+    same("before the first", &open().saved_uptime()?, &Uptime::default())?;
+    open().commit(&[save(5), create(1, "a"), replace(1, b"s", version(1, 1), &[1])])?;
+    same("the first", &open().saved_uptime()?, &Uptime::from_micros(5))?;
+    open().commit(&[save(9)])?;
+    refused("a commit with a refused change", open().commit(&[save(11), create(2, "a")]))?;
+    same("the last that was kept", &open().saved_uptime()?, &Uptime::from_micros(9))
+}
+
 fn drops(open: &mut Open) -> Result<(), Failure> {
     open().commit(&[create(1, "a"), replace(1, b"s", version(1, 1), &[1]), append(1, version(2, 3), &[2])])?;
     commit_and_check(open, &[Change::DropTable { table: id(1) }], &[])?;
@@ -258,6 +301,7 @@ fn atomic(open: &mut Open) -> Result<(), Failure> {
         vec![create(2, "b"), replace(2, b"s", version(1, 4), &[4])],
         vec![append(1, version(3, 11), &[5])],
         vec![forgetting],
+        vec![retain(1, retention(&[("ttl", "1h")]), 2)],
         vec![merge(1, &[1, 2], &[11])],
         vec![replace(1, b"t", version(3, 7), &[7]), append(1, version(4, 16), &[9])],
         vec![Change::DropTable { table: id(1) }],

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 
-use airlane_model::{Result, SegmentId, TableId, TableName, Timestamp};
+use airlane_model::{Result, Retention, SegmentId, TableId, TableName, Timestamp, Version};
 use bytes::Bytes;
 
 use super::{
     Catalog, Change, CommitError, NewSegment, StoredSegment, StoredTable, StoredVersion, body_missing, refused, unknown,
 };
+use crate::uptime::Uptime;
 
 /// Keeps everything in memory.
 #[derive(Debug, Default)]
@@ -16,12 +17,14 @@ pub struct MemoryCatalog {
     names: BTreeMap<TableName, TableId>,
     tables: HashMap<TableId, Kept>,
     bodies: HashMap<SegmentId, Bytes>,
+    uptime: Uptime,
 }
 
 #[derive(Debug)]
 struct Kept {
     name: TableName,
     created: Timestamp,
+    retention: Retention,
     schema: Bytes,
     versions: VecDeque<StoredVersion>,
     segments: Vec<StoredSegment>,
@@ -33,13 +36,19 @@ enum Undo {
     Replace(TableId, Bytes, VecDeque<StoredVersion>, Vec<StoredSegment>),
     Append(TableId, Vec<StoredVersion>, usize),
     Merge(TableId, Range<usize>, Vec<StoredSegment>),
+    Retain(TableId, Retention, Vec<StoredVersion>),
     Drop(TableId, Kept),
+    Uptime(Uptime),
 }
 
 impl Catalog for MemoryCatalog {
     fn load(&mut self) -> Result<Vec<StoredTable>> {
         let tables = self.names.values().filter_map(|id| self.tables.get(id).map(|kept| (*id, kept)));
         Ok(tables.map(|(id, kept)| kept.stored(id)).collect())
+    }
+
+    fn saved_uptime(&mut self) -> Result<Uptime> {
+        Ok(self.uptime)
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
@@ -96,8 +105,7 @@ impl MemoryCatalog {
                 if kept.versions.back().is_none_or(|last| last.version >= version.version) {
                     return Err(refused(format!("version {} does not follow the last one", version.version)));
                 }
-                let forgotten = kept.versions.partition_point(|version| version.version < *keep_from);
-                let forgotten = kept.versions.drain(..forgotten).collect();
+                let forgotten = kept.forget(*keep_from);
                 kept.versions.push_back(*version);
                 kept.segments.extend(facts(segments));
                 Ok(Undo::Append(*table, forgotten, segments.len()))
@@ -109,11 +117,20 @@ impl MemoryCatalog {
                 let before = kept.segments.splice(range.clone(), facts(new)).collect();
                 Ok(Undo::Merge(*table, range.start..range.start + new.len(), before))
             }
+            Change::SetRetention { table, retention, keep_from } => {
+                let kept = self.table(*table)?;
+                if kept.versions.back().is_some_and(|last| last.version < *keep_from) {
+                    return Err(refused(format!("version {keep_from} is none of the table")));
+                }
+                let before = std::mem::replace(&mut kept.retention, *retention);
+                Ok(Undo::Retain(*table, before, kept.forget(*keep_from)))
+            }
             Change::DropTable { table } => {
                 let dropped = self.tables.remove(table).ok_or_else(|| unknown(*table))?;
                 self.names.remove(&dropped.name);
                 Ok(Undo::Drop(*table, dropped))
             }
+            Change::SaveUptime { uptime } => Ok(Undo::Uptime(std::mem::replace(&mut self.uptime, *uptime))),
         }
     }
 
@@ -126,13 +143,15 @@ impl MemoryCatalog {
             }
             Undo::Replace(id, schema, versions, segments) => {
                 if let Some(kept) = self.tables.get_mut(&id) {
-                    *kept = Kept { name: kept.name.clone(), created: kept.created, schema, versions, segments };
+                    kept.schema = schema;
+                    kept.versions = versions;
+                    kept.segments = segments;
                 }
             }
             Undo::Append(id, forgotten, segments) => {
                 if let Some(kept) = self.tables.get_mut(&id) {
                     kept.versions.pop_back();
-                    forgotten.into_iter().rev().for_each(|version| kept.versions.push_front(version));
+                    kept.remember(forgotten);
                     kept.segments.truncate(kept.segments.len() - segments);
                 }
             }
@@ -141,6 +160,13 @@ impl MemoryCatalog {
                     kept.segments.splice(range, before);
                 }
             }
+            Undo::Retain(id, retention, forgotten) => {
+                if let Some(kept) = self.tables.get_mut(&id) {
+                    kept.retention = retention;
+                    kept.remember(forgotten);
+                }
+            }
+            Undo::Uptime(uptime) => self.uptime = uptime,
             Undo::Drop(id, kept) => {
                 self.names.insert(kept.name.clone(), id);
                 self.tables.insert(id, kept);
@@ -155,7 +181,18 @@ impl MemoryCatalog {
 
 impl Kept {
     fn new(name: TableName, created: Timestamp) -> Self {
-        Self { name, created, schema: Bytes::new(), versions: VecDeque::new(), segments: Vec::new() }
+        let (schema, versions, segments) = Default::default();
+        Self { name, created, retention: Retention::default(), schema, versions, segments }
+    }
+
+    /// Forgets the versions before one; gives them back, oldest first.
+    fn forget(&mut self, before: Version) -> Vec<StoredVersion> {
+        let forgotten = self.versions.partition_point(|version| version.version < before);
+        self.versions.drain(..forgotten).collect()
+    }
+
+    fn remember(&mut self, forgotten: Vec<StoredVersion>) {
+        forgotten.into_iter().rev().for_each(|version| self.versions.push_front(version));
     }
 
     fn stored(&self, id: TableId) -> StoredTable {
@@ -163,6 +200,7 @@ impl Kept {
             id,
             name: self.name.clone(),
             created: self.created,
+            retention: self.retention,
             schema: self.schema.clone(),
             versions: self.versions.iter().copied().collect(),
             segments: self.segments.clone(),
@@ -184,7 +222,7 @@ impl Undo {
         match self {
             Undo::Replace(_, _, _, segments) | Undo::Merge(_, _, segments) => segments,
             Undo::Drop(_, kept) => &kept.segments,
-            Undo::Create(_) | Undo::Append(..) => &[],
+            Undo::Create(_) | Undo::Append(..) | Undo::Retain(..) | Undo::Uptime(_) => &[],
         }
     }
 }
@@ -209,6 +247,9 @@ mod tests {
     impl Catalog for Shared {
         fn load(&mut self) -> Result<Vec<StoredTable>> {
             self.0.lock().load()
+        }
+        fn saved_uptime(&mut self) -> Result<Uptime> {
+            self.0.lock().saved_uptime()
         }
         fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
             self.0.lock().commit(changes)

@@ -17,6 +17,7 @@ mod checksums;
 mod load;
 mod migrate;
 mod reserve;
+mod retention;
 mod rows;
 
 use std::path::Path;
@@ -33,16 +34,19 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{Catalog, Change, CommitError, StoredTable};
 use crate::failpoint::failpoint;
+use crate::uptime::Uptime;
 use load::DamagedKeys;
 use reserve::Reserve;
 use rows::{Rows, SCHEMA};
 
 /// "ARLN": says in the file's header what it is.
 const APPLICATION_ID: i32 = 0x4152_4c4e;
-/// The layout of the tables; see [`rows`]. One bit that flips in the file's header makes no layout of another.
-const SCHEMA_VERSION: i32 = 2;
-/// The layout before; see [`migrate`].
+/// The layout of the tables; see [`rows`]. One bit that flips in the file's header makes no layout of another, so there is
+/// no layout 3.
+const SCHEMA_VERSION: i32 = 4;
+/// The layouts before; see [`migrate`].
 const SCHEMA_VERSION_1: i32 = 1;
+const SCHEMA_VERSION_2: i32 = 2;
 /// Pages of the log (4 KiB each) from which on it is copied into the file before more is added. With the largest batch
 /// of the committer on top it fits into the reserve, so that a drop can empty it on a full disk.
 const LOG_PAGES_MAX: u64 = 1_024;
@@ -61,7 +65,7 @@ pub struct SqliteCatalog {
 }
 
 impl SqliteCatalog {
-    /// Opens the file, or lays out an empty or missing one. Migrates one of the layout before.
+    /// Opens the file, or lays out an empty or missing one. Migrates one of a layout before.
     ///
     /// # Errors
     /// `format_unsupported` for a layout of later versions, `data_damaged`, `storage_failed`, `storage_full`.
@@ -172,6 +176,10 @@ impl Catalog for SqliteCatalog {
         Ok(stored)
     }
 
+    fn saved_uptime(&mut self) -> Result<Uptime> {
+        load::saved_uptime(&self.connection)
+    }
+
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
         self.reserve.hold();
         let makes_room = changes.iter().any(|change| matches!(change, Change::DropTable { .. }));
@@ -236,7 +244,7 @@ fn check_layout(connection: &Connection) -> Result<Indexes> {
     let text = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0)).map_err(error_of);
     let (application, version) = (number("application_id")?, number("user_version")?);
     match (application, version) {
-        (APPLICATION_ID, SCHEMA_VERSION_1 | SCHEMA_VERSION) => {
+        (APPLICATION_ID, SCHEMA_VERSION_1 | SCHEMA_VERSION_2 | SCHEMA_VERSION) => {
             if text("integrity_check")? == "ok" {
                 return Ok(Indexes::Whole);
             }
@@ -259,7 +267,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")
 }
 
-/// Brings a new file, or one of the layout before, to this layout, in one transaction.
+/// Brings a new file, or one of a layout before, to this layout, in one transaction.
 fn lay_out(connection: &Connection) -> Result<()> {
     let run = |sql: &str| connection.execute_batch(sql).map_err(error_of);
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(error_of)?;
@@ -267,7 +275,11 @@ fn lay_out(connection: &Connection) -> Result<()> {
         return Ok(());
     }
     run("BEGIN IMMEDIATE")?;
-    let outcome = if version == SCHEMA_VERSION_1 { migrate::from_1_to_2(connection) } else { run(SCHEMA) };
+    let outcome = match version {
+        SCHEMA_VERSION_1 => migrate::from_1(connection),
+        SCHEMA_VERSION_2 => migrate::from_2(connection),
+        _ => run(SCHEMA),
+    };
     outcome.and_then(|()| {
         run(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
     })

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::{Catalog, Change, CommitError, StoredTable};
 use crate::disk::{Disk, DiskFile, SystemDisk};
+use crate::uptime::Uptime;
 
 /// The machine's disk, with faults.
 #[derive(Clone, Debug, Default)]
@@ -255,6 +256,10 @@ impl Catalog for FaultCatalog {
     fn load(&mut self) -> Result<Vec<StoredTable>> {
         self.step(Operation::Load)?;
         self.catalog.load()
+    }
+
+    fn saved_uptime(&mut self) -> Result<Uptime> {
+        self.catalog.saved_uptime()
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {

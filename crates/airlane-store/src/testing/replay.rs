@@ -10,24 +10,35 @@ use airlane_model::{Chance, Clock, Timestamp};
 #[derive(Debug)]
 pub struct ManualClock {
     micros: AtomicI64,
+    steady_micros: AtomicU64,
 }
 
 impl ManualClock {
     /// A clock that shows `now`.
     pub fn new(now: Timestamp) -> Self {
-        Self { micros: AtomicI64::new(now.as_micros()) }
+        Self { micros: AtomicI64::new(now.as_micros()), steady_micros: AtomicU64::new(0) }
     }
 
     /// Goes on by `by`.
     pub fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
         self.micros.fetch_add(micros, Ordering::SeqCst);
+        self.steady_micros.fetch_add(micros.unsigned_abs(), Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock, as somebody may; no time passes by it.
+    pub fn set(&self, now: Timestamp) {
+        self.micros.store(now.as_micros(), Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.micros.load(Ordering::SeqCst))
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_micros(self.steady_micros.load(Ordering::SeqCst))
     }
 }
 
@@ -85,6 +96,8 @@ mod tests {
         let clock = ManualClock::new(Timestamp::from_micros(5));
         assert_eq!((clock.now(), clock.now()), (Timestamp::from_micros(5), Timestamp::from_micros(5)));
         clock.advance(Duration::from_millis(1));
-        assert_eq!(clock.now(), Timestamp::from_micros(1_005));
+        assert_eq!((clock.now(), clock.steady()), (Timestamp::from_micros(1_005), Duration::from_millis(1)));
+        clock.set(Timestamp::from_micros(-7));
+        assert_eq!((clock.now(), clock.steady()), (Timestamp::from_micros(-7), Duration::from_millis(1)));
     }
 }

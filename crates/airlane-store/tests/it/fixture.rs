@@ -1,12 +1,13 @@
-//! Data folders, written once and kept in git, are read by every later version (D13): one of the first catalog, and one
-//! whose catalog has checksums of rows (layout 2).
+//! Data folders, written once and kept in git, are read by every later version (D13): one of the first catalog, one
+//! whose catalog has checksums of rows (layout 2), and one whose tables have a retention (layout 4).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
-use airlane_model::{Chance, Clock, PutMode, Timestamp, Version, codes};
+use airlane_model::{Chance, Clock, PutMode, SystemClock, Timestamp, Version, codes};
 use airlane_segment::TableSchema;
 use airlane_store::{Recovery, Store, StoreOptions};
 use arrow_array::cast::AsArray;
@@ -26,6 +27,10 @@ impl Clock for Counting {
     fn now(&self) -> Timestamp {
         let seconds = self.seconds.fetch_add(1, Ordering::Relaxed);
         Timestamp::from_micros((1_800_000_000 + seconds) * 1_000_000)
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_secs(self.seconds.load(Ordering::Relaxed).unsigned_abs())
     }
 }
 
@@ -54,9 +59,17 @@ fn cities() -> RecordBatch {
 #[tokio::test]
 #[ignore = "manual: writes the fixture"]
 async fn write_fixture() {
-    let folder = fixture("catalog-2");
+    let folder = fixture("catalog-4");
     assert!(!folder.exists(), "a fixture is never written again: {}", folder.display());
     write_sample(&folder).await;
+    let counting = Arc::new(Counting::default());
+    let store = open(StoreOptions { clock: counting.clone(), chance: counting, ..by_hand(options(&folder)) });
+    for (table, rules) in
+        [("small", [("ttl", "1h"), ("versions", "3")]), ("cities", [("idle", "7d"), ("pinned", "true")])]
+    {
+        store.set_retention(&name(table), change(&rules)).await.expect("a retention");
+    }
+    store.close().await;
     fs::remove_file(folder.join("LOCK")).expect("a lock");
     fs::remove_file(folder.join("catalog.reserve")).expect("a reserve");
 }
@@ -97,7 +110,7 @@ async fn d13_a_folder_of_format_1_is_read_and_written() {
     copy(&fixture("format-1"), folder.path());
     assert_eq!(layout(folder.path()), 1);
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 2, "it was migrated");
+    assert_eq!(layout(folder.path()), 4, "it was migrated");
 }
 
 #[tokio::test]
@@ -106,7 +119,44 @@ async fn d13_a_folder_with_a_catalog_of_layout_2_is_read_and_written() {
     copy(&fixture("catalog-2"), folder.path());
     assert_eq!(layout(folder.path()), 2);
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 2);
+    assert_eq!(layout(folder.path()), 4, "it was migrated");
+}
+
+#[tokio::test]
+async fn d13_a_folder_with_a_catalog_of_layout_4_is_read_and_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&fixture("catalog-4"), folder.path());
+    assert_eq!(layout(folder.path()), 4);
+    let store = open(by_hand(options(folder.path())));
+    let kept: Vec<_> = store.list("").iter().map(|info| info.retention.to_string()).collect();
+    assert_eq!(kept, ["idle=7d pinned=true", "", "ttl=1h versions=3"]);
+    let expiring = store.snapshot(&name("small"), None, None).expect("a table");
+    let left = expiring.info().expires.expect("a time").saturating_since(SystemClock.now());
+    assert!(left > Duration::from_secs(3_500), "{left:?}");
+    store.close().await;
+    assert_read_and_written(folder.path()).await;
+    assert_eq!(layout(folder.path()), 4);
+}
+
+/// What a migration adds makes no damaged row good.
+#[tokio::test]
+async fn d4_d13_a_damaged_row_of_layout_2_stays_damaged() {
+    for damage in [
+        "UPDATE tables SET created = created + 1 WHERE name = 'small'",
+        "UPDATE versions SET committed = committed + 1
+         WHERE table_key = (SELECT key FROM tables WHERE name = 'small') AND version = 1",
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(&fixture("catalog-2"), folder.path());
+        let catalog = rusqlite::Connection::open(folder.path().join("catalog.db")).expect("the catalog");
+        assert_eq!(catalog.execute(damage, []).expect("a change"), 1);
+        drop(catalog);
+        let (store, recovery) = Store::open(by_hand(options(folder.path()))).expect("the store opens");
+        let damaged: Vec<_> = recovery.damaged.iter().map(|(table, _)| table.clone()).collect();
+        assert_eq!(damaged, [name("small")], "{damage}");
+        assert_eq!(read(&store, "eu/large").expect("whole").len(), 122);
+        store.close().await;
+    }
 }
 
 /// What contradicted itself before the migration does so afterwards, and costs its own table.

@@ -12,4 +12,5 @@ mod merging;
 mod model;
 mod power;
 mod replay;
+mod retention;
 mod support;

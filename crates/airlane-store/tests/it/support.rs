@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use airlane_model::{ByteSize, Durability, PutMode, Receipt, Result, TableName};
+use airlane_model::{ByteSize, Durability, PutMode, Receipt, Result, RetentionChange, TableName};
 use airlane_segment::{TableSchema, WriterOptions};
 use airlane_store::{Merging, PutSpec, Snapshot, Store, StoreOptions};
 use arrow_array::cast::AsArray;
@@ -52,7 +52,13 @@ pub(crate) fn batch(keys: std::ops::Range<i64>) -> RecordBatch {
 }
 
 pub(crate) fn spec(table: &str, mode: PutMode, durability: Option<Durability>) -> PutSpec {
-    PutSpec { table: name(table), mode, durability }
+    PutSpec { table: name(table), mode, durability, retention: RetentionChange::default() }
+}
+
+/// A change of retention, by its rules.
+pub(crate) fn change(rules: &[(&str, &str)]) -> RetentionChange {
+    let rules = rules.iter().map(|(rule, text)| RetentionChange::of(rule, text));
+    rules.fold(RetentionChange::default(), |all, rule| all.join(rule.expect("a rule")).expect("no contradiction"))
 }
 
 pub(crate) async fn put(store: &Store, spec: PutSpec, keys: std::ops::Range<i64>) -> Result<Receipt> {

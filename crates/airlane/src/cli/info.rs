@@ -46,6 +46,7 @@ impl Info {
             ("durability", info.durability.to_string()),
             ("created", human::moment(info.created)),
             ("committed", human::moment(info.committed)),
+            ("kept", human::retention(&info.retention, info.expires)),
             ("ticket", info.ticket.clone()),
         ] {
             text.push_str(&format!("{name:<12}{value}\n"));

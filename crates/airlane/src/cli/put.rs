@@ -7,6 +7,7 @@ use airlane_client::PutOptions;
 use airlane_format::{Format, ReadOptions};
 use airlane_model::{ByteSize, Durability, PutMode, Result, TableName};
 
+use super::retention::Rules;
 use super::{Globals, transfer, words};
 use crate::output::progress::Progress;
 use crate::output::{self, human};
@@ -19,6 +20,7 @@ use crate::output::{self, human};
 #[command(after_help = "Examples:
   airlane put flights flights.parquet
   airlane put eu/prices prices.csv --append
+  airlane put scratch/t t.parquet --ttl 1h
   psql -c 'copy t to stdout csv header' | airlane put t - --durability ephemeral")]
 pub(crate) struct Put {
     /// The table, such as `prices` or `eu/prices`
@@ -50,6 +52,9 @@ pub(crate) struct Put {
     #[arg(long, value_parser = words::durability())]
     durability: Option<Durability>,
 
+    #[command(flatten)]
+    rules: Rules,
+
     /// How much of a CSV or NDJSON file decides the types of its columns
     ///
     /// A value further on that does not fit is an error, never a silent change.
@@ -60,6 +65,7 @@ pub(crate) struct Put {
 impl Put {
     pub(super) async fn run(&self, globals: &Globals) -> Result<()> {
         let table = TableName::parse(&self.table)?;
+        let retention = self.rules.change()?;
         let options = ReadOptions { format: self.format, sample: self.sample };
         let path = self.file.clone();
         let opened = tokio::task::spawn_blocking(move || match path == Path::new("-") {
@@ -70,9 +76,10 @@ impl Put {
         let reader = reader.map_err(super::thread_failed)??;
         let client = client?;
         let mode = if self.append { PutMode::Append } else { self.mode };
+        let put = PutOptions { mode, durability: self.durability, retention };
         let progress = Progress::begin(globals.json, reader.rows_total());
         let (schema, batches) = (reader.schema(), transfer::stream(reader, progress.clone()));
-        let receipt = client.put(&table, schema, batches, PutOptions { mode, durability: self.durability }).await;
+        let receipt = client.put(&table, schema, batches, put).await;
         let moved = progress.end();
         let receipt = receipt?;
         if globals.json {

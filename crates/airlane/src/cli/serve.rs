@@ -96,6 +96,7 @@ fn options(settings: &ServerSettings) -> Result<ServerOptions> {
         port_file: settings.port_file.clone(),
         unix_socket: settings.unix_socket.clone(),
         data_dir: Some(settings.data_dir.clone()),
+        retention: settings.retention.clone(),
         rights_file: settings.rights_file.clone(),
         passwords_in_clear: settings.insecure,
         not_ready: None,

@@ -1,8 +1,7 @@
 //! `airlane ticket`.
 
 use airlane_client::TicketOptions;
-use airlane_model::clock::parse_duration;
-use airlane_model::{Result, RowRange, Ticket};
+use airlane_model::{Result, RowRange, Ticket, TimeSpan};
 
 use super::Globals;
 use crate::output::{self, human};
@@ -43,7 +42,8 @@ pub(crate) struct SignTicket {
 impl SignTicket {
     pub(super) async fn run(&self, globals: &Globals) -> Result<()> {
         let ticket: Ticket = self.ticket.parse()?;
-        let ttl = self.ttl.as_deref().map(parse_duration).transpose().map_err(|error| error.at("`--ttl`"))?;
+        let ttl = self.ttl.as_deref().map(str::parse::<TimeSpan>).transpose();
+        let ttl = ttl.map_err(|error| error.at("`--ttl`"))?.map(TimeSpan::as_duration);
         let options =
             TicketOptions { columns: self.columns.clone(), rows: self.rows, ttl, caller: self.caller.clone() };
         let signed = globals.connect().await?.sign(&ticket, &options).await?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use airlane::server::ServerOptions;
-use airlane_model::{Result, Secret};
+use airlane_model::{Result, RetentionDefaults, Secret};
 
 use super::value::{LogFormat, Size};
 use super::{Environment, Resolved, Setting, Sources};
@@ -81,6 +81,14 @@ settings! {
         /// It is made when it is missing, and belongs to one server at a time.
         /// Default: `$XDG_DATA_HOME/airlane`, else `~/.local/share/airlane`, else `/var/lib/airlane`.
         data_dir: PathBuf = data_dir_default, "DIR";
+
+        /// How long new tables are kept, by their names.
+        ///
+        /// Lists of rules with `;` between them: a name, or a beginning of names and `*`, and then rules, such as
+        /// `scratch/* ttl=1h idle=10m; eu/prices versions=3`. The pattern that fits best decides alone. A put that brings rules
+        /// of its own has them as well, and instead where they are the same ones; tables that are there stay as they are. The
+        /// guide on retention tells what the rules are. Default: none.
+        retention: RetentionDefaults = |_| RetentionDefaults::default(), "RULES";
 
         /// The file that says who is known and what each may do.
         ///

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use airlane_model::{ByteSize, Secret};
+use airlane_model::{ByteSize, RetentionDefaults, Secret, TimeSpan};
 
 /// A type of values.
 pub(crate) trait Value: Sized {
@@ -94,25 +94,27 @@ impl Value for IpAddr {
     }
 }
 
-const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-
 impl Value for Duration {
     fn parse(text: &str) -> Result<Self, String> {
-        let parsed = UNITS.iter().find_map(|(unit, millis)| {
-            let digits = text.strip_suffix(unit)?.trim_end();
-            let valid = digits.bytes().all(|b| b.is_ascii_digit());
-            valid.then(|| digits.parse::<u64>().ok()?.checked_mul(*millis)).flatten()
-        });
-        parsed
-            .map(Self::from_millis)
-            .ok_or_else(|| "expected a whole number and a unit, such as 500ms, 10s or 2m".into())
+        let parsed = text.parse().map(TimeSpan::as_duration);
+        parsed.map_err(|_| "expected a whole number and a unit, such as 500ms, 10s or 2m".into())
     }
 
     fn to_toml(&self) -> Option<String> {
-        let millis = u64::try_from(self.as_millis()).unwrap_or(u64::MAX);
-        let (unit, factor) = UNITS.iter().rev().find(|(_, factor)| millis.is_multiple_of(*factor)).unwrap_or(&UNITS[0]);
-        let (unit, factor) = if millis == 0 { ("s", 1_000) } else { (*unit, *factor) };
-        Some(quote(&format!("{}{unit}", millis / factor)))
+        Some(quote(&TimeSpan::new(*self).to_string()))
+    }
+}
+
+impl Value for RetentionDefaults {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: airlane_model::Error| match error.hint_text() {
+            Some(hint) => format!("{}; {hint}", error.message()),
+            None => error.message().to_owned(),
+        })
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        (!self.is_empty()).then(|| quote(&self.to_string()))
     }
 }
 

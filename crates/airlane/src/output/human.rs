@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use airlane_model::Timestamp;
+use airlane_model::{Retention, Timestamp};
 
 /// `336776` → `336,776`.
 pub(crate) fn count(number: u64) -> String {
@@ -56,6 +56,15 @@ pub(crate) fn gigabytes_per_second(bytes: u64, duration: Duration) -> String {
     match rate {
         r if r >= 0.1 => format!("{r:.2}"),
         r => format!("{r:.4}"),
+    }
+}
+
+/// `ttl=1h versions=3 (until 2026-11-20 19:40:05 UTC)`, or that there is no rule.
+pub(crate) fn retention(retention: &Retention, expires: Option<Timestamp>) -> String {
+    match (retention.is_none(), expires) {
+        (true, _) => "until it is dropped".to_owned(),
+        (false, None) => retention.to_string(),
+        (false, Some(expires)) => format!("{retention} (until {})", moment(expires)),
     }
 }
 

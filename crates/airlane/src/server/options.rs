@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use airlane_model::ByteSize;
+use airlane_model::{ByteSize, RetentionDefaults};
 use airlane_segment::DecodeLimits;
 
 use super::tls::TlsFiles;
@@ -20,6 +20,8 @@ pub struct ServerOptions {
     pub unix_socket: Option<PathBuf>,
     /// Where durable tables are kept; without one the server has ephemeral tables only.
     pub data_dir: Option<PathBuf>,
+    /// How long new tables are kept that say nothing themselves.
+    pub retention: RetentionDefaults,
     /// Who may do what: a rights file, which is read again when it changes. Without one everybody may do everything.
     pub rights_file: Option<PathBuf>,
     /// How often that file and those of TLS are looked at.
@@ -51,6 +53,7 @@ impl Default for ServerOptions {
             port_file: None,
             unix_socket: None,
             data_dir: None,
+            retention: RetentionDefaults::default(),
             rights_file: None,
             rights_interval: Duration::from_secs(2),
             tls: None,

@@ -52,7 +52,7 @@ async fn an_old_version_is_described_with_its_own_schema() {
     let (airlines, batches) = tables::sample("airlines");
     let (planes, more) = tables::sample("planes");
     let put = async |schema: SchemaRef, batches: Vec<RecordBatch>, mode| {
-        let options = PutOptions { mode, durability: None };
+        let options = PutOptions { mode, ..PutOptions::default() };
         client.put(&name("t"), schema, stream::iter(batches.into_iter().map(Ok)), options).await
     };
     put(airlines.clone(), batches.clone(), PutMode::Replace).await.expect("put");

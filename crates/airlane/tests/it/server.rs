@@ -18,6 +18,7 @@ mod order;
 mod panics;
 mod pings;
 mod raw;
+mod retention;
 mod rights;
 mod round_trip;
 mod secrets;

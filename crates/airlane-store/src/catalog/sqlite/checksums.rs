@@ -20,6 +20,8 @@ pub(super) struct TableRow {
     /// Rows of `segments` that belong to it.
     pub(super) segments: i64,
     pub(super) schema: Vec<u8>,
+    /// As [`write_retention`](super::retention::write_retention) has it; empty in layouts that had none.
+    pub(super) retention: Vec<u8>,
 }
 
 impl TableRow {
@@ -29,6 +31,7 @@ impl TableRow {
         sum.blob(&self.name);
         sum.numbers(&[self.created, self.version, self.versions, self.segments]);
         sum.blob(&self.schema);
+        sum.later_blob(&self.retention);
         sum.value()
     }
 }
@@ -40,12 +43,15 @@ pub(super) struct VersionRow {
     pub(super) rows: i64,
     pub(super) bytes: i64,
     pub(super) committed: i64,
+    /// 0 in layouts that had none.
+    pub(super) uptime: i64,
 }
 
 impl VersionRow {
     pub(super) fn checksum(&self, table: &[u8]) -> i64 {
         let mut sum = Sum::new(2, table);
         sum.numbers(&[self.version, self.rows, self.bytes, self.committed]);
+        sum.later_number(self.uptime);
         sum.value()
     }
 }
@@ -74,6 +80,13 @@ impl SegmentRow {
     }
 }
 
+/// The checksum of the row of `uptime`.
+pub(super) fn uptime_checksum(micros: i64) -> i64 {
+    let mut sum = Sum::new(4, &[]);
+    sum.numbers(&[micros]);
+    sum.value()
+}
+
 /// xxh3-64 of the columns of a row.
 struct Sum(Xxh3);
 
@@ -93,6 +106,21 @@ impl Sum {
     fn blob(&mut self, bytes: &[u8]) {
         self.0.update(&(bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
+    }
+
+    /// A column that layouts before did not have. With the value that it has in their rows it does not count, so that
+    /// the checksums of these rows stay what they are.
+    fn later_blob(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.blob(bytes);
+        }
+    }
+
+    /// As [`later_blob`](Self::later_blob).
+    fn later_number(&mut self, number: i64) {
+        if number != 0 {
+            self.numbers(&[number]);
+        }
     }
 
     fn value(&self) -> i64 {

@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use airlane_model::{Result, SegmentId, TableId, TableName, Timestamp, Version};
+use airlane_model::{Result, Retention, SegmentId, TableId, TableName, Timestamp, Version};
 use rusqlite::{Connection, Row};
 
-use super::checksums::{SegmentRow, TableRow, VersionRow};
+use super::checksums::{SegmentRow, TableRow, VersionRow, uptime_checksum};
 use super::error_of;
+use super::retention::read_retention;
 use crate::catalog::{Place, StoredDictionary, StoredSegment, StoredTable, StoredVersion};
+use crate::uptime::Uptime;
 
 /// The tables whose rows are damaged, by the id that the store knows them by: their keys.
 pub(super) type DamagedKeys = HashMap<TableId, i64>;
@@ -102,6 +104,8 @@ impl Parts {
             id: TableId::from_bytes(id),
             name,
             created: Timestamp::from_micros(table.created),
+            retention: read_retention(&table.retention)
+                .ok_or("it has a rule of retention that this version does not know")?,
             schema: table.schema.clone().into(),
             versions: versions.ok_or("a version has a number below 0")?,
             segments: segments.ok_or("a segment has a number below 0")?,
@@ -129,6 +133,7 @@ impl Parts {
             id,
             name,
             created: Timestamp::from_micros(table.map_or(0, |table| table.created)),
+            retention: Retention::default(),
             schema: table.map(|table| table.schema.clone()).unwrap_or_default().into(),
             versions: self.versions.iter().filter_map(|version| stored_version(&version.row)).collect(),
             segments: self.segments.iter().filter_map(|segment| stored_segment(&segment.row)).collect(),
@@ -137,15 +142,24 @@ impl Parts {
     }
 }
 
-const TABLES: &str = "SELECT key, id, name, created, version, versions, segments, row_checksum, schema
+/// The uptime that was saved; none where its row is damaged.
+pub(super) fn saved_uptime(connection: &Connection) -> Result<Uptime> {
+    let saved =
+        rows(connection, "SELECT micros, row_checksum FROM uptime", |row| Ok((integer(row, 0)?, integer(row, 1)?)))?;
+    let whole = saved.into_iter().filter(|(micros, checksum)| uptime_checksum(*micros) == *checksum);
+    Ok(whole.filter_map(|(micros, _)| u64::try_from(micros).ok()).max().map(Uptime::from_micros).unwrap_or_default())
+}
+
+const TABLES: &str = "SELECT key, id, name, created, version, versions, segments, row_checksum, schema, retention
                       FROM tables NOT INDEXED";
-const VERSIONS: &str = "SELECT table_key, version, rows, bytes, committed, row_checksum FROM versions";
+const VERSIONS: &str = "SELECT table_key, version, rows, bytes, committed, row_checksum, uptime FROM versions";
 const SEGMENTS: &str = "SELECT table_key, position, id, rows, payload_bytes, file_bytes, checksum, dictionaries,
                                row_checksum, body IS NOT NULL
                         FROM segments NOT INDEXED";
 
 /// The row of one table, by its id, with its checksum.
-pub(super) const TABLE_OF_ID: &str = "SELECT key, id, name, created, version, versions, segments, row_checksum, schema
+pub(super) const TABLE_OF_ID: &str = "SELECT key, id, name, created, version, versions, segments, row_checksum, schema,
+                                             retention
                                       FROM tables WHERE id = ?1";
 
 /// The columns of [`TABLE_OF_ID`]. Gives the checksum too.
@@ -163,6 +177,7 @@ fn read_table(row: &Row<'_>) -> rusqlite::Result<TableRow> {
         versions: integer(row, 5)?,
         segments: integer(row, 6)?,
         schema: blob(row, 8)?,
+        retention: blob(row, 9)?,
     })
 }
 
@@ -172,6 +187,7 @@ fn read_version(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         rows: integer(row, 2)?,
         bytes: integer(row, 3)?,
         committed: integer(row, 4)?,
+        uptime: integer(row, 6)?,
     })
 }
 
@@ -214,6 +230,7 @@ fn stored_version(row: &VersionRow) -> Option<StoredVersion> {
         rows: row.rows.try_into().ok()?,
         bytes: row.bytes.try_into().ok()?,
         committed: Timestamp::from_micros(row.committed),
+        uptime: Uptime::from_micros(row.uptime.try_into().ok()?),
     })
 }
 

@@ -1,7 +1,10 @@
-//! Layout 1, which had no checksums of rows, becomes layout 2: the same rows, copied in one transaction.
+//! Catalogs of earlier layouts, brought to this one in one transaction. What is there is taken as it is: a table that
+//! contradicts itself does so afterwards too.
 //!
-//! What is there is taken as it is, with as many rows as there are: a table that contradicts itself does so afterwards
-//! too. Rows of no table, which layout 1 did not show, come along and are then shown as damage.
+//! * Layout 1 had no checksums of rows. Its rows are copied, with as many as there are. Rows of no table, which layout 1 did
+//!   not show, come along and are then shown as damage.
+//! * Layout 2 had no retention. It gets the columns, whose defaults change no [checksum](super::checksums), so that a
+//!   damaged row stays one.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +19,16 @@ use super::rows::{Rows, SCHEMA};
 /// Tables by their keys.
 type Tables = BTreeMap<i64, TableRow>;
 
-/// Copies the rows of layout 1. The caller begins and ends the transaction, and sets the number of the layout.
-pub(super) fn from_1_to_2(connection: &Connection) -> Result<()> {
+/// Adds to layout 2 what it lacks. The caller begins and ends the transaction, and sets the number of the layout.
+pub(super) fn from_2(connection: &Connection) -> Result<()> {
+    let sql = "ALTER TABLE tables ADD COLUMN retention BLOB NOT NULL DEFAULT x'';
+               ALTER TABLE versions ADD COLUMN uptime INTEGER NOT NULL DEFAULT 0;
+               CREATE TABLE uptime (micros INTEGER NOT NULL, row_checksum INTEGER NOT NULL) STRICT;";
+    connection.execute_batch(sql).map_err(error_of)
+}
+
+/// Copies the rows of layout 1, as [`from_2`] begins and ends.
+pub(super) fn from_1(connection: &Connection) -> Result<()> {
     let run = |sql: &str| connection.execute_batch(sql).map_err(error_of);
     run("ALTER TABLE tables RENAME TO tables_1;
          ALTER TABLE versions RENAME TO versions_1;
@@ -27,8 +38,13 @@ pub(super) fn from_1_to_2(connection: &Connection) -> Result<()> {
     let rows = Rows { connection, damaged: &damaged };
     let mut tables = read_tables(connection).map_err(error_of)?;
     each(connection, "SELECT table_key, version, rows, bytes, committed FROM versions_1", |row| {
-        let version =
-            VersionRow { version: row.get(1)?, rows: row.get(2)?, bytes: row.get(3)?, committed: row.get(4)? };
+        let version = VersionRow {
+            version: row.get(1)?,
+            rows: row.get(2)?,
+            bytes: row.get(3)?,
+            committed: row.get(4)?,
+            uptime: 0,
+        };
         Ok(copy_version(&rows, &mut tables, row.get(0)?, &version))
     })?;
     let segments = "SELECT table_key, position, id, rows, payload_bytes, file_bytes, checksum, dictionaries, body
@@ -63,6 +79,7 @@ fn read_tables(connection: &Connection) -> rusqlite::Result<Tables> {
             versions: 0,
             segments: 0,
             schema: row.get(4)?,
+            retention: Vec::new(),
         };
         Ok((table.key, table))
     })?;
@@ -93,7 +110,7 @@ fn copy_segment(
 }
 
 fn insert_table(connection: &Connection, table: &TableRow) -> rusqlite::Result<()> {
-    let TableRow { key, id, name, created, version, versions, segments, schema } = table;
+    let TableRow { key, id, name, created, version, versions, segments, schema, .. } = table;
     let mut statement = connection.prepare_cached(
         "INSERT INTO tables (key, id, name, created, version, versions, segments, row_checksum, schema)
          VALUES (?1, ?2, CAST(?3 AS TEXT), ?4, ?5, ?6, ?7, ?8, ?9)",

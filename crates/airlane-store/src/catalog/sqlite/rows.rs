@@ -1,13 +1,15 @@
 //! The rows of the catalog, and what a change does to them.
 
-use airlane_model::{Error, Result, SegmentId, TableId, TableName, Timestamp, Version, codes};
+use airlane_model::{Error, Result, Retention, SegmentId, TableId, TableName, Timestamp, Version, codes};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::checksums::{SegmentRow, TableRow, VersionRow};
+use super::checksums::{SegmentRow, TableRow, VersionRow, uptime_checksum};
 use super::load::{DamagedKeys, TABLE_OF_ID, read_table_of_id, write_dictionaries};
+use super::retention::write_retention;
 use super::{damaged, error_of};
 use crate::catalog::{Change, NewSegment, Place, StoredVersion, body_missing, refused, unknown};
+use crate::uptime::Uptime;
 
 /// No index demands that anything is unique, so that all of them can be made anew whatever damage did to the rows.
 pub(super) const SCHEMA: &str = "
@@ -20,7 +22,8 @@ pub(super) const SCHEMA: &str = "
         versions     INTEGER NOT NULL,      -- how many rows it has in `versions`
         segments     INTEGER NOT NULL,      -- how many rows it has in `segments`
         row_checksum INTEGER NOT NULL,      -- xxh3-64 of the other columns
-        schema       BLOB    NOT NULL       -- the flatbuffer of an IPC schema message
+        schema       BLOB    NOT NULL,      -- the flatbuffer of an IPC schema message
+        retention    BLOB    NOT NULL DEFAULT x''   -- for each rule: number and value, 8 bytes each, little-endian
     ) STRICT;
     CREATE INDEX tables_by_id ON tables (id);
     CREATE INDEX tables_by_name ON tables (name);
@@ -31,6 +34,7 @@ pub(super) const SCHEMA: &str = "
         bytes        INTEGER NOT NULL,
         committed    INTEGER NOT NULL,
         row_checksum INTEGER NOT NULL,      -- with the id of the table
+        uptime       INTEGER NOT NULL DEFAULT 0,    -- when it was committed: microseconds of the store's uptime
         PRIMARY KEY (table_key, version)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE segments (
@@ -47,6 +51,10 @@ pub(super) const SCHEMA: &str = "
     ) STRICT;
     CREATE INDEX segments_by_position ON segments (table_key, position);
     CREATE INDEX segments_by_id ON segments (id);
+    CREATE TABLE uptime (                   -- one row at most
+        micros       INTEGER NOT NULL,
+        row_checksum INTEGER NOT NULL
+    ) STRICT;
 ";
 
 /// Changes rows over a connection; its owner begins and ends the transactions.
@@ -97,6 +105,11 @@ impl Rows<'_> {
                 self.execute("DELETE FROM tables WHERE key = ?1", params![key])?;
                 Ok(())
             }
+            Change::SetRetention { table, retention, keep_from } => {
+                let mut row = self.table(*table)?;
+                self.set_retention(&mut row, retention, *keep_from)
+            }
+            Change::SaveUptime { uptime } => self.save_uptime(*uptime),
         }
     }
 
@@ -120,6 +133,7 @@ impl Rows<'_> {
             versions: 0,
             segments: 0,
             schema: Vec::new(),
+            retention: Vec::new(),
         };
         self.execute(
             "INSERT INTO tables (id, name, created, version, versions, segments, row_checksum, schema)
@@ -142,11 +156,11 @@ impl Rows<'_> {
     }
 
     fn update_table(&self, row: &TableRow) -> Result<()> {
-        let TableRow { key, version, versions, segments, schema, .. } = row;
+        let TableRow { key, version, versions, segments, schema, retention, .. } = row;
         self.execute(
-            "UPDATE tables SET version = ?2, versions = ?3, segments = ?4, row_checksum = ?5, schema = ?6
+            "UPDATE tables SET version = ?2, versions = ?3, segments = ?4, row_checksum = ?5, schema = ?6, retention = ?7
              WHERE key = ?1",
-            params![key, version, versions, segments, row.checksum(), schema],
+            params![key, version, versions, segments, row.checksum(), schema, retention],
         )?;
         Ok(())
     }
@@ -157,18 +171,39 @@ impl Rows<'_> {
         Ok(())
     }
 
+    fn set_retention(&self, table: &mut TableRow, retention: &Retention, keep_from: Version) -> Result<()> {
+        if table.versions > 0 && table.version < integer(keep_from.get())? {
+            return Err(refused(format!("version {keep_from} is none of the table")));
+        }
+        table.versions -= self.forget_versions(table, keep_from)?;
+        table.retention = write_retention(retention);
+        self.update_table(table)
+    }
+
+    fn save_uptime(&self, uptime: Uptime) -> Result<()> {
+        let micros = integer(uptime.as_micros())?;
+        self.execute("DELETE FROM uptime", [])?;
+        let insert = "INSERT INTO uptime (micros, row_checksum) VALUES (?1, ?2)";
+        self.execute(insert, params![micros, uptime_checksum(micros)]).map(drop)
+    }
+
+    /// Forgets the versions before one; tells how many there were.
+    fn forget_versions(&self, table: &TableRow, before: Version) -> Result<i64> {
+        let sql = "DELETE FROM versions WHERE table_key = ?1 AND version < ?2";
+        let forgotten = self.execute(sql, params![table.key, integer(before.get())?])?;
+        // No table has more.
+        Ok(forgotten as i64)
+    }
+
     fn append_version(&self, table: &mut TableRow, version: &StoredVersion, keep_from: Version) -> Result<()> {
         let number = integer(version.version.get())?;
         if table.versions == 0 || table.version >= number {
             return Err(refused(format!("version {number} does not follow the last one")));
         }
-        let forgotten = self.execute(
-            "DELETE FROM versions WHERE table_key = ?1 AND version < ?2",
-            params![table.key, integer(keep_from.get())?],
-        )?;
+        let forgotten = self.forget_versions(table, keep_from)?;
         self.insert_version(table, version)?;
         table.version = number;
-        table.versions += 1 - integer(forgotten as u64)?;
+        table.versions += 1 - forgotten;
         Ok(())
     }
 
@@ -199,16 +234,17 @@ impl Rows<'_> {
             rows: integer(version.rows)?,
             bytes: integer(version.bytes)?,
             committed: version.committed.as_micros(),
+            uptime: integer(version.uptime.as_micros())?,
         };
         self.insert_version_row(table.key, &row, row.checksum(&table.id))
     }
 
     pub(super) fn insert_version_row(&self, key: i64, row: &VersionRow, checksum: i64) -> Result<()> {
-        let VersionRow { version, rows, bytes, committed } = row;
+        let VersionRow { version, rows, bytes, committed, uptime } = row;
         self.execute(
-            "INSERT INTO versions (table_key, version, rows, bytes, committed, row_checksum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![key, version, rows, bytes, committed, checksum],
+            "INSERT INTO versions (table_key, version, rows, bytes, committed, row_checksum, uptime)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![key, version, rows, bytes, committed, checksum, uptime],
         )?;
         Ok(())
     }

@@ -67,7 +67,7 @@ async fn put(
 ) -> Result<Receipt> {
     let table = TableName::parse(sample.name)?;
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let options = PutOptions { mode, durability: Some(Durability::Durable) };
+    let options = PutOptions { mode, durability: Some(Durability::Durable), ..PutOptions::default() };
     let begun = Instant::now();
     let batches = futures::stream::iter(batches.into_iter().map(Ok));
     let receipt = client.put(&table, sample.schema.clone(), batches, options).await?;

@@ -116,7 +116,7 @@ impl Shell<'_> {
             (r"\b[0-9a-f]{32}\b", "[ID]"),
             (r"\b\d+(\.\d+)? (µs|ms|s)\b", "[TIME]"),
             (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[MOMENT]"),
-            (r#"("(created|committed)": )\d+"#, "$1[MICROS]"),
+            (r#"("(created|committed|expires)": )\d+"#, "$1[MICROS]"),
         ] {
             text = Regex::new(pattern).expect("a pattern").replace_all(&text, shown).into_owned();
         }

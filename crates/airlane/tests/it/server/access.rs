@@ -33,7 +33,7 @@ enum Need {
     Read,
     /// To write in the namespace.
     Put,
-    /// To write in the namespace, and that the table is there.
+    /// To write in the namespace, and that the table is there: what changes or ends it.
     Drop,
     /// Credentials; the answer has what may be read.
     List,
@@ -57,6 +57,7 @@ const TABLE: &[(&str, Need)] = &[
     ("DoAction describe", Need::Read),
     ("DoAction drop", Need::Drop),
     ("DoAction ticket", Need::Read),
+    ("DoAction retention", Need::Drop),
     ("DoAction CancelFlightInfo", Need::Read),
     ("DoAction RenewFlightEndpoint", Need::Read),
     ("DoAction SetSessionOptions", Need::Known),
@@ -168,6 +169,10 @@ async fn call(server: &TestServer, what: &str, token: Option<&str>, object: &str
             _ = client.do_action(with(token, Action { r#type: name.into(), body: Vec::new().into() })).await?;
         }
         "DoAction describe" => _ = client.do_action(with(token, act("describe"))).await?,
+        "DoAction retention" => {
+            let body = format!("{{\"table\":\"{object}\",\"ttl\":\"1h\"}}").into_bytes().into();
+            _ = client.do_action(with(token, Action { r#type: "retention".into(), body })).await?;
+        }
         "DoAction ticket" => {
             let body = format!("{{\"ticket\":\"{object}\"}}").into_bytes().into();
             _ = client.do_action(with(token, Action { r#type: "ticket".into(), body })).await?;

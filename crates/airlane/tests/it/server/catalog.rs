@@ -93,7 +93,7 @@ async fn actions_describe_and_drop() {
     let names: Vec<&str> = listed.iter().map(|action| action.r#type.as_str()).collect();
     let of_the_protocol =
         ["ticket", "CancelFlightInfo", "RenewFlightEndpoint", "SetSessionOptions", "GetSessionOptions", "CloseSession"];
-    assert_eq!(names, [&["describe", "drop"][..], &of_the_protocol].concat());
+    assert_eq!(names, [&["describe", "retention", "drop"][..], &of_the_protocol].concat());
     assert!(listed.iter().all(|action| action.description.len() > 20));
 
     let receipt = put(&mut client, "eu/t", &[kinds(10)]).await.expect("a table");

@@ -75,7 +75,7 @@ async fn ask(client: &Client, number: usize) -> Result<Option<u64>> {
         Request::Put(table, mode) => {
             let column = Arc::new(Int64Array::from(rows(number)));
             let batch = RecordBatch::try_from_iter([("n", column as _)]).expect("a batch");
-            let options = PutOptions { mode, durability: Some(Durability::Durable) };
+            let options = PutOptions { mode, durability: Some(Durability::Durable), ..PutOptions::default() };
             let receipt = client.put(&name(table), batch.schema(), stream::iter([Ok(batch)]), options).await?;
             Ok(Some(receipt.version.get()))
         }

@@ -7,7 +7,7 @@ use super::harness::*;
 use super::tables::*;
 
 /// Status and body of a request.
-async fn fetch(server: &TestServer, path: &str) -> (u16, String) {
+pub(crate) async fn fetch(server: &TestServer, path: &str) -> (u16, String) {
     fetch_from(&server.address(), path).await
 }
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use airlane_exchange::PutSpec;
 use airlane_gate::{NewToken, hash_password};
-use airlane_model::{Caller, PutMode, Secret, SystemChance};
+use airlane_model::{Caller, PutMode, RetentionChange, Secret, SystemChance};
 use airlane_segment::TableSchema;
 use arrow_array::RecordBatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -61,7 +61,12 @@ impl TestServer {
 
     /// Puts a table from inside the process, past the gate.
     pub(crate) async fn put_here(&self, name: &str, batches: &[RecordBatch]) {
-        let spec = PutSpec { table: name.parse().expect("a name"), mode: PutMode::Replace, durability: None };
+        let spec = PutSpec {
+            table: name.parse().expect("a name"),
+            mode: PutMode::Replace,
+            durability: None,
+            retention: RetentionChange::default(),
+        };
         let schema = TableSchema::from_arrow(&batches[0].schema()).expect("a schema");
         let mut put = self.handle.exchange().put_batches(&Caller::local(), spec, schema).expect("a put");
         for batch in batches {
