@@ -27,6 +27,7 @@ use crate::put::{PutMachine, receipt_json};
 use crate::status::from_error;
 
 mod action;
+mod body;
 mod endpoint;
 mod handshake;
 mod info;

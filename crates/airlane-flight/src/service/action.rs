@@ -5,7 +5,7 @@ use airlane_model::{Caller, Error, PlainTicket, Result, TableInfo, Ticket, codes
 use arrow_flight::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
-use super::{endpoint, retention, session, ticket};
+use super::{body, endpoint, retention, session, ticket};
 
 const ACTIONS: [(&str, &str); 9] = [
     (
@@ -104,26 +104,18 @@ fn target(action: &Action) -> Result<PlainTicket> {
     match named(action)? {
         Ticket::Plain(plain) => Ok(plain),
         Ticket::Signed(_) => Err(Error::new(codes::OPTION_INVALID, "a signed ticket is for reading")
-            .at(format!("body of action `{}`", action.r#type))
+            .at(body::place(&action.r#type))
             .hint("name the table; what a ticket reads, GetFlightInfo tells")),
     }
 }
 
 fn named(action: &Action) -> Result<Ticket> {
-    let place = || format!("body of action `{}`", action.r#type);
-    let max = limits::COMMAND_BYTES_MAX;
-    if action.body.len() > max.as_usize() {
-        let message = format!("a body has {} bytes, the most is {} ({max})", action.body.len(), max.as_u64());
-        return Err(Error::new(codes::LIMIT_EXCEEDED, message).at(place()).hint(HINT));
-    }
+    let place = || body::place(&action.r#type);
     if !action.body.trim_ascii_start().starts_with(b"{") {
+        body::check_size(&action.r#type, &action.body, limits::COMMAND_BYTES_MAX, HINT)?;
         return Ticket::parse_bytes(&action.body).map_err(|error| error.at(place()));
     }
-    let target: Target = serde_json::from_slice(&action.body).map_err(|error| {
-        Error::new(codes::OPTION_INVALID, format!("a body is not what the action takes: {error}"))
-            .at(place())
-            .hint(HINT)
-    })?;
+    let target: Target = body::json(&action.r#type, &action.body, HINT)?;
     target.table.parse().map_err(|error: Error| error.at(place()))
 }
 

@@ -8,6 +8,7 @@ use arrow_flight::{
 use bytes::Bytes;
 use prost::Message;
 
+use super::body;
 use super::info::protobuf_time;
 
 /// A request with a FlightInfo, most of which is its schema.
@@ -15,6 +16,8 @@ const REQUEST_BYTES_MAX: ByteSize = ByteSize::mib(1);
 
 /// The endpoints of a FlightInfo. This server never makes as many.
 const ENDPOINTS_MAX: usize = 1024;
+
+const HINT: &str = "send what the Flight library makes of a FlightInfo that this server gave";
 
 /// Nothing runs between a FlightInfo and its reads, so there is nothing to cancel: a read is given up by ending its
 /// call.
@@ -53,25 +56,10 @@ fn ticket_of(action: &str, endpoint: &FlightEndpoint) -> Result<Ticket> {
 }
 
 fn decode<M: Message + Default>(action: &str, body: &Bytes) -> Result<M> {
-    if body.len() > REQUEST_BYTES_MAX.as_usize() {
-        let (bytes, max) = (body.len(), REQUEST_BYTES_MAX.as_u64());
-        let message = format!("a body has {bytes} bytes, the most is {max} ({REQUEST_BYTES_MAX})");
-        return Err(Error::new(codes::LIMIT_EXCEEDED, message).at(place(action)).hint("send no schema with it"));
-    }
-    M::decode(body.clone()).map_err(|error| {
-        Error::new(codes::MESSAGE_INVALID, format!("a body is no {action}Request: {error}"))
-            .at(place(action))
-            .hint("send what the Flight library makes of a FlightInfo that this server gave")
-            .source(error)
-    })
+    body::check_size(action, body, REQUEST_BYTES_MAX, "send no schema with it")?;
+    body::request(action, body, HINT)
 }
 
 fn incomplete(action: &str, part: &str) -> Error {
-    Error::new(codes::MESSAGE_INVALID, format!("a {action}Request has no {part}"))
-        .at(place(action))
-        .hint("send what the Flight library makes of a FlightInfo that this server gave")
-}
-
-fn place(action: &str) -> String {
-    format!("body of action `{action}`")
+    Error::new(codes::MESSAGE_INVALID, format!("a {action}Request has no {part}")).at(body::place(action)).hint(HINT)
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use airlane_model::retention::RULES;
-use airlane_model::{Error, Result, RetentionChange, TableName, codes, limits};
+use airlane_model::{Error, Result, RetentionChange, TableName, codes};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::body;
 use crate::retention::RetentionObject;
 
 const PLACE: &str = "body of action `retention`";
@@ -23,13 +24,7 @@ struct Asked {
 
 /// The table that a body names, and what is to change.
 pub(super) fn asked(body: &Bytes) -> Result<(TableName, RetentionChange)> {
-    let max = limits::COMMAND_BYTES_MAX;
-    if body.len() > max.as_usize() {
-        let message = format!("a body has {} bytes, the most is {} ({max})", body.len(), max.as_u64());
-        return Err(Error::new(codes::LIMIT_EXCEEDED, message).at(PLACE).hint(hint()));
-    }
-    let asked: Asked = serde_json::from_slice(body)
-        .map_err(|error| invalid(format!("a body is not what the action takes: {error}")))?;
+    let asked: Asked = body::json("retention", body, &hint())?;
     if let Some(key) = asked.unknown.keys().next() {
         return Err(invalid(format!("a body has the unknown key `{}`", key.escape_debug())));
     }
@@ -50,6 +45,8 @@ fn hint() -> String {
 
 #[cfg(test)]
 mod tests {
+    use airlane_model::limits;
+
     use super::*;
 
     fn ask(text: &str) -> Result<(TableName, RetentionChange)> {

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use airlane_model::{Error, Result, codes, limits};
+use airlane_model::{Result, limits};
 use bytes::Bytes;
 use prost::Message;
+
+use super::body;
 
 #[derive(Clone, PartialEq, Message)]
 struct SetSessionOptionsRequest {
@@ -70,22 +72,14 @@ pub(super) fn close(body: &Bytes) -> Result<Vec<u8>> {
 }
 
 fn decode<M: Message + Default>(action: &str, body: &Bytes) -> Result<M> {
-    let place = || format!("body of action `{action}`");
-    let max = limits::COMMAND_BYTES_MAX;
-    if body.len() > max.as_usize() {
-        let message = format!("a body has {} bytes, the most is {} ({max})", body.len(), max.as_u64());
-        return Err(Error::new(codes::LIMIT_EXCEEDED, message).at(place()).hint("set fewer options at a time"));
-    }
-    M::decode(body.clone()).map_err(|error| {
-        Error::new(codes::MESSAGE_INVALID, format!("a body is no {action}Request: {error}"))
-            .at(place())
-            .hint("send what the Flight library makes")
-            .source(error)
-    })
+    body::check_size(action, body, limits::COMMAND_BYTES_MAX, "set fewer options at a time")?;
+    body::request(action, body, "send what the Flight library makes")
 }
 
 #[cfg(test)]
 mod tests {
+    use airlane_model::codes;
+
     use super::*;
 
     /// `{"catalog": string_value "x", "depth": int64_value 7, "": no value}`, as Flight libraries write it.

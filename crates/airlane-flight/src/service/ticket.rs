@@ -1,11 +1,12 @@
 //! The action that signs tickets.
 
 use airlane_exchange::{Exchange, TicketSpec};
-use airlane_model::{Caller, Error, Result, RowRange, TableId, TableName, TimeSpan, Timestamp, Version, codes, limits};
+use airlane_model::{Caller, Result, RowRange, TableId, TableName, TimeSpan, Timestamp, Version};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-const PLACE: &str = "body of action `ticket`";
+use super::body;
+
 const HINT: &str = "send {\"ticket\": \"prices\", \"columns\": [\"a\"], \"rows\": \"0-1000\", \"ttl\": \"10m\", \"caller\": \"ci\"}; \
                     all but `ticket` may be left out";
 
@@ -34,17 +35,9 @@ pub(super) struct Signed {
 
 /// Signs the ticket that a body asks for.
 pub(super) fn sign(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Result<Signed> {
-    let max = limits::COMMAND_BYTES_MAX;
-    if body.len() > max.as_usize() {
-        let message = format!("a body has {} bytes, the most is {} ({max})", body.len(), max.as_u64());
-        return Err(Error::new(codes::LIMIT_EXCEEDED, message).at(PLACE).hint(HINT));
-    }
-    let asked: Asked = serde_json::from_slice(body).map_err(|error| {
-        let message = format!("a body is not what the action takes: {error}");
-        Error::new(codes::OPTION_INVALID, message).at(PLACE).hint(HINT)
-    })?;
+    let asked: Asked = body::json("ticket", body, HINT)?;
     let ttl = asked.ttl.as_deref().map(str::parse::<TimeSpan>).transpose();
-    let ttl = ttl.map_err(|error| error.at(format!("`ttl`, {PLACE}")))?.map(TimeSpan::as_duration);
+    let ttl = ttl.map_err(|error| error.at(format!("`ttl`, {}", body::place("ticket"))))?.map(TimeSpan::as_duration);
     let spec = TicketSpec { columns: asked.columns, rows: asked.rows, ttl, caller: asked.caller };
     let signed = exchange.sign(caller, &asked.ticket.parse()?, spec)?;
     let pass = signed.pass;
