@@ -109,7 +109,7 @@ impl Exchange {
         // Whoever asks for no rows of a table that has some wants its schema: a look, and no read.
         let is_look = rows.rows() == 0 && snapshot.info().rows > 0;
         let snapshot = if is_look { snapshot } else { self.store.begin_read(snapshot) };
-        Ok(ReadStream::new(snapshot, rows, projection))
+        Ok(ReadStream::new(snapshot, rows, projection, self.store.memory_budget().clone()))
     }
 
     /// Plans the flights of a ticket, at most `endpoints_max` of them. Their tickets pin the version; those of a signed

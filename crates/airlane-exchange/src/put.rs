@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 
 /// Takes a put's messages or batches, then commits them. Dropping it leaves nothing behind.
 ///
-/// For each message of a stream: [`begin`](Self::begin), [`body`](Self::body) for each chunk, [`end`](Self::end).
+/// Before each piece: [`room`](Self::room). For each message of a stream: [`begin`](Self::begin), [`body`](Self::body) for each chunk, [`end`](Self::end).
 pub struct PutStream {
     put: Put,
 }
@@ -29,6 +29,14 @@ impl PutStream {
         self.put.rows()
     }
 
+    /// Waits while the server is short of memory for a piece of so many bytes. To be called before each one that is taken.
+    ///
+    /// # Errors
+    /// `memory_full` when waiting is of no use; `shutting_down`.
+    pub async fn room(&mut self, bytes: u64) -> Result<()> {
+        self.put.room(bytes).await
+    }
+
     /// Begins a message: judges its header and the length of the body that will follow.
     ///
     /// # Errors
@@ -40,7 +48,7 @@ impl PutStream {
     /// Takes the next chunk of the message's body.
     ///
     /// # Errors
-    /// `message_invalid`, `storage_full`, `storage_failed`.
+    /// `message_invalid`, `memory_full`, `storage_full`, `storage_failed`.
     pub fn body(&mut self, chunk: &[u8]) -> Result<()> {
         self.put.body(chunk)
     }
@@ -48,7 +56,7 @@ impl PutStream {
     /// Ends the message: validates and lays out its rows.
     ///
     /// # Errors
-    /// `message_invalid`, `data_invalid`, `limit_exceeded`, `storage_full`, `storage_failed`.
+    /// `message_invalid`, `data_invalid`, `limit_exceeded`, `memory_full`, `storage_full`, `storage_failed`.
     pub fn end(&mut self) -> Result<()> {
         self.put.end()
     }
@@ -56,7 +64,7 @@ impl PutStream {
     /// Takes a batch made in this process.
     ///
     /// # Errors
-    /// `limit_exceeded`, `storage_full`, `storage_failed`.
+    /// `limit_exceeded`, `memory_full`, `storage_full`, `storage_failed`.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
         self.put.append(batch)
     }
@@ -64,7 +72,7 @@ impl PutStream {
     /// Makes the put visible, whole. When this answers `Ok` the version is kept at its durability.
     ///
     /// # Errors
-    /// `schema_mismatch`, `durability_conflict`, `storage_full`, `storage_failed`: nothing was kept.
+    /// `schema_mismatch`, `durability_conflict`, `memory_full`, `storage_full`, `storage_failed`: nothing was kept.
     /// `commit_unknown`: see there.
     pub async fn commit(self) -> Result<Receipt> {
         self.put.commit().await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use airlane_model::{Result, RowRange, TableInfo};
 use airlane_segment::encode::{PlainBatch, compress, plain_schema};
 use airlane_segment::segment::projected;
-use airlane_segment::{Codec, Message, Projection, Segment, TableSchema};
+use airlane_segment::{Charge, Codec, MemoryBudget, MemoryUse, Message, Projection, Segment, TableSchema};
 use airlane_store::{SegmentRef, Snapshot};
 use arrow_array::RecordBatch;
 
@@ -14,6 +14,9 @@ use crate::Pause;
 
 /// A segment of fewer bytes is compressed in less time than it takes to ask another thread for it.
 const QUICK_BYTES_MAX: u64 = 32 << 10;
+
+/// What a message is cut to.
+const MADE_BYTES: u64 = 2 << 20;
 
 /// One message of a stream after its schema.
 #[derive(Clone, Debug)]
@@ -48,6 +51,9 @@ pub struct ReadStream {
     codec: Option<Codec>,
     /// The schema in types that every reader knows, when the reader asked for them and they are others.
     plain: Option<TableSchema>,
+    /// What the memory of messages is taken from that are made for this reader, and what was.
+    budget: MemoryBudget,
+    made: Option<Charge>,
     /// The hash of the dictionary that was last sent under each id.
     dictionaries_sent: HashMap<i64, u64>,
 }
@@ -75,7 +81,12 @@ struct Piece {
 }
 
 impl ReadStream {
-    pub(crate) fn new(snapshot: Snapshot, range: RowRange, projection: Option<Projection>) -> Self {
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        range: RowRange,
+        projection: Option<Projection>,
+        budget: MemoryBudget,
+    ) -> Self {
         Self {
             snapshot,
             range,
@@ -86,6 +97,8 @@ impl ReadStream {
             projection,
             codec: None,
             plain: None,
+            budget,
+            made: None,
             dictionaries_sent: HashMap::new(),
         }
     }
@@ -202,6 +215,16 @@ impl ReadStream {
         Ok(Some(StreamMessage::Batch { message: self.sent(message)?, row_offset: piece.row_offset, rows }))
     }
 
+    /// Counts what the messages take that are made: one that is sent, and one that is made meanwhile. Reads go on when
+    /// memory is short, and puts wait.
+    fn charge(&mut self) {
+        let is_made = self.codec.is_some() || self.projection.is_some() || self.plain.is_some();
+        if is_made && self.made.is_none() {
+            let bytes = 2 * MADE_BYTES.min(self.snapshot.info().bytes);
+            self.made = Some(self.budget.overdraw(MemoryUse::Reads, bytes));
+        }
+    }
+
     /// A message as the reader asked for it.
     fn sent(&self, stored: Message) -> Result<Message> {
         match self.codec {
@@ -227,6 +250,7 @@ impl ReadStream {
 
     /// Makes the segment of the next row the current one; false at the end.
     fn find_segment(&mut self) -> Result<bool> {
+        self.charge();
         if self.position >= self.range.end {
             self.current = None;
             return Ok(false);

@@ -51,6 +51,17 @@ impl PutMachine {
         matches!(self.state, State::Open(_))
     }
 
+    /// Waits while the server is short of memory for so many bytes of an open put.
+    ///
+    /// # Errors
+    /// Those of [`PutStream::room`].
+    pub(crate) async fn room(&mut self, bytes: u64) -> Result<()> {
+        match &mut self.state {
+            State::Open(put) => put.room(bytes).await,
+            State::Start | State::Described(_) => Ok(()),
+        }
+    }
+
     /// Rows taken so far.
     pub(crate) fn rows(&self) -> u64 {
         match &self.state {

@@ -18,6 +18,7 @@ use arrow_buffer::Buffer;
 use arrow_ipc::MetadataVersion;
 use arrow_schema::SchemaRef;
 
+use crate::budget::MemoryBudget;
 use crate::check::batch::{self, Judged};
 use crate::check::layout::Layout;
 use crate::check::{self, DecodeLimits};
@@ -48,6 +49,8 @@ pub struct StreamDecoder {
     dictionary_bytes: u64,
     rows: u64,
     is_verbatim: bool,
+    /// What the memory of uncompressed bodies is taken from.
+    budget: MemoryBudget,
 }
 
 /// What a message that passed the check is.
@@ -81,7 +84,13 @@ impl StreamDecoder {
     pub(crate) fn of_schema(schema: TableSchema, stranger_ids: &[i64], limits: DecodeLimits) -> Result<Self> {
         let layout = Layout::of(schema.arrow().fields().iter().map(AsRef::as_ref));
         let dictionaries = Dictionaries::new(schema.dictionaries(), stranger_ids)?;
-        Ok(Self { schema, layout, limits, dictionaries, dictionary_bytes: 0, rows: 0, is_verbatim: true })
+        let budget = MemoryBudget::unlimited();
+        Ok(Self { schema, layout, limits, dictionaries, dictionary_bytes: 0, rows: 0, is_verbatim: true, budget })
+    }
+
+    /// A decoder that takes the memory of bodies that it has to uncompress from a budget, while it decodes them.
+    pub(crate) fn with_budget(self, budget: MemoryBudget) -> Self {
+        Self { budget, ..self }
     }
 
     /// The schema, with canonical dictionary ids.
@@ -211,7 +220,7 @@ impl StreamDecoder {
             };
             (outcome, buffers, body)
         } else {
-            let plain = plain::lay_out(layout, judged, &body, &self.limits)?;
+            let plain = plain::lay_out(layout, judged, &body, &self.limits, &self.budget)?;
             drop(body);
             let header = header::encode(&plain.parts(judged, batch), version);
             let message = header::open(&header)?;

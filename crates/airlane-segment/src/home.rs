@@ -19,12 +19,15 @@ mod vectored;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use airlane_model::{Error, Result, codes, limits};
 use arrow_buffer::Buffer;
 use bytes::Bytes;
+
+use crate::budget::{Charge, MemoryBudget};
 
 pub(crate) use heap::{HeapTarget, shared};
 use mapping::Mapping;
@@ -61,10 +64,10 @@ pub enum HomeKind {
 }
 
 impl Home {
-    /// Bytes in ordinary memory. They are copied when they do not begin at a multiple of 64.
-    pub fn heap(buffer: Buffer) -> Self {
-        let buffer = heap::aligned(buffer);
-        Self { kind: HomeKind::Heap, bytes: heap::shared(&buffer), buffer, memfd: None, label: None }
+    /// Bytes in ordinary memory, which was taken from a budget. They are copied when they do not begin at a multiple of 64.
+    pub fn heap(buffer: Buffer, charge: Charge) -> Self {
+        let bytes = heap::charged(heap::aligned(buffer), charge);
+        Self { kind: HomeKind::Heap, buffer: Buffer::from(bytes.clone()), bytes, memfd: None, label: None }
     }
 
     /// Maps a file of the server's read-only. The file may be closed and unlinked afterwards. `label` names the
@@ -73,11 +76,36 @@ impl Home {
     /// # Errors
     /// What `mmap` answers; `InvalidInput` for an empty file, `UnexpectedEof` for one shorter than `len`.
     pub fn map_file(file: &File, len: u64, label: u128) -> io::Result<Self> {
-        if file.metadata()?.len() < len {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the segment"));
+        check_len(file, len)?;
+        Ok(Self::of_file(Bytes::from_owner(Mapping::new(file.as_fd(), len, label)?), label))
+    }
+
+    /// Maps a file of the server's that holds several segments: a home for each of the ranges, which begin at multiples
+    /// of 64 and are given in order. What is to be `kept` is dropped with the last of them.
+    ///
+    /// # Errors
+    /// As [`map_file`](Self::map_file).
+    pub fn map_parts(
+        file: &File,
+        ranges: &[Range<u64>],
+        label: u128,
+        kept: impl Send + 'static,
+    ) -> io::Result<Vec<Self>> {
+        struct Owner<T>(Mapping, T);
+        impl<T> AsRef<[u8]> for Owner<T> {
+            fn as_ref(&self) -> &[u8] {
+                self.0.as_ref()
+            }
         }
-        let bytes = Bytes::from_owner(Mapping::new(file.as_fd(), len, label)?);
-        Ok(Self { kind: HomeKind::File, buffer: Buffer::from(bytes.clone()), bytes, memfd: None, label: Some(label) })
+        let len = ranges.last().map_or(0, |range| range.end);
+        check_len(file, len)?;
+        let bytes = Bytes::from_owner(Owner(Mapping::new(file.as_fd(), len, label)?, kept));
+        let part = |range: &Range<u64>| Self::of_file(bytes.slice(range.start as usize..range.end as usize), label);
+        Ok(ranges.iter().map(part).collect())
+    }
+
+    fn of_file(bytes: Bytes, label: u128) -> Self {
+        Self { kind: HomeKind::File, buffer: Buffer::from(bytes.clone()), bytes, memfd: None, label: Some(label) }
     }
 
     fn memfd_shared(memfd: Arc<Memfd>) -> Self {
@@ -136,10 +164,26 @@ pub trait Target: Send {
 pub trait HomeFactory: Send {
     /// A new, empty target.
     fn create(&mut self) -> Result<Box<dyn Target>>;
+
+    /// What memory is taken from, also that of segments that stay on the heap.
+    fn budget(&self) -> &MemoryBudget;
 }
 
-/// The error of a failed write: `storage_full` where there is no room, else `storage_failed`.
+/// Beyond the end of a file nobody may look.
+fn check_len(file: &File, len: u64) -> io::Result<()> {
+    if file.metadata()?.len() < len {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the segment"));
+    }
+    Ok(())
+}
+
+/// The error of a failed write: `storage_full` where there is no room, else `storage_failed`. An error of Airlane's own
+/// that a target gave as that of its write is handed on.
 pub fn storage_error(action: &str, error: io::Error) -> Error {
+    let error = match error.downcast::<Error>() {
+        Ok(own) => return own,
+        Err(error) => error,
+    };
     let full =
         matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory);
     let code = if full { codes::STORAGE_FULL } else { codes::STORAGE_FAILED };

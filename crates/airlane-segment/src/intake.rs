@@ -10,6 +10,7 @@ use airlane_model::error::codes::MESSAGE_ORDER_INVALID;
 use airlane_model::{Error, Result};
 use arrow_array::RecordBatch;
 
+use crate::budget::{Charge, MemoryUse};
 use crate::check::DecodeLimits;
 use crate::check::batch::{Extent, Judged};
 use crate::decode::{Judgement, StreamDecoder};
@@ -39,6 +40,8 @@ pub struct Intake {
     header: Vec<u8>,
     gather: Gather,
     state: State,
+    /// The memory of what is gathered and was not laid out yet.
+    charge: Charge,
 }
 
 #[derive(Debug)]
@@ -69,14 +72,16 @@ impl Intake {
 
     /// For the messages that a decoder takes, which has seen none yet.
     pub fn from_decoder(decoder: StreamDecoder, options: WriterOptions, homes: Box<dyn HomeFactory>) -> Self {
-        let schema = decoder.schema().clone();
-        Self { decoder: Some(decoder), ..Self::from_schema(schema, options, homes) }
+        let intake = Self::from_schema(decoder.schema().clone(), options, homes);
+        let decoder = decoder.with_budget(intake.charge.budget().clone());
+        Self { decoder: Some(decoder), ..intake }
     }
 
     /// For batches of this process.
     pub fn from_schema(schema: TableSchema, options: WriterOptions, homes: Box<dyn HomeFactory>) -> Self {
         Self {
             decoder: None,
+            charge: homes.budget().begin(MemoryUse::Puts),
             writer: TableWriter::new(schema.clone(), options, homes),
             schema,
             rows: 0,
@@ -134,7 +139,11 @@ impl Intake {
     /// `message_invalid` for more than was announced; `storage_full`, `storage_failed`.
     pub fn body(&mut self, chunk: &[u8]) -> Result<()> {
         self.guard(|intake| match intake.state {
-            State::Gathered { .. } => intake.gather.push(chunk),
+            State::Gathered { .. } => {
+                // Before the memory is there; it doubles, and so does what is taken.
+                intake.charge_for(intake.gather.bytes_with(chunk.len()))?;
+                intake.gather.push(chunk)
+            }
             State::Raw(_) => intake.writer.raw_body(chunk),
             _ => Err(out_of_order("a body without a message")),
         })
@@ -163,6 +172,7 @@ impl Intake {
                         intake.rows += batch.num_rows() as u64;
                     }
                     intake.gather.reclaim(body);
+                    intake.charge_for(intake.gather.bytes_with(0))?;
                 }
                 _ => return Err(out_of_order("the end of a message that did not begin")),
             }
@@ -181,8 +191,18 @@ impl Intake {
             }
             intake.writer.append(batch)?;
             intake.rows += batch.num_rows() as u64;
-            Ok(())
+            intake.charge_for(0)
         })
+    }
+
+    /// The memory of what was taken and is in no home yet.
+    pub fn gathered_bytes(&self) -> u64 {
+        self.charge.bytes()
+    }
+
+    /// The finished segments of the put, for whoever moves them to another home.
+    pub fn sealed_mut(&mut self) -> &mut [Segment] {
+        self.writer.sealed_mut()
     }
 
     /// Whether [`finish`](Self::finish) is a matter of microseconds: few bytes, and no disk to wait for.
@@ -200,6 +220,12 @@ impl Intake {
             false => Ok(()),
         })?;
         self.writer.finish()
+    }
+
+    /// Takes memory for so many gathered bytes and for what the writer holds.
+    fn charge_for(&mut self, gathered: u64) -> Result<()> {
+        let bytes = gathered + self.writer.waiting_bytes();
+        if bytes == self.charge.bytes() { Ok(()) } else { self.charge.resize(bytes) }
     }
 
     fn is_inside(&self) -> bool {

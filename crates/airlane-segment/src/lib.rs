@@ -18,6 +18,7 @@
 //!
 //! All `unsafe` code of the workspace is in this crate, in [`home`], [`segment`] and [`decode`].
 
+mod budget;
 pub mod check;
 pub mod decode;
 mod dictionary;
@@ -28,6 +29,7 @@ pub mod schema;
 pub mod segment;
 pub mod writer;
 
+pub use budget::{Charge, MemoryBudget, MemoryUse};
 pub use check::DecodeLimits;
 pub use encode::Codec;
 pub use home::{Home, HomeFactory, MemfdPool, Target};

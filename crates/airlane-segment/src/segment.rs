@@ -150,6 +150,24 @@ impl Segment {
         self.home.bytes()
     }
 
+    /// The same segment in another home, which holds the same bytes.
+    ///
+    /// # Errors
+    /// `internal` when the home is of another length.
+    pub fn moved_to(&self, home: Home) -> Result<Self> {
+        if home.buffer().len() != self.home.buffer().len() {
+            return Err(Error::new(codes::INTERNAL, "a segment was moved to a home of another length"));
+        }
+        let mut start = 0;
+        let batches = self.batches.iter().map(|batch| {
+            let rows = batch.rows_end - start;
+            start = batch.rows_end;
+            (batch.block, rows)
+        });
+        let batches: Vec<_> = batches.collect();
+        Self::written(home, self.schema.clone(), &batches, &self.dictionary_blocks)
+    }
+
     /// The label of its home, by which the store knows which of its files a finished segment lies in.
     pub fn label(&self) -> Option<u128> {
         self.home.label()

@@ -190,6 +190,17 @@ impl TableWriter {
         self.sealed.is_empty() && written.is_some_and(is_small)
     }
 
+    /// The memory of what was taken and is in no home yet.
+    pub fn waiting_bytes(&self) -> u64 {
+        let heap = self.builder.as_ref().and_then(SegmentBuilder::heap_bytes).unwrap_or(0);
+        heap + self.gather.buffer_bytes() + self.unifier.bytes()
+    }
+
+    /// The segments that are finished.
+    pub fn sealed_mut(&mut self) -> &mut [Segment] {
+        &mut self.sealed
+    }
+
     /// Seals the tail. A put without rows gives one segment that holds the schema alone.
     ///
     /// # Errors

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use airlane_model::{Durability, SegmentId, TableName};
+use airlane_segment::MemoryUse;
 
 use crate::catalog::{Place, StoredTable};
 use crate::folder::segment_of;
 use crate::shared::Shared;
-use crate::slot::SharedCatalog;
+use crate::slot::{SegmentRef, SharedCatalog};
 use crate::store::Store;
 
 impl Store {
@@ -26,6 +27,7 @@ impl Store {
             }
             check_files(shared, files, &mut found);
         }
+        check_memory(shared, &mut found);
         found
     }
 }
@@ -70,6 +72,17 @@ fn check_lane(
     }
     found.extend(kept.keys().map(|name| format!("table `{name}` is in the {durability} catalog and not in memory")));
     loaded
+}
+
+/// What tables have in memory was taken from the budget. Readers may hold more of them.
+fn check_memory(shared: &Shared, found: &mut Vec<String>) {
+    let tables = shared.index.list("").into_iter().map(|table| table.content());
+    let resident: u64 =
+        tables.map(|content| content.segments.iter().map(SegmentRef::resident_bytes).sum::<u64>()).sum();
+    let used = shared.memory.budget.used_for(MemoryUse::Tables).as_u64();
+    if used < resident {
+        found.push(format!("tables have {resident} bytes in memory, of which {used} are counted"));
+    }
 }
 
 fn check_files(shared: &Shared, mut named: BTreeMap<SegmentId, u64>, found: &mut Vec<String>) {

@@ -181,6 +181,11 @@ impl Table {
         std::mem::replace(&mut state.content, content)
     }
 
+    /// When it was last read or committed.
+    pub(crate) fn last_used(&self, now: Uptime) -> Uptime {
+        self.content().version.uptime.max(self.reads.last(now))
+    }
+
     /// When and why the table goes, as things stand.
     pub(crate) fn expiry(&self, now: Uptime) -> Option<Expiry> {
         let content = self.content();

@@ -38,6 +38,13 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// The room on the disk of a folder.
+    fn space(&self, folder: &Path) -> io::Result<DiskSpace> {
+        let stat = rustix::fs::statvfs(folder)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(DiskSpace { available: bytes(stat.f_bavail), total: bytes(stat.f_blocks) })
+    }
+
     /// Opens the catalog, which keeps its file in its own way.
     ///
     /// # Errors
@@ -45,6 +52,15 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn open_catalog(&self, path: &Path) -> Result<Box<dyn Catalog>> {
         Ok(Box::new(SqliteCatalog::open(path)?))
     }
+}
+
+/// The room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// What may still be written.
+    pub available: u64,
+    /// All of it.
+    pub total: u64,
 }
 
 /// An open file.

@@ -6,6 +6,7 @@
 //! catalog.db                SQLite: tables, versions, segments, and the bytes of small segments
 //! catalog.reserve           nothing: room for a drop when the disk is full
 //! segments/<id>.arrow       larger segments, one file each; the id is 32 hexadecimal digits
+//! segments/<id>.spill       ephemeral tables that left memory: there for a moment, until it is unlinked
 //! ticket-keys               the keys that sign tickets; what is in it is the exchange's business
 //! damaged                   ids of segments whose mapping could not be read, from the process that met it
 //! ```
@@ -27,6 +28,7 @@ use crate::disk::Disk;
 use crate::error::storage;
 use crate::failpoint::failpoint;
 
+const SPILL_SUFFIX: &str = ".spill";
 const FORMAT: &str = "airlane data format 1\n";
 const TICKET_KEYS: &str = "ticket-keys";
 const FORMAT_PREFIX: &str = "airlane data format ";
@@ -72,6 +74,11 @@ impl Paths {
         self.root.join("segments").join(format!("{id}.arrow"))
     }
 
+    /// A file of segments in which ephemeral tables lie while memory is short.
+    pub(crate) fn spill(&self, id: SegmentId) -> PathBuf {
+        self.root.join("segments").join(format!("{id}{SPILL_SUFFIX}"))
+    }
+
     /// The keys that sign tickets, if they were kept before.
     pub(crate) fn ticket_keys(&self) -> Result<Option<Vec<u8>>> {
         let path = self.root.join(TICKET_KEYS);
@@ -96,6 +103,11 @@ impl Paths {
 /// The id that a file of the segments' folder has in its name; `None` for names that the store never gives.
 pub(crate) fn segment_of(name: &str) -> Option<SegmentId> {
     name.strip_suffix(".arrow")?.parse().ok()
+}
+
+/// Whether a file of the segments' folder has the name of one that ephemeral tables were moved to.
+pub(crate) fn is_spill(name: &str) -> bool {
+    name.strip_suffix(SPILL_SUFFIX).is_some_and(|id| id.parse::<SegmentId>().is_ok())
 }
 
 impl DataFolder {

@@ -5,6 +5,7 @@
 //! read     snapshot: one version's segments, pinned by reference counts, opened when first read
 //! drop     catalog → unpublish → unlink
 //! expiry   a deadline that is over → as a drop
+//! memory   the least recently used tables leave it → files without names
 //! merge    runs of small segments → larger ones, in one catalog transaction
 //! ```
 //!
@@ -33,6 +34,7 @@ mod expiry;
 mod failpoint;
 mod folder;
 mod index;
+mod memory;
 mod merge;
 mod options;
 mod plan;
@@ -55,7 +57,8 @@ pub use content::{ReaderDictionaries, Snapshot};
 pub use disk::{Disk, SystemDisk};
 pub use expiry::ExpiryReason;
 pub use index::table_not_found;
-pub use options::{Merging, PutSpec, StoreOptions};
+pub use memory::MemoryState;
+pub use options::{MemoryOptions, Merging, PutSpec, StoreOptions};
 pub use put::Put;
 pub use recovery::Recovery;
 pub use slot::SegmentRef;

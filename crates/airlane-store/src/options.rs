@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use airlane_model::{
-    Chance, Clock, Durability, PutMode, RetentionChange, RetentionDefaults, SystemChance, SystemClock, TableName,
+    ByteSize, Chance, Clock, Durability, PutMode, RetentionChange, RetentionDefaults, SystemChance, SystemClock,
+    TableName,
 };
 use airlane_segment::{DecodeLimits, WriterOptions};
 
@@ -25,10 +26,50 @@ pub struct StoreOptions {
     pub writer: WriterOptions,
     /// What a put from outside may ask for.
     pub limits: DecodeLimits,
+    /// How much memory it may take.
+    pub memory: MemoryOptions,
     /// How long new tables are kept that say nothing themselves.
     pub retention: RetentionDefaults,
-    /// Who merges small segments, and drops what has expired.
+    /// Who merges small segments, drops what has expired, and moves tables to disk.
     pub merging: Merging,
+}
+
+/// How much memory a store may take, and what it does when that is short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryOptions {
+    /// The budget for tables in memory, puts that are under way, and messages that are made for readers.
+    pub limit: ByteSize,
+    /// Bytes of ephemeral tables that may be on disk at once; `None` bounds them by the disk alone.
+    pub spill_max: Option<ByteSize>,
+    /// Room that spilling leaves on the disk; of a small one a twentieth.
+    pub disk_free_min: ByteSize,
+}
+
+impl Default for MemoryOptions {
+    fn default() -> Self {
+        Self { limit: ByteSize::bytes(u64::MAX), spill_max: None, disk_free_min: ByteSize::gib(1) }
+    }
+}
+
+impl MemoryOptions {
+    /// From here on tables are moved to disk.
+    pub(crate) fn high(&self) -> ByteSize {
+        self.part(14)
+    }
+
+    /// Until here.
+    pub(crate) fn low(&self) -> ByteSize {
+        self.part(12)
+    }
+
+    /// From here on puts wait. What is left is for what they take between two looks.
+    pub(crate) fn short(&self) -> ByteSize {
+        self.part(15)
+    }
+
+    fn part(&self, sixteenths: u64) -> ByteSize {
+        ByteSize::bytes(self.limit.as_u64() / 16 * sixteenths)
+    }
 }
 
 /// Who merges small segments, and drops what has expired.
@@ -51,6 +92,7 @@ impl StoreOptions {
             disk: Arc::new(SystemDisk),
             writer: WriterOptions::default(),
             limits: DecodeLimits::default(),
+            memory: MemoryOptions::default(),
             retention: RetentionDefaults::default(),
             merging: Merging::default(),
         }

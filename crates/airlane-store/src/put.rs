@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use airlane_model::{Durability, Error, PutMode, Receipt, Result, RetentionChange, TableName, codes};
 use airlane_segment::Intake;
+use airlane_segment::home::HomeKind;
 use arrow_array::RecordBatch;
 use tokio::sync::oneshot;
 use tokio::task;
@@ -12,6 +13,7 @@ use tokio::task;
 use crate::blocking::in_place;
 use crate::commit::Job;
 use crate::expiry::make_way;
+use crate::memory::to_disk;
 use crate::merge::wait_for_room;
 use crate::request::{PutRequest, Written};
 use crate::shared::Shared;
@@ -40,6 +42,44 @@ impl fmt::Debug for Put {
 }
 
 impl Put {
+    /// Waits while memory is short for a piece of so many bytes. To be called before each piece that is taken; without it
+    /// a piece is refused that finds no memory at once.
+    ///
+    /// # Errors
+    /// `memory_full` when nothing can go to disk any more, not even what the put has taken so far; `shutting_down`.
+    pub async fn room(&mut self, bytes: u64) -> Result<()> {
+        // What was gathered is laid out when its last piece comes.
+        let bytes = bytes.saturating_add(self.intake.gathered_bytes());
+        while let Err(error) = self.shared.memory.room(&self.shared, bytes).await {
+            if error.code() != codes::MEMORY_FULL || !in_place(|| self.move_to_disk()) {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the segments that are finished and in memory to disk; tells whether there were any.
+    fn move_to_disk(&mut self) -> bool {
+        let mut has_moved = false;
+        for segment in self.intake.sealed_mut() {
+            if segment.home_kind() == HomeKind::File {
+                continue;
+            }
+            match to_disk(&self.shared, &[&*segment]).map(|mut moved| moved.pop()) {
+                Ok(Some(moved)) => {
+                    *segment = moved;
+                    has_moved = true;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "a put under way cannot be moved to disk");
+                    break;
+                }
+            }
+        }
+        has_moved
+    }
+
     /// Begins a message: judges its header and the length of the body that will follow.
     ///
     /// # Errors
@@ -51,7 +91,7 @@ impl Put {
     /// Takes the next chunk of the message's body.
     ///
     /// # Errors
-    /// `message_invalid`, `storage_full`, `storage_failed`.
+    /// `message_invalid`, `memory_full`, `storage_full`, `storage_failed`.
     pub fn body(&mut self, chunk: &[u8]) -> Result<()> {
         self.intake.body(chunk)
     }
@@ -59,7 +99,7 @@ impl Put {
     /// Ends the message: validates and lays out its rows.
     ///
     /// # Errors
-    /// `message_invalid`, `data_invalid`, `limit_exceeded`, `storage_full`, `storage_failed`.
+    /// `message_invalid`, `data_invalid`, `limit_exceeded`, `memory_full`, `storage_full`, `storage_failed`.
     pub fn end(&mut self) -> Result<()> {
         if self.intake.ends_late() { in_place(|| self.intake.end()) } else { self.intake.end() }
     }
@@ -67,7 +107,7 @@ impl Put {
     /// Takes a batch made in this process.
     ///
     /// # Errors
-    /// `limit_exceeded`, `storage_full`, `storage_failed`.
+    /// `limit_exceeded`, `memory_full`, `storage_full`, `storage_failed`.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
         self.intake.append(batch)
     }
@@ -87,10 +127,11 @@ impl Put {
     /// the future no longer stops it.
     ///
     /// # Errors
-    /// `schema_mismatch`, `durability_conflict` (another put came first), `storage_full`, `storage_failed`,
+    /// `schema_mismatch`, `durability_conflict` (another put came first), `memory_full`, `storage_full`, `storage_failed`,
     /// `shutting_down`: nothing was kept. `commit_unknown`: see there.
-    pub async fn commit(self) -> Result<Receipt> {
+    pub async fn commit(mut self) -> Result<Receipt> {
         self.shared.check_open()?;
+        self.room(0).await?;
         if self.mode == PutMode::Append {
             wait_for_room(&self.shared, &self.table).await?;
         }

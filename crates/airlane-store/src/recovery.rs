@@ -23,7 +23,7 @@ use crate::content::{Content, Table};
 use crate::disk::Disk;
 use crate::error::storage;
 use crate::failpoint::failpoint;
-use crate::folder::{Paths, segment_of};
+use crate::folder::{Paths, is_spill, segment_of};
 use crate::index::Index;
 use crate::slot::{Origin, SegmentRef};
 use crate::uptime::Uptime;
@@ -177,6 +177,12 @@ fn orphans(named: &HashSet<SegmentId>, paths: &Paths, disk: &dyn Disk) -> Result
     let names = disk.list(&folder).map_err(|error| storage("list the folder of segments", &folder, error))?;
     let mut orphans = Vec::new();
     for name in names {
+        if name.to_str().is_some_and(is_spill) {
+            // Ephemeral tables went with their process.
+            let path = folder.join(&name);
+            disk.unlink(&path).map_err(|error| storage("remove what was moved out of memory", &path, error))?;
+            continue;
+        }
         let Some(id) = name.to_str().and_then(segment_of) else {
             tracing::warn!(folder = %folder.display(), ?name, "a file that is no segment was left alone");
             continue;

@@ -32,7 +32,8 @@ impl Written {
             bytes: dictionary.message.body.len() as u64,
         };
         let facts = StoredSegment {
-            id: file.unwrap_or_else(|| SegmentId::random(chance)),
+            // What memory had no room for lies in a file that it shares with others.
+            id: file.filter(|_| place == Place::File).unwrap_or_else(|| SegmentId::random(chance)),
             rows: segment.rows(),
             payload_bytes: segment.payload_bytes(),
             file_bytes: bytes.len() as u64,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use airlane_model::{Chance, Clock, Durability, Error, Result, RetentionDefaults, codes};
-use airlane_segment::{DecodeLimits, HomeFactory, KnownSchemas, MemfdPool, WriterOptions};
+use airlane_segment::{DecodeLimits, HomeFactory, KnownSchemas, WriterOptions};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -13,6 +13,7 @@ use crate::disk::Disk;
 use crate::expiry::{Deadlines, ExpiredCounts};
 use crate::folder::Paths;
 use crate::index::Index;
+use crate::memory::Memory;
 use crate::merge::MergeQueue;
 use crate::slot::{Origin, SharedCatalog};
 use crate::staging::Staging;
@@ -35,8 +36,7 @@ pub(crate) struct Shared {
     /// The committer and where its segments come from; `None` without a data folder.
     pub(crate) committer: Option<Sender<Job>>,
     pub(crate) origin: Option<Arc<Origin>>,
-    /// Where large segments of ephemeral tables live.
-    pub(crate) memory: MemfdPool,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) sweeper: Sweeper,
     pub(crate) merges: MergeQueue,
     pub(crate) retention: RetentionDefaults,
@@ -116,14 +116,15 @@ impl Shared {
     /// The files of a put of this durability.
     pub(crate) fn staging(&self, durability: Durability) -> Option<Arc<Staging>> {
         let paths = self.paths.clone().filter(|_| durability == Durability::Durable)?;
-        Some(Staging::new(self.disk.clone(), self.chance.clone(), paths, self.sweeper.clone()))
+        let budget = self.memory.budget.clone();
+        Some(Staging::new(self.disk.clone(), self.chance.clone(), paths, self.sweeper.clone(), budget))
     }
 
     /// Homes for large segments: files where there is a staging, else memory.
     pub(crate) fn homes(&self, staging: Option<&Arc<Staging>>) -> Box<dyn HomeFactory> {
         match staging {
             Some(staging) => staging.homes(),
-            None => Box::new(self.memory.clone()),
+            None => Box::new(self.memory.pool.clone()),
         }
     }
 }

@@ -5,19 +5,21 @@
 //! mapped. What is damaged is remembered and answers the same to everyone.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use airlane_model::{Error, Result, SegmentId, TableName, codes};
-use airlane_segment::{Home, Segment, Trust};
+use airlane_segment::home::HomeKind;
+use airlane_segment::{Home, MemoryUse, Segment, Trust};
 use arrow_buffer::Buffer;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::catalog::{Catalog, Place, StoredDictionary, StoredSegment};
 use crate::disk::Disk;
 use crate::error::storage;
 use crate::folder::Paths;
+use crate::memory::Memory;
 
 /// Bytes that are read at once when a file is compared with its checksum.
 const READ_BYTES: usize = 1 << 20;
@@ -31,7 +33,7 @@ struct Slot {
     table: TableName,
     facts: StoredSegment,
     origin: Option<Arc<Origin>>,
-    opened: OnceLock<Arc<Segment>>,
+    opened: RwLock<Option<Arc<Segment>>>,
     /// Why the segment cannot be read, once that is certain. Locked while one reader opens it for all.
     damage: Mutex<Option<String>>,
     /// Merging it with its neighbours did not make them fewer.
@@ -44,10 +46,21 @@ pub(crate) struct Origin {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) paths: Paths,
     pub(crate) catalog: SharedCatalog,
+    pub(crate) memory: Arc<Memory>,
 }
 
 /// The durable catalog; `None` once the store is closed.
 pub(crate) type SharedCatalog = Arc<Mutex<Option<Box<dyn Catalog>>>>;
+
+/// Where the bytes of a segment are, as far as memory goes.
+pub(crate) enum Residence {
+    /// In memory, and nowhere else.
+    Memory(Arc<Segment>),
+    /// In memory, so many bytes, and also where they can be read again.
+    Again(u64),
+    /// Not in memory.
+    Elsewhere,
+}
 
 enum Failure {
     /// The bytes are not those that were written, and never will be.
@@ -65,7 +78,7 @@ impl SegmentRef {
         origin: Option<Arc<Origin>>,
     ) -> Self {
         let slot = Self::stored(table, facts, origin);
-        slot.0.opened.get_or_init(|| segment);
+        *slot.0.opened.write() = Some(segment);
         slot
     }
 
@@ -75,7 +88,7 @@ impl SegmentRef {
             table,
             facts,
             origin,
-            opened: OnceLock::new(),
+            opened: RwLock::new(None),
             damage: Mutex::new(None),
             settled: AtomicBool::new(false),
         }))
@@ -93,7 +106,7 @@ impl SegmentRef {
 
     /// Whether it was opened since the start, so that [`open`](Self::open) answers at once.
     pub fn is_open(&self) -> bool {
-        self.0.opened.get().is_some()
+        self.0.opened.read().is_some()
     }
 
     /// Whether it is known that it cannot be read.
@@ -112,18 +125,18 @@ impl SegmentRef {
     /// # Errors
     /// `data_damaged`; `storage_failed` when the disk could not be asked, which a later call may.
     pub fn open(&self) -> Result<Arc<Segment>> {
-        if let Some(segment) = self.0.opened.get() {
-            return Ok(segment.clone());
+        if let Some(segment) = self.opened() {
+            return Ok(segment);
         }
         let mut damage = self.0.damage.lock();
-        if let Some(segment) = self.0.opened.get() {
-            return Ok(segment.clone());
+        if let Some(segment) = self.opened() {
+            return Ok(segment);
         }
         if let Some(reason) = &*damage {
             return Err(self.damaged(reason));
         }
         match self.read() {
-            Ok(segment) => Ok(self.0.opened.get_or_init(|| Arc::new(segment)).clone()),
+            Ok(segment) => Ok(self.0.opened.write().insert(Arc::new(segment)).clone()),
             Err(Failure::Now(error)) => Err(error.at(self.place())),
             Err(Failure::Damaged(reason)) => {
                 tracing::error!(table = %self.0.table, segment = %self.id(), reason, "a segment is damaged");
@@ -131,6 +144,46 @@ impl SegmentRef {
                 *damage = Some(reason);
                 Err(error)
             }
+        }
+    }
+
+    fn opened(&self) -> Option<Arc<Segment>> {
+        self.0.opened.read().clone()
+    }
+
+    /// Where its bytes are, as far as memory goes.
+    pub(crate) fn residence(&self) -> Residence {
+        let Some(opened) = self.opened() else { return Residence::Elsewhere };
+        match (self.0.facts.place, opened.home_kind()) {
+            (Place::Memory, HomeKind::Heap | HomeKind::Memfd) => Residence::Memory(opened),
+            (Place::Catalog, _) => Residence::Again(opened.file_bytes().len() as u64),
+            (Place::Memory | Place::File, _) => Residence::Elsewhere,
+        }
+    }
+
+    /// Its bytes in memory.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        match self.residence() {
+            Residence::Memory(opened) => opened.file_bytes().len() as u64,
+            Residence::Again(bytes) => bytes,
+            Residence::Elsewhere => 0,
+        }
+    }
+
+    /// Forgets the bytes of a segment that the catalog holds; the next reader asks for them again.
+    pub(crate) fn let_go(&self) {
+        if self.0.facts.place == Place::Catalog {
+            let opened = self.0.opened.write().take();
+            // The lock is not held any more.
+            drop(opened);
+        }
+    }
+
+    /// Puts the segment that was moved in the place of what it was moved from.
+    pub(crate) fn replace(&self, from: &Arc<Segment>, moved: Segment) {
+        let mut opened = self.0.opened.write();
+        if opened.as_ref().is_some_and(|opened| Arc::ptr_eq(opened, from)) {
+            *opened = Some(Arc::new(moved));
         }
     }
 
@@ -176,7 +229,10 @@ impl SegmentRef {
             (Place::File, Some(origin)) => read_file(origin, facts)?,
             (Place::Catalog, Some(origin)) => {
                 let mut catalog = origin.catalog.lock();
-                read_body(catalog.as_deref_mut().ok_or_else(closed)?, facts)?
+                let home = read_body(catalog.as_deref_mut().ok_or_else(closed)?, facts, &origin.memory)?;
+                drop(catalog);
+                origin.memory.relieve();
+                home
             }
             (Place::Memory, _) | (_, None) => return Err(closed()),
         };
@@ -219,7 +275,7 @@ fn read_file(origin: &Origin, facts: &StoredSegment) -> Result<Home, Failure> {
     Home::map_file(file.as_file(), length, label).map_err(failed)
 }
 
-fn read_body(catalog: &mut dyn Catalog, facts: &StoredSegment) -> Result<Home, Failure> {
+fn read_body(catalog: &mut dyn Catalog, facts: &StoredSegment, memory: &Memory) -> Result<Home, Failure> {
     let body = catalog.body(facts.id).map_err(|error| match error.code() {
         codes::DATA_DAMAGED => Failure::Damaged(error.message().to_owned()),
         _ => Failure::Now(error),
@@ -228,7 +284,8 @@ fn read_body(catalog: &mut dyn Catalog, facts: &StoredSegment) -> Result<Home, F
         return Err(Failure::Damaged(format!("it has {} bytes, {} were written", body.len(), facts.file_bytes)));
     }
     compare(xxhash_rust::xxh3::xxh3_64(&body), facts)?;
-    Ok(Home::heap(Buffer::from(body)))
+    let charge = memory.budget.overdraw(MemoryUse::Tables, facts.file_bytes);
+    Ok(Home::heap(Buffer::from(body), charge))
 }
 
 fn compare(checksum: u64, facts: &StoredSegment) -> Result<(), Failure> {

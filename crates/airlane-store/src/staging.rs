@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use airlane_model::{Chance, Result, SegmentId};
 use airlane_segment::home::write_all_at;
-use airlane_segment::{Home, HomeFactory, Target};
+use airlane_segment::{Home, HomeFactory, MemoryBudget, Target};
 use parking_lot::Mutex;
 
 use crate::blocking::in_place;
@@ -25,12 +25,19 @@ pub(crate) struct Staging {
     chance: Arc<dyn Chance>,
     paths: Paths,
     sweeper: Sweeper,
+    budget: MemoryBudget,
     files: Mutex<Vec<SegmentId>>,
 }
 
 impl Staging {
-    pub(crate) fn new(disk: Arc<dyn Disk>, chance: Arc<dyn Chance>, paths: Paths, sweeper: Sweeper) -> Arc<Self> {
-        Arc::new(Self { disk, chance, paths, sweeper, files: Mutex::default() })
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        chance: Arc<dyn Chance>,
+        paths: Paths,
+        sweeper: Sweeper,
+        budget: MemoryBudget,
+    ) -> Arc<Self> {
+        Arc::new(Self { disk, chance, paths, sweeper, budget, files: Mutex::default() })
     }
 
     /// Makes homes for the segments of the put.
@@ -79,6 +86,10 @@ impl HomeFactory for FileHomes {
         let file = staging.disk.create(&path).map_err(|error| storage("make a segment file", &path, error))?;
         staging.files.lock().push(id);
         Ok(Box::new(FileTarget { id, file, staging: staging.clone() }))
+    }
+
+    fn budget(&self) -> &MemoryBudget {
+        &self.0.budget
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
 use airlane_model::{Chance, Clock, Durability, Error, PutMode, Result, TableId, TableInfo, TableName, Version, codes};
-use airlane_segment::{Intake, KnownSchemas, MemfdPool, TableSchema};
+use airlane_segment::{Intake, KnownSchemas, MemoryBudget, TableSchema};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::task;
@@ -20,6 +20,7 @@ use crate::error::storage;
 use crate::expiry::{Deadlines, ExpiredCounts, run_expiry, save_uptime, watch_all};
 use crate::folder::DataFolder;
 use crate::index::{Index, table_not_found};
+use crate::memory::{Memory, MemoryState, run_rounds};
 use crate::merge::{MergeQueue, run_merges};
 use crate::options::{Merging, PutSpec, StoreOptions};
 use crate::plan::{durability_conflict, schema_mismatch};
@@ -46,6 +47,7 @@ struct Handle {
 struct Threads {
     merges: Option<JoinHandle<()>>,
     expiry: Option<JoinHandle<()>>,
+    memory: Option<JoinHandle<()>>,
     committer: Option<JoinHandle<()>>,
     sweeper: JoinHandle<()>,
     folder: Option<DataFolder>,
@@ -60,16 +62,17 @@ impl Store {
     pub fn open(options: StoreOptions) -> Result<(Self, Recovery)> {
         let folder = options.folder.as_deref().map(|root| DataFolder::open(root, options.disk.as_ref())).transpose()?;
         let index = Index::default();
+        let memory = Memory::new(options.memory, options.merging == Merging::ByHand);
         let (origin, recovery, before) = match &folder {
             Some(folder) => {
-                let (origin, recovery, before) = open_folder(folder, &options.disk, &index)?;
+                let (origin, recovery, before) = open_folder(folder, &options.disk, &index, &memory)?;
                 (Some(origin), recovery, before)
             }
             None => (None, Recovery::default(), Uptime::default()),
         };
         say(options.folder.as_deref(), &recovery);
         let uptime = UptimeClock::begin(options.clock.clone(), before);
-        let handle = start(options, folder, origin, index, uptime)?;
+        let handle = start(options, folder, origin, index, uptime, memory)?;
         Ok((Self { handle: Arc::new(handle) }, recovery))
     }
 
@@ -218,6 +221,16 @@ impl Store {
         shared.paths.as_ref().map_or(Ok(()), |paths| paths.keep_ticket_keys(keys.as_bytes(), shared.disk.as_ref()))
     }
 
+    /// How much memory is used, and for what.
+    pub fn memory(&self) -> MemoryState {
+        self.handle.shared.memory.state()
+    }
+
+    /// What memory for data is taken from.
+    pub fn memory_budget(&self) -> &MemoryBudget {
+        &self.handle.shared.memory.budget
+    }
+
     /// Tables whose entry in the catalog, or one of whose segments, is known to be damaged.
     pub fn damaged_tables(&self) -> usize {
         self.handle.shared.index.damaged()
@@ -260,14 +273,19 @@ impl Store {
     }
 }
 
-fn open_folder(folder: &DataFolder, disk: &Arc<dyn Disk>, index: &Index) -> Result<(Arc<Origin>, Recovery, Uptime)> {
+fn open_folder(
+    folder: &DataFolder,
+    disk: &Arc<dyn Disk>,
+    index: &Index,
+    memory: &Arc<Memory>,
+) -> Result<(Arc<Origin>, Recovery, Uptime)> {
     let paths = folder.paths().clone();
     let mut catalog = open_catalog(&paths, disk.as_ref())?;
     folder.sync_names(disk.as_ref())?;
     let stored = catalog.load()?;
     let before = uptime_before(catalog.as_mut(), &stored)?;
     let catalog: SharedCatalog = Arc::new(Mutex::new(Some(catalog)));
-    let origin = Arc::new(Origin { disk: disk.clone(), paths, catalog });
+    let origin = Arc::new(Origin { disk: disk.clone(), paths, catalog, memory: memory.clone() });
     let recovery = recover(&origin, stored, before, index)?;
     Ok((origin, recovery, before))
 }
@@ -278,12 +296,12 @@ fn start(
     origin: Option<Arc<Origin>>,
     index: Index,
     uptime: UptimeClock,
+    memory: Arc<Memory>,
 ) -> Result<Handle> {
     let failed = |error| storage("start a thread", Path::new("airlane-store"), error);
     let paths = folder.as_ref().map(|folder| folder.paths().clone());
     let files = paths.clone().map(|paths| (options.disk.clone(), paths));
-    let memory = MemfdPool::default();
-    let (sweeper, sweeping) = Sweeper::start(files, memory.clone()).map_err(failed)?;
+    let (sweeper, sweeping) = Sweeper::start(files, memory.pool.clone()).map_err(failed)?;
     let (jobs, requests) = channel();
     let ephemeral: SharedCatalog = Arc::new(Mutex::new(Some(Box::new(MemoryCatalog::default()))));
     let shared = Arc::new(Shared {
@@ -307,7 +325,7 @@ fn start(
         expired: ExpiredCounts::default(),
         health: watch::Sender::new(Health::Open),
     });
-    let mut threads = Threads { merges: None, expiry: None, committer: None, sweeper: sweeping, folder };
+    let mut threads = Threads { merges: None, expiry: None, memory: None, committer: None, sweeper: sweeping, folder };
     threads.committer = start_committer(&shared, requests).map_err(failed)?;
     watch_all(&shared);
     if options.merging == Merging::Background {
@@ -321,6 +339,9 @@ fn start(
         let expiring = shared.clone();
         let thread = thread::Builder::new().name("airlane-expiry".into());
         threads.expiry = Some(thread.spawn(move || run_expiry(&expiring)).map_err(failed)?);
+        let moving = shared.clone();
+        let thread = thread::Builder::new().name("airlane-memory".into());
+        threads.memory = Some(thread.spawn(move || run_rounds(&moving)).map_err(failed)?);
     }
     Ok(Handle { shared, threads: Mutex::new(Some(threads)) })
 }
@@ -338,6 +359,8 @@ impl Handle {
         let Some(threads) = self.threads.lock().take() else { return };
         let shared = &self.shared;
         shared.close();
+        shared.memory.stop();
+        join(threads.memory);
         shared.merges.stop();
         join(threads.merges);
         shared.deadlines.stop();

@@ -35,12 +35,18 @@ impl Store {
 
     /// Memory that no table uses and that is kept for the next put.
     pub fn spare_memory(&self) -> ByteSize {
-        self.shared().memory.spare_bytes()
+        self.shared().memory.pool.spare_bytes()
     }
 
     /// Does to spare memory what the sweeper does every few seconds.
     pub fn age_memory(&self) {
-        self.shared().memory.age();
+        self.shared().memory.pool.age();
+    }
+
+    /// Moves tables to disk until no more than `target` is used.
+    pub async fn relieve_memory(&self, target: ByteSize) {
+        let store = self.clone();
+        let _ = task::spawn_blocking(move || crate::memory::step(store.shared(), target)).await;
     }
 
     /// Drops what has expired, and waits until it is gone. For stores that do it by hand.

@@ -7,6 +7,7 @@
 //! ```
 
 mod authority;
+mod budget;
 mod connection;
 mod executor;
 mod joined;
@@ -32,7 +33,7 @@ use airlane_http::HttpState;
 use airlane_model::{Error, Result, codes};
 use airlane_segment::decode::decode_panics;
 use airlane_segment::home::sigbus;
-use airlane_store::{ExpiryReason, Recovery, Store, StoreOptions};
+use airlane_store::{ExpiryReason, MemoryState, Recovery, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -151,6 +152,8 @@ pub async fn run(options: ServerOptions) -> Result<Handle> {
     let mut store = StoreOptions::new(options.data_dir.clone());
     store.limits.body_bytes_max = options.body_bytes_max;
     store.retention = options.retention.clone();
+    store.memory.limit = options.memory.unwrap_or_else(budget::default_limit);
+    store.memory.spill_max = options.spill_bytes_max;
     run_over(store, options).await
 }
 
@@ -235,6 +238,7 @@ fn refresh_metrics(store: &Store) -> Arc<dyn Fn() + Send + Sync> {
     let store = store.clone();
     Arc::new(move || {
         metrics::counter!("airlane_decode_panics_total").absolute(decode_panics());
+        memory_metrics(&store.memory());
         for (reason, name) in ExpiryReason::TABLE {
             let expired = store.expired_tables(reason);
             metrics::counter!("airlane_expired_tables_total", "reason" => name).absolute(expired);
@@ -242,6 +246,16 @@ fn refresh_metrics(store: &Store) -> Arc<dyn Fn() + Send + Sync> {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         metrics::gauge!("airlane_tables_damaged").set(store.damaged_tables() as f64);
     })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn memory_metrics(memory: &MemoryState) {
+    metrics::gauge!("airlane_memory_limit_bytes").set(memory.limit.as_u64() as f64);
+    for (usage, used) in memory.used {
+        metrics::gauge!("airlane_memory_bytes", "use" => usage.name()).set(used.as_u64() as f64);
+    }
+    metrics::gauge!("airlane_memory_spilled_bytes").set(memory.spilled.as_u64() as f64);
+    metrics::counter!("airlane_memory_spills_total").absolute(memory.spills);
 }
 
 /// What is to be ended when the server stops.

@@ -73,6 +73,8 @@ where
             return Ok(false);
         };
         self.traffic.add_bytes(data.len() as u64);
+        // While it waits nothing more is read, and so the client stops sending.
+        self.machine.room(data.len() as u64).await?;
         self.parser.feed(data, &mut self.machine)?;
         Ok(true)
     }

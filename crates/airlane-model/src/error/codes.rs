@@ -44,6 +44,8 @@ pub const NOT_IMPLEMENTED: Code = Code::new("not_implemented", ErrorKind::NotImp
 pub const DATA_DAMAGED: Code = Code::new("data_damaged", ErrorKind::DataLoss);
 /// The disk or the memory that holds table data is full.
 pub const STORAGE_FULL: Code = Code::retryable("storage_full", ErrorKind::ResourceExhausted);
+/// The server's memory budget is used up, and nothing more of it can go to disk: there is no data folder, the disk is full, `spill_bytes_max` is reached, or what is in memory is being read or put. Reads go on.
+pub const MEMORY_FULL: Code = Code::retryable("memory_full", ErrorKind::ResourceExhausted);
 /// An operation on the data folder failed. Of a put nothing was kept; a drop says whether the table is dropped.
 pub const STORAGE_FAILED: Code = Code::retryable("storage_failed", ErrorKind::Unavailable);
 /// The catalog could not confirm a commit: the put may be kept or not. The server stops, and decides it at its next start.
@@ -106,6 +108,7 @@ pub const ALL: &[Code] = &[
     NOT_IMPLEMENTED,
     DATA_DAMAGED,
     STORAGE_FULL,
+    MEMORY_FULL,
     STORAGE_FAILED,
     COMMIT_UNKNOWN,
     FOLDER_LOCKED,

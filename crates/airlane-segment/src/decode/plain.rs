@@ -21,6 +21,7 @@ use zstd::bulk::Decompressor;
 
 use super::header::Parts;
 use super::memory::reserve;
+use crate::budget::{Charge, MemoryBudget, MemoryUse};
 use crate::check::batch::{Extent, Judged};
 use crate::check::layout::Layout;
 use crate::check::{DECOMPRESSED_BYTES_FREE, DecodeLimits};
@@ -33,6 +34,8 @@ const PREFIX_BYTES: usize = 8;
 pub(crate) struct Plain {
     pub(crate) body: Buffer,
     pub(crate) buffers: Vec<(u64, u64)>,
+    /// Its memory, until it is decoded: then it is counted by who holds the arrays.
+    _charge: Charge,
 }
 
 impl Plain {
@@ -59,10 +62,17 @@ struct Source<'a> {
 /// Lays the buffers of a judged message out in a new body.
 ///
 /// # Errors
-/// `message_invalid`, `limit_exceeded`, `storage_full`.
-pub(crate) fn lay_out(layout: &Layout, judged: &Judged, body: &[u8], limits: &DecodeLimits) -> Result<Plain> {
+/// `message_invalid`, `limit_exceeded`, `memory_full`, `storage_full`.
+pub(crate) fn lay_out(
+    layout: &Layout,
+    judged: &Judged,
+    body: &[u8],
+    limits: &DecodeLimits,
+    budget: &MemoryBudget,
+) -> Result<Plain> {
     let sources = sources(layout, judged, body)?;
     let total = judge_total(&sources, body, limits)?;
+    let charge = budget.charge(MemoryUse::Puts, total as u64)?;
     let mut new = reserve(total)?;
     let mut buffers = Vec::with_capacity(sources.len());
     let mut zstd = None;
@@ -85,7 +95,7 @@ pub(crate) fn lay_out(layout: &Layout, judged: &Judged, body: &[u8], limits: &De
         }
         new.resize(new.len().next_multiple_of(ALIGNMENT_BYTES), 0);
     }
-    Ok(Plain { body: new.into(), buffers })
+    Ok(Plain { body: new.into(), buffers, _charge: charge })
 }
 
 /// Reads and judges the lengths, one by one.

@@ -6,7 +6,8 @@ use airlane_model::{Result, limits};
 use arrow_buffer::{Buffer, MutableBuffer};
 use bytes::Bytes;
 
-use super::{Home, Target};
+use super::Home;
+use crate::budget::{Charge, MemoryBudget, MemoryUse};
 
 /// A segment that grows in memory. `MutableBuffer` begins at a multiple of 64.
 #[derive(Debug)]
@@ -22,10 +23,8 @@ impl HeapTarget {
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.bytes.as_slice()
     }
-}
 
-impl Target for HeapTarget {
-    fn write_at(&mut self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+    pub(crate) fn write_at(&mut self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let end = start + pieces.iter().map(|piece| piece.len()).sum::<usize>();
         if start == self.bytes.len() {
@@ -44,10 +43,12 @@ impl Target for HeapTarget {
         Ok(())
     }
 
-    fn seal(mut self: Box<Self>, len: u64) -> Result<Home> {
+    /// Makes the first `len` bytes immutable. Until now they were the put's, which has taken memory for them.
+    pub(crate) fn seal(mut self, len: u64, budget: &MemoryBudget) -> Result<Home> {
+        let charge = budget.charge(MemoryUse::Tables, len)?;
         self.bytes.resize(len as usize, 0);
         self.bytes.shrink_to_fit();
-        Ok(Home::heap(self.bytes.into()))
+        Ok(Home::heap(self.bytes.into(), charge))
     }
 }
 
@@ -60,13 +61,20 @@ pub(super) fn aligned(buffer: Buffer) -> Buffer {
     copy.into()
 }
 
+struct Owner<T>(Buffer, T);
+
+impl<T> AsRef<[u8]> for Owner<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+}
+
 /// The same bytes for the socket.
 pub(crate) fn shared(buffer: &Buffer) -> Bytes {
-    struct Owner(Buffer);
-    impl AsRef<[u8]> for Owner {
-        fn as_ref(&self) -> &[u8] {
-            self.0.as_slice()
-        }
-    }
-    Bytes::from_owner(Owner(buffer.clone()))
+    Bytes::from_owner(Owner(buffer.clone(), ()))
+}
+
+/// The bytes with what they take from a budget, which comes back with the last reference to them.
+pub(super) fn charged(buffer: Buffer, charge: Charge) -> Bytes {
+    Bytes::from_owner(Owner(buffer, charge))
 }

@@ -26,6 +26,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 
 use super::vectored::write_all_at;
 use super::{Home, HomeFactory, Target, storage_error};
+use crate::budget::{Charge, MemoryBudget, MemoryUse};
 use warm::WarmMapping;
 use written::Written;
 
@@ -33,6 +34,7 @@ use written::Written;
 #[derive(Clone, Debug)]
 pub struct MemfdPool {
     shared: Arc<Shared>,
+    budget: MemoryBudget,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,8 @@ struct Block {
     map: Option<WarmMapping>,
     /// So many of the first bytes are in pages that are there. What a target adds counts when it is sealed.
     bytes: u64,
+    /// As many bytes as pages are there, and those that a target has added.
+    charge: Charge,
 }
 
 impl Block {
@@ -96,10 +100,10 @@ const AGES_MAX: u32 = 2;
 const SLACK_BYTES_MAX: u64 = 2 << 20;
 
 impl MemfdPool {
-    /// A pool that keeps at most `spare_bytes_max` for further segments.
-    pub fn new(spare_bytes_max: ByteSize) -> Self {
+    /// A pool that takes its memory from a budget, and keeps at most `spare_bytes_max` for further segments.
+    pub fn new(spare_bytes_max: ByteSize, budget: MemoryBudget) -> Self {
         let spare_bytes_max = spare_bytes_max.as_u64();
-        Self { shared: Arc::new(Shared { spares: Mutex::default(), spare_bytes_max }) }
+        Self { shared: Arc::new(Shared { spares: Mutex::default(), spare_bytes_max }), budget }
     }
 
     /// Gives back the blocks that were not asked for since the last call but one. Call it every few seconds.
@@ -114,9 +118,7 @@ impl MemfdPool {
 
     /// Gives back all blocks that are kept for further segments, now.
     pub fn clear(&self) {
-        let spares = std::mem::take(&mut *self.shared.lock());
-        // As in `age`: the lock is not held any more.
-        drop(spares);
+        self.shared.clear();
     }
 
     /// The bytes kept for further segments.
@@ -127,7 +129,7 @@ impl MemfdPool {
 
 impl Default for MemfdPool {
     fn default() -> Self {
-        Self::new(ByteSize::gib(2))
+        Self::new(ByteSize::gib(2), MemoryBudget::unlimited())
     }
 }
 
@@ -137,7 +139,15 @@ impl Shared {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_back(&self, block: Block) {
+    fn clear(&self) {
+        let spares = std::mem::take(&mut *self.lock());
+        // As in `age`: the lock is not held any more.
+        drop(spares);
+    }
+
+    fn give_back(&self, mut block: Block) {
+        block.charge.shrink(block.bytes);
+        block.charge.move_to(MemoryUse::Spare);
         let mut spares = self.lock();
         let kept: u64 = spares.iter().map(|spare| spare.block.bytes).sum();
         if block.bytes > 0 && kept + block.bytes <= self.spare_bytes_max {
@@ -152,8 +162,9 @@ impl HomeFactory for MemfdPool {
         let spare = self.shared.lock().pop();
         let mut block = match spare {
             Some(spare) => spare.block,
-            None => Block { fd: memfd_create()?, map: None, bytes: 0 },
+            None => Block { fd: memfd_create()?, map: None, bytes: 0, charge: self.budget.begin(MemoryUse::Puts) },
         };
+        block.charge.move_to(MemoryUse::Puts);
         if let Some(map) = &mut block.map {
             map.populate(block.bytes);
         }
@@ -162,6 +173,10 @@ impl HomeFactory for MemfdPool {
             pool: Arc::downgrade(&self.shared),
             written: Written::default(),
         }))
+    }
+
+    fn budget(&self) -> &MemoryBudget {
+        &self.budget
     }
 }
 
@@ -184,13 +199,18 @@ struct MemfdTarget {
 
 impl Target for MemfdTarget {
     fn write_at(&mut self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
-        let Some(block) = &mut self.block else { return Err(io::ErrorKind::InvalidInput.into()) };
         let bytes = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         if !self.written.add(offset, offset.saturating_add(bytes)) {
             let message = format!("a byte between {offset} and {} was written twice", offset.saturating_add(bytes));
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        block.write_at(offset, pieces)
+        let mut block = self.block.take().ok_or(io::ErrorKind::InvalidInput)?;
+        let warm = block.bytes.saturating_sub(offset).min(bytes);
+        self.charge(&mut block, bytes - warm)?;
+        // A block with a gap that counts as written must not come to another target: so it comes back only now.
+        block.write_at(offset, pieces)?;
+        self.block = Some(block);
+        Ok(())
     }
 
     fn seal(mut self: Box<Self>, len: u64) -> Result<Home> {
@@ -206,10 +226,26 @@ impl Target for MemfdTarget {
             rustix::fs::ftruncate(&block.fd, len).map_err(|error| storage_error("size a memfd", error.into()))?;
             block.bytes = len;
         }
+        block.charge.shrink(block.bytes);
+        block.charge.move_to(MemoryUse::Tables);
         block.map(len)?;
         let len = usize::try_from(len).map_err(|_| Error::new(codes::INTERNAL, "a segment is larger than memory"))?;
         let pool = std::mem::take(&mut self.pool);
         Ok(Home::memfd_shared(Arc::new(Memfd { block: Some(block), pool, len, lending: Mutex::new(Lending::Kept) })))
+    }
+}
+
+impl MemfdTarget {
+    /// Takes memory for new pages. What is only kept for later goes first.
+    fn charge(&self, block: &mut Block, bytes: u64) -> io::Result<()> {
+        let all = block.charge.bytes().saturating_add(bytes);
+        if bytes == 0 || block.charge.resize(all).is_ok() {
+            return Ok(());
+        }
+        if let Some(pool) = self.pool.upgrade() {
+            pool.clear();
+        }
+        block.charge.resize(all).map_err(io::Error::other)
     }
 }
 

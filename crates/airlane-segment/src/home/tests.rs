@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::budget::MemoryUse;
 
 /// Calls of a file that takes a few bytes at a time and is interrupted now and then.
 fn write_slowly(pieces: &[&[u8]], bytes_max: usize) -> Vec<u8> {
@@ -66,14 +67,16 @@ fn a_full_disk_is_told_from_a_broken_one() {
 
 #[test]
 fn heaps_are_aligned_and_grow_by_offset() {
-    let mut heap = Box::new(HeapTarget::new());
+    let budget = MemoryBudget::unlimited();
+    let mut heap = HeapTarget::new();
     heap.write_at(0, &[IoSlice::new(b"ab"), IoSlice::new(b"cd")]).unwrap();
     heap.write_at(6, &[IoSlice::new(b"gh")]).unwrap();
     heap.write_at(4, &[IoSlice::new(b"ef")]).unwrap();
-    let home = heap.seal(8).unwrap();
+    let home = heap.seal(8, &budget).unwrap();
+    assert_eq!(budget.used_for(MemoryUse::Tables).as_u64(), 8);
     assert_eq!(&home.bytes()[..], b"abcdefgh");
     let shifted = Buffer::from_vec((0..100).collect::<Vec<u8>>()).slice(3);
-    let home = Home::heap(shifted.clone());
+    let home = Home::heap(shifted.clone(), budget.begin(MemoryUse::Tables));
     assert_eq!(home.bytes(), shifted.as_slice());
     assert_eq!(home.bytes().as_ptr().align_offset(64), 0);
     assert_eq!(home.buffer().as_ptr(), home.bytes().as_ptr());

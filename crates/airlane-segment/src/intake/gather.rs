@@ -32,6 +32,14 @@ impl Gather {
         self.grow(announced.min(RESERVED_BYTES_FIRST))
     }
 
+    /// The memory that is held once so many more bytes have come.
+    pub(super) fn bytes_with(&self, more: usize) -> u64 {
+        let capacity = self.buffer.capacity();
+        let needed = self.buffer.len().saturating_add(more);
+        let grown = if needed <= capacity { capacity } else { self.grown(needed) };
+        (grown as u64).saturating_add(self.spare.capacity() as u64)
+    }
+
     /// Takes the next bytes.
     pub(super) fn push(&mut self, chunk: &[u8]) -> Result<()> {
         let bytes = self.buffer.len() + chunk.len();
@@ -70,12 +78,16 @@ impl Gather {
         }
     }
 
+    fn grown(&self, needed: usize) -> usize {
+        needed.max(self.buffer.capacity().saturating_mul(2).min(self.announced))
+    }
+
     fn grow(&mut self, needed: usize) -> Result<()> {
         let capacity = self.buffer.capacity();
         if needed <= capacity {
             return Ok(());
         }
-        let mut larger = reserve(needed.max(capacity.saturating_mul(2).min(self.announced)))?;
+        let mut larger = reserve(self.grown(needed))?;
         larger.extend_from_slice(self.buffer.as_slice());
         self.buffer = larger;
         Ok(())

@@ -3,6 +3,7 @@ use arrow_array::{DictionaryArray, Int32Array, StringArray, StringViewArray};
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 
 use super::*;
+use crate::budget::{MemoryBudget, MemoryUse};
 use crate::home::MemfdPool;
 use crate::writer::{TableWriter, WriterOptions};
 
@@ -60,7 +61,8 @@ fn slot(table: &flatbuffers::Table<'_>, field: flatbuffers::VOffsetT) -> usize {
 }
 
 fn open(bytes: &[u8], trust: Trust) -> Result<Segment> {
-    Segment::open(Home::heap(Buffer::from(bytes)), trust)
+    let charge = MemoryBudget::unlimited().begin(MemoryUse::Tables);
+    Segment::open(Home::heap(Buffer::from(bytes), charge), trust)
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl SegmentBuilder {
         self.make_room(homes, (end_of_stream().len() + footer.len()) as u64)?;
         self.write(&[&end_of_stream(), &footer])?;
         let home = match self.place {
-            Place::Heap(heap) => heap.seal(self.len)?,
+            Place::Heap(heap) => heap.seal(self.len, homes.budget())?,
             Place::Made(target) => target.seal(self.len)?,
         };
         Segment::written(home, self.schema, &self.batches, &blocks)

@@ -14,6 +14,7 @@ use arrow_schema::{DataType, Field};
 use arrow_select::concat::concat_batches;
 
 use super::*;
+use crate::budget::MemoryBudget;
 use crate::home::{Home, HomeKind, MemfdPool, Target, storage_error};
 
 fn options() -> WriterOptions {
@@ -108,6 +109,10 @@ impl HomeFactory for FailingFactory {
         let (operations, error) = (self.operations.clone(), self.error);
         Ok(Box::new(FailingTarget { operations, error, target: self.homes.create()? }))
     }
+
+    fn budget(&self) -> &MemoryBudget {
+        self.homes.budget()
+    }
 }
 
 impl Target for FailingTarget {
@@ -128,7 +133,7 @@ fn d2_every_operation_can_fail_and_leaves_no_memory_behind() {
     let schema = TableSchema::from_arrow(&batches[0].schema()).unwrap();
     for (error, code) in [(libc::ENOSPC, codes::STORAGE_FULL), (libc::EIO, codes::STORAGE_FAILED)] {
         for operation in 1.. {
-            let homes = MemfdPool::new(ByteSize::bytes(0));
+            let homes = MemfdPool::new(ByteSize::bytes(0), MemoryBudget::unlimited());
             let operations = Arc::new(AtomicUsize::new(operation));
             let factory = FailingFactory { operations: operations.clone(), error, homes };
             let mut writer = TableWriter::new(schema.clone(), options(), Box::new(factory));

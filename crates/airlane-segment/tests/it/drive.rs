@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use airlane_model::{ByteSize, Error};
 use airlane_segment::decode::StreamDecoder;
-use airlane_segment::{DecodeLimits, Home, Intake, MemfdPool, Segment, TableSchema, Trust, WriterOptions};
+use airlane_segment::{
+    DecodeLimits, Home, Intake, MemfdPool, MemoryBudget, MemoryUse, Segment, TableSchema, Trust, WriterOptions,
+};
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow_buffer::{BooleanBuffer, Buffer};
 use arrow_schema::DataType;
@@ -121,7 +123,10 @@ pub(crate) fn decode(input: &[u8]) -> Outcome {
 
 /// Target `f7_open`: a file of a stranger is opened as a segment, and what was accepted is touched.
 pub(crate) fn open(input: &[u8]) -> Result<(), Error> {
-    let segment = Segment::open(Home::heap(Buffer::from(input)), Trust::Foreign)?;
+    let segment = Segment::open(
+        Home::heap(Buffer::from(input), MemoryBudget::unlimited().begin(MemoryUse::Tables)),
+        Trust::Foreign,
+    )?;
     let batches: Vec<_> =
         (0..segment.batch_count()).map(|index| segment.batch(index).expect("it was validated")).collect();
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();

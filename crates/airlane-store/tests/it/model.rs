@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airlane_model::{Durability, PutMode, TableId, Timestamp, Version, codes};
+use airlane_model::{ByteSize, Durability, PutMode, TableId, Timestamp, Version, codes};
 use airlane_store::testing::{Fault, FaultDisk, ManualClock, SeededChance, When};
 use airlane_store::{Snapshot, Store, StoreOptions};
 use proptest::prelude::*;
@@ -35,6 +35,8 @@ enum Step {
         table: usize,
     },
     Merge,
+    /// All that can leaves memory.
+    Relieve,
     Restart,
     /// The next operations fail from the Nth on, for one request.
     Fault {
@@ -60,6 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (table.clone(), 0..5_u64).prop_map(|(table, back)| Step::Read { table, back }),
         2 => table.clone().prop_map(|table| Step::Hold { table }),
         4 => Just(Step::Merge),
+        2 => Just(Step::Relieve),
         1 => Just(Step::Restart),
         3 => (1..12_u64, fault).prop_map(|(nth, fault)| Step::Fault { nth, fault }),
         1 => (table, any::<bool>()).prop_map(|(table, kept)| Step::Crash { table, kept }),
@@ -121,6 +124,7 @@ impl Run {
                 }
             }
             Step::Merge => drop(self.store.merge_step().await),
+            Step::Relieve => self.store.relieve_memory(ByteSize::bytes(0)).await,
             Step::Restart => self.restart().await,
             Step::Fault { nth, fault } => {
                 // Everything is opened before: what cannot be read once (EIO) is taken for damaged for good.

@@ -96,6 +96,8 @@ fn options(settings: &ServerSettings) -> Result<ServerOptions> {
         port_file: settings.port_file.clone(),
         unix_socket: settings.unix_socket.clone(),
         data_dir: Some(settings.data_dir.clone()),
+        memory: settings.memory.map(|size| size.0),
+        spill_bytes_max: settings.spill_bytes_max.map(|size| size.0),
         retention: settings.retention.clone(),
         rights_file: settings.rights_file.clone(),
         passwords_in_clear: settings.insecure,

@@ -82,6 +82,21 @@ settings! {
         /// Default: `$XDG_DATA_HOME/airlane`, else `~/.local/share/airlane`, else `/var/lib/airlane`.
         data_dir: PathBuf = data_dir_default, "DIR";
 
+        /// The memory that tables, puts and reads may take.
+        ///
+        /// Counted are tables in memory, also old versions as long as somebody reads them, puts that are under way, and
+        /// messages that are made for readers; not files that are mapped. When it is nearly used up, ephemeral tables go to the
+        /// data folder, the least recently used first, and are read from there; when nothing more can go, puts are refused with
+        /// `memory_full` and reads go on. The server itself needs some tens of MiB more.
+        /// Range: 16 MiB to 1 PiB. Default: half of what the machine or its control group has.
+        memory: Option<Size<{ 16 << 20 }, { 1 << 50 }>> = |_| None, "SIZE";
+
+        /// How much of ephemeral tables may be on disk at once while memory is short.
+        ///
+        /// `0B` keeps them off the disk. Whatever it is, a twentieth of the disk, or 1 GiB of a large one, stays free.
+        /// Range: 0 to 1 PiB. Default: as much as the disk has room for.
+        spill_bytes_max: Option<Size<0, { 1 << 50 }>> = |_| None, "SIZE";
+
         /// How long new tables are kept, by their names.
         ///
         /// Lists of rules with `;` between them: a name, or a beginning of names and `*`, and then rules, such as

@@ -20,6 +20,10 @@ pub struct ServerOptions {
     pub unix_socket: Option<PathBuf>,
     /// Where durable tables are kept; without one the server has ephemeral tables only.
     pub data_dir: Option<PathBuf>,
+    /// The memory that tables, puts and reads may take; absent: half of what the machine or its control group has.
+    pub memory: Option<ByteSize>,
+    /// Bytes of ephemeral tables that may be on disk at once while memory is short; absent: the disk alone bounds them.
+    pub spill_bytes_max: Option<ByteSize>,
     /// How long new tables are kept that say nothing themselves.
     pub retention: RetentionDefaults,
     /// Who may do what: a rights file, which is read again when it changes. Without one everybody may do everything.
@@ -53,6 +57,8 @@ impl Default for ServerOptions {
             port_file: None,
             unix_socket: None,
             data_dir: None,
+            memory: None,
+            spill_bytes_max: None,
             retention: RetentionDefaults::default(),
             rights_file: None,
             rights_interval: Duration::from_secs(2),

@@ -2,6 +2,7 @@
 
 mod accept;
 mod access;
+mod budget;
 mod catalog;
 mod claims;
 mod compressed;

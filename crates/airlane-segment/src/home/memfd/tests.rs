@@ -72,7 +72,7 @@ fn h1_a_lent_memfd_is_sealed_exact_and_never_written_again() {
 
 #[test]
 fn spare_memory_is_bounded_and_ages() {
-    let pool = MemfdPool::new(ByteSize::kib(100));
+    let pool = MemfdPool::new(ByteSize::kib(100), MemoryBudget::unlimited());
     let homes: Vec<Home> = (0..4).map(|byte| written(&pool, byte, 40 << 10)).collect();
     drop(homes);
     assert_eq!(pool.spare_bytes(), ByteSize::kib(80));

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 
 use airlane_model::{ByteSize, Result};
 use airlane_segment::home::{HomeKind, MemfdPool, storage_error, write_all_at};
-use airlane_segment::{Home, HomeFactory, Segment, TableSchema, TableWriter, Target, WriterOptions};
+use airlane_segment::{Home, HomeFactory, MemoryBudget, Segment, TableSchema, TableWriter, Target, WriterOptions};
 use arrow_array::RecordBatch;
 
 use super::arbitrary::Table;
@@ -38,7 +38,7 @@ fn try_write(
 ) -> Result<Vec<Segment>> {
     options.segment_small_bytes_max = if kind == HomeKind::Heap { ByteSize::gib(1) } else { ByteSize::bytes(0) };
     let homes: Box<dyn HomeFactory> = match kind {
-        HomeKind::File => Box::new(FileFactory { label: 0 }),
+        HomeKind::File => Box::new(FileFactory { label: 0, budget: MemoryBudget::unlimited() }),
         _ => Box::<MemfdPool>::default(),
     };
     let mut writer = TableWriter::new(schema.clone(), options, homes);
@@ -48,6 +48,7 @@ fn try_write(
 
 struct FileFactory {
     label: u128,
+    budget: MemoryBudget,
 }
 
 struct FileTarget {
@@ -60,6 +61,10 @@ impl HomeFactory for FileFactory {
         self.label += 1;
         let file = tempfile::tempfile().map_err(|error| storage_error("make a file", error))?;
         Ok(Box::new(FileTarget { file, label: self.label }))
+    }
+
+    fn budget(&self) -> &MemoryBudget {
+        &self.budget
     }
 }
 

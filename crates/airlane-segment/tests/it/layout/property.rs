@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use airlane_segment::{Home, Segment, TableSchema, Trust};
+use airlane_segment::{Home, MemoryBudget, MemoryUse, Segment, TableSchema, Trust};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
@@ -66,7 +66,11 @@ fn check(table: &Table) {
 /// Opening the bytes again gives the same segment, also with everything validated.
 fn check_opened(segment: &Segment) {
     for trust in [Trust::Validated, Trust::Foreign] {
-        let opened = Segment::open(Home::heap(segment.file_bytes().to_vec().into()), trust).unwrap();
+        let opened = Segment::open(
+            Home::heap(segment.file_bytes().to_vec().into(), MemoryBudget::unlimited().begin(MemoryUse::Tables)),
+            trust,
+        )
+        .unwrap();
         assert_eq!(opened.schema().arrow(), segment.schema().arrow());
         assert_eq!(opened.rows(), segment.rows());
         assert_eq!(opened.payload_bytes(), segment.payload_bytes());

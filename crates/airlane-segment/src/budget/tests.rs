@@ -1,0 +1,65 @@
+use std::sync::atomic::AtomicUsize;
+use std::thread;
+
+use super::*;
+
+#[test]
+fn what_does_not_fit_is_refused_and_changes_nothing() {
+    let budget = MemoryBudget::new(ByteSize::bytes(100), || {});
+    let mut tables = budget.charge(MemoryUse::Tables, 60).expect("fits");
+    let error = budget.charge(MemoryUse::Puts, 41).expect_err("too much");
+    assert_eq!(error.code(), codes::MEMORY_FULL);
+    assert!(error.message().contains("tables 60 B"), "{error}");
+    assert_eq!(tables.resize(101).expect_err("too much").code(), codes::MEMORY_FULL);
+    assert_eq!((tables.bytes(), budget.used()), (60, ByteSize::bytes(60)));
+    tables.resize(100).expect("all there is");
+    assert_eq!(budget.charge(MemoryUse::Puts, u64::MAX).expect_err("no overflow").code(), codes::MEMORY_FULL);
+    tables.resize(10).expect("less");
+    tables.move_to(MemoryUse::Spare);
+    let reads = budget.overdraw(MemoryUse::Reads, 200);
+    assert_eq!(MemoryUse::ALL.map(|usage| budget.used_for(usage).as_u64()), [0, 0, 200, 10]);
+    assert!(budget.charge(MemoryUse::Puts, 1).is_err(), "a budget that is overdrawn gives nothing");
+    drop((reads, tables));
+    assert_eq!(budget.used(), ByteSize::bytes(0));
+}
+
+#[test]
+fn what_comes_back_is_told() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let told = calls.clone();
+    let budget = MemoryBudget::new(ByteSize::kib(1), move || {
+        told.fetch_add(1, Ordering::Relaxed);
+    });
+    let mut charge = budget.charge(MemoryUse::Puts, 100).expect("fits");
+    charge.resize(200).expect("fits");
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    charge.shrink(50);
+    charge.shrink(60);
+    assert_eq!((charge.bytes(), calls.load(Ordering::Relaxed)), (50, 1));
+    drop(charge);
+    drop(budget.begin(MemoryUse::Puts));
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn many_threads_never_take_more_than_there_is() {
+    let budget = MemoryBudget::new(ByteSize::bytes(1_000), || {});
+    let largest = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for first in 1..=4_u64 {
+            let (budget, largest) = (&budget, &largest);
+            scope.spawn(move || {
+                let mut held = Vec::new();
+                for step in 0..5_000 {
+                    match budget.charge(MemoryUse::Puts, (step * first) % 150) {
+                        Ok(charge) => held.push(charge),
+                        Err(_) => held.clear(),
+                    }
+                    largest.fetch_max(budget.used().as_u64(), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert!((500..=1_000).contains(&largest.load(Ordering::Relaxed)), "{largest:?}");
+    assert_eq!(budget.used(), ByteSize::bytes(0));
+}

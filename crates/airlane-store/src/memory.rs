@@ -1,0 +1,212 @@
+//! Memory within its budget: puts wait while it is short, until something went to disk or came back.
+//!
+//! ```text
+//! used ──high──▶ the thread moves tables to disk, the least recently used first, until `low` is reached
+//!      ──short─▶ puts wait for that; when nothing can be moved they are refused
+//!      ──limit─▶ what is taken without having waited is refused
+//! ```
+//!
+//! Reads never wait: what they take counts, and puts see less room.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use airlane_model::{ByteSize, Result};
+use airlane_segment::{MemfdPool, MemoryBudget, MemoryUse};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+
+use crate::options::MemoryOptions;
+use crate::shared::Shared;
+
+mod moves;
+mod round;
+
+pub(crate) use moves::to_disk;
+pub(crate) use round::{run_rounds, step};
+
+/// The memory of a store.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) budget: MemoryBudget,
+    /// Where large segments of ephemeral tables live.
+    pub(crate) pool: MemfdPool,
+    options: MemoryOptions,
+    gauge: Arc<Gauge>,
+    thread: Mutex<Thread>,
+    wake: Condvar,
+    /// Bytes of ephemeral tables that are on disk now.
+    spilled: Arc<AtomicU64>,
+    spills: AtomicU64,
+}
+
+/// What whoever waits for memory looks at.
+#[derive(Debug)]
+struct Gauge {
+    waiting: AtomicUsize,
+    changes: watch::Sender<Changes>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Changes {
+    /// Rounds that could move nothing.
+    stuck: u64,
+    /// Why the last of them could not, where that is the disk's fault.
+    reason: Option<Arc<str>>,
+}
+
+#[derive(Debug, Default)]
+struct Thread {
+    is_asked: bool,
+    is_stuck: bool,
+    stop: bool,
+    /// Nobody listens: rounds are done by whoever asks.
+    by_hand: bool,
+}
+
+/// How much memory a store uses, and for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryState {
+    /// The budget.
+    pub limit: ByteSize,
+    /// What is used, by use.
+    pub used: [(MemoryUse, ByteSize); MemoryUse::ALL.len()],
+    /// Bytes of ephemeral tables that are on disk now.
+    pub spilled: ByteSize,
+    /// How often something was moved to disk since the start.
+    pub spills: u64,
+}
+
+/// Memory that is kept for the next segments, at most.
+const SPARE_BYTES_MAX: u64 = 2 << 30;
+
+impl Memory {
+    pub(crate) fn new(options: MemoryOptions, by_hand: bool) -> Arc<Self> {
+        let (changes, _) = watch::channel(Changes::default());
+        let gauge = Arc::new(Gauge { waiting: AtomicUsize::new(0), changes });
+        let told = gauge.clone();
+        let budget = MemoryBudget::new(options.limit, move || told.released());
+        let spare_max = ByteSize::bytes(SPARE_BYTES_MAX.min(options.limit.as_u64() / 8));
+        Arc::new(Self {
+            pool: MemfdPool::new(spare_max, budget.clone()),
+            budget,
+            options,
+            gauge,
+            thread: Mutex::new(Thread { by_hand, ..Thread::default() }),
+            wake: Condvar::new(),
+            spilled: Arc::default(),
+            spills: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn state(&self) -> MemoryState {
+        MemoryState {
+            limit: self.budget.limit(),
+            used: MemoryUse::ALL.map(|usage| (usage, self.budget.used_for(usage))),
+            spilled: ByteSize::bytes(self.spilled.load(Ordering::Relaxed)),
+            spills: self.spills.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits until so many bytes can be taken.
+    ///
+    /// # Errors
+    /// `memory_full` when nothing can be moved to disk any more; `shutting_down`.
+    pub(crate) async fn room(&self, shared: &Shared, bytes: u64) -> Result<()> {
+        self.relieve();
+        if !self.is_short(bytes) {
+            return Ok(());
+        }
+        let _waiting = self.gauge.wait();
+        let mut changes = self.gauge.changes.subscribe();
+        loop {
+            let stuck = changes.borrow_and_update().stuck;
+            if !self.is_short(bytes) {
+                return Ok(());
+            }
+            shared.check_open()?;
+            self.ask(shared);
+            // The sender lives as long as this does.
+            let _ = changes.changed().await;
+            let now = changes.borrow().clone();
+            if now.stuck > stuck && self.is_short(bytes) {
+                return Err(self.budget.exhausted(now.reason.as_deref()));
+            }
+        }
+    }
+
+    /// Has tables moved to disk when the budget is nearly used up. To be called by whoever takes memory and does not
+    /// wait.
+    pub(crate) fn relieve(&self) {
+        if self.budget.used() < self.options.high() {
+            return;
+        }
+        let mut thread = self.thread.lock();
+        // Where nothing could be moved, only who is short of memory has it tried again.
+        if !thread.is_stuck && !thread.by_hand {
+            thread.is_asked = true;
+            self.wake.notify_all();
+        }
+    }
+
+    /// Ends the thread; whoever waits looks again.
+    pub(crate) fn stop(&self) {
+        self.thread.lock().stop = true;
+        self.wake.notify_all();
+        self.gauge.changes.send_modify(|_| {});
+    }
+
+    fn is_short(&self, bytes: u64) -> bool {
+        self.budget.used().as_u64().saturating_add(bytes) > self.options.short().as_u64()
+    }
+
+    fn ask(&self, shared: &Shared) {
+        let mut thread = self.thread.lock();
+        if thread.by_hand {
+            drop(thread);
+            crate::blocking::in_place(|| step(shared, self.options.low()));
+            return;
+        }
+        thread.is_asked = true;
+        self.wake.notify_all();
+    }
+
+    /// Waits until a round is asked for; false when there are to be no more.
+    fn next_round(&self) -> bool {
+        let mut thread = self.thread.lock();
+        while !thread.is_asked && !thread.stop {
+            self.wake.wait(&mut thread);
+        }
+        thread.is_asked = false;
+        !thread.stop
+    }
+
+    fn ended(&self, has_moved: bool, reason: Option<String>) {
+        self.thread.lock().is_stuck = !has_moved;
+        self.gauge.changes.send_modify(|changes| {
+            changes.stuck += u64::from(!has_moved);
+            changes.reason = reason.map(Arc::from);
+        });
+    }
+}
+
+impl Gauge {
+    fn released(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.changes.send_modify(|_| {});
+        }
+    }
+
+    fn wait(self: &Arc<Self>) -> Waiting {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        Waiting(self.clone())
+    }
+}
+
+struct Waiting(Arc<Gauge>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
