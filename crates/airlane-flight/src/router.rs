@@ -97,6 +97,11 @@ impl FlightDoor {
         self.0.health.set_not_serving();
     }
 
+    /// Ends health checks that wait for a change, so that their connections can end.
+    pub fn end_health_checks(&self) {
+        self.0.health.end();
+    }
+
     /// Whether a request is for this door: gRPC or gRPC-web.
     pub fn takes(headers: &HeaderMap) -> bool {
         let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);

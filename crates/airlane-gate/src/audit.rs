@@ -19,6 +19,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tracing::Level;
 
+use crate::drain::Running;
 use crate::peer::Peer;
 
 /// The target of the lines, for log filters.
@@ -135,11 +136,13 @@ pub struct Audited<B: Body> {
     body: B,
     audit: Option<Box<Audit>>,
     is_ended: bool,
+    /// Let go after the body.
+    _running: Option<Running>,
 }
 
 impl<B: Body> Audited<B> {
     /// Watches over an answer.
-    pub(crate) fn watch(response: Response<B>, audit: Option<Audit>) -> Response<Self> {
+    pub(crate) fn watch(response: Response<B>, audit: Option<Audit>, running: Option<Running>) -> Response<Self> {
         let mut audit = audit.map(Box::new);
         if let Some(audit) = &mut audit {
             if let Some(outcome) = Outcome::told(response.headers()) {
@@ -148,7 +151,7 @@ impl<B: Body> Audited<B> {
                 audit.end(Outcome::Http(response.status()));
             }
         }
-        response.map(|body| Self { body, audit, is_ended: false })
+        response.map(|body| Self { body, audit, is_ended: false, _running: running })
     }
 }
 

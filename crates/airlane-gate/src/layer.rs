@@ -15,6 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use tower::{Layer, Service, ServiceExt};
 
 use crate::audit::{Audit, Audited};
+use crate::drain::Drain;
 use crate::gate::Gate;
 use crate::peer::Peer;
 
@@ -28,6 +29,9 @@ pub trait Doors: Clone + Send + Sync + 'static {
 
     /// Whether a request is answered to everybody, such as those of probes.
     fn is_open(&self, head: &Parts) -> bool;
+
+    /// Whether a request is answered although the server is stopping: those of probes and of who watches it.
+    fn is_answered_to_the_end(&self, head: &Parts) -> bool;
 
     /// Whether a request is a login, whose answer is a [`SessionToken`].
     fn is_login(&self, head: &Parts) -> bool;
@@ -44,13 +48,14 @@ pub struct SessionToken(pub Secret);
 #[derive(Clone, Debug)]
 pub struct GateLayer<D> {
     gate: Gate,
+    drain: Drain,
     doors: D,
 }
 
 impl<D> GateLayer<D> {
     /// The gate before these doors.
-    pub fn new(gate: Gate, doors: D) -> Self {
-        Self { gate, doors }
+    pub fn new(gate: Gate, drain: Drain, doors: D) -> Self {
+        Self { gate, drain, doors }
     }
 }
 
@@ -58,7 +63,7 @@ impl<S, D: Clone> Layer<S> for GateLayer<D> {
     type Service = Gated<S, D>;
 
     fn layer(&self, inner: S) -> Gated<S, D> {
-        Gated { inner, gate: self.gate.clone(), doors: self.doors.clone() }
+        Gated { inner, gate: self.gate.clone(), drain: self.drain.clone(), doors: self.doors.clone() }
     }
 }
 
@@ -69,6 +74,7 @@ impl<S, D: Clone> Layer<S> for GateLayer<D> {
 pub struct Gated<S, D> {
     inner: S,
     gate: Gate,
+    drain: Drain,
     doors: D,
 }
 
@@ -104,6 +110,11 @@ impl<S, D: Doors> Gated<S, D> {
         let is_open = self.doors.is_open(&head);
         // Probes come all the time, and say nothing of anybody.
         let mut audit = Audit::begin(self.gate.is_guarded() && !is_open, peer, self.doors.name(&head));
+        let running = match self.drain.enter() {
+            _ if self.doors.is_answered_to_the_end(&head) => None,
+            Ok(running) => Some(running),
+            Err(error) => return Ok(Audited::watch(self.doors.refuse(&head, &error), audit, None)),
+        };
         let caller = if is_open {
             Caller::nobody()
         } else {
@@ -118,7 +129,7 @@ impl<S, D: Doors> Gated<S, D> {
                 }
                 Err(error) => {
                     metrics::counter!("airlane_gate_refused_total", "code" => error.code().name()).increment(1);
-                    return Ok(Audited::watch(self.doors.refuse(&head, &error), audit));
+                    return Ok(Audited::watch(self.doors.refuse(&head, &error), audit, None));
                 }
             }
         };
@@ -130,7 +141,7 @@ impl<S, D: Doors> Gated<S, D> {
             None => caller,
         });
         let response = self.inner.oneshot(Request::from_parts(head, Metered { body, trail })).await?;
-        Ok(Audited::watch(response, audit))
+        Ok(Audited::watch(response, audit, running))
     }
 }
 

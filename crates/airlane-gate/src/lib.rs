@@ -12,7 +12,7 @@
 //! 2. [`credential`] takes the header `authorization` apart.
 //! 3. [`password`], [`throttle`] and [`remembered`] bound what guessing costs us and gains them.
 //! 4. [`session`] is the token that a login answers.
-//! 5. [`layer`] stands before the doors, [`audit`] writes the line.
+//! 5. [`layer`] stands before the doors, [`audit`] writes the line, [`drain`] lets requests end when the server stops.
 //!
 //! | metric | labels | what |
 //! | --- | --- | --- |
@@ -23,6 +23,7 @@
 
 mod audit;
 mod credential;
+mod drain;
 mod file_watch;
 mod gate;
 mod keyed;
@@ -37,6 +38,7 @@ mod throttle;
 mod token;
 
 pub use audit::Audited;
+pub use drain::Drain;
 pub use file_watch::{FileWatch, Reload};
 pub use gate::{Gate, GateOptions};
 pub use layer::{Doors, GateLayer, Gated, Metered, SessionToken};

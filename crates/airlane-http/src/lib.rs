@@ -16,7 +16,7 @@ mod routes;
 use std::sync::Arc;
 
 pub use problem::refusal;
-pub use routes::{PATHS, is_probe, name_of, router};
+pub use routes::{PATHS, is_probe, is_watching, name_of, router};
 
 /// Tells whether the server is ready.
 pub trait Readiness: Send + Sync {

@@ -33,6 +33,11 @@ pub fn is_probe(path: &str) -> bool {
     [HEALTH_PATH, READINESS_PATH].contains(&path)
 }
 
+/// Whether a path is for whoever watches the server, also while it stops.
+pub fn is_watching(path: &str) -> bool {
+    is_probe(path) || path == METRICS_PATH
+}
+
 /// All paths there are.
 pub const PATHS: [&str; 4] = [INDEX_PATH, HEALTH_PATH, READINESS_PATH, METRICS_PATH];
 

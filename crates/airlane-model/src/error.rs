@@ -4,6 +4,7 @@
 //! can do to gRPC codes, HTTP statuses and exit codes.
 
 use std::fmt;
+use std::time::Duration;
 
 pub mod codes;
 
@@ -137,13 +138,21 @@ struct Inner {
     message: String,
     place: Option<String>,
     hint: Option<String>,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of a code with a message: one sentence in lower case, no full stop, the offending value quoted.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { code, message: message.into(), place: None, hint: None, source: None }))
+        Self(Box::new(Inner {
+            code,
+            message: message.into(),
+            place: None,
+            hint: None,
+            retry_after: None,
+            source: None,
+        }))
     }
 
     /// Adds where it happened: table, message, row, column, file or setting.
@@ -157,6 +166,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the time after which repeating the request is worth a try.
+    #[must_use]
+    pub fn retry_after(mut self, time: Duration) -> Self {
+        self.0.retry_after = Some(time);
         self
     }
 
@@ -190,6 +206,11 @@ impl Error {
     /// What to do about it.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// The time after which repeating the request is worth a try, where that is known.
+    pub fn retry_after_time(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 }
 

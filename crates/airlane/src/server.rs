@@ -3,7 +3,7 @@
 //! ```text
 //! run       store opened → listening → port file → Handle
 //! requests  listener → connection → gate → Doors (gRPC: Flight; else: HTTP)
-//! stop      no new connections → running requests finish within the grace → store closed
+//! stop      new requests refused → running ones finish within the grace → listeners closed → GOAWAY → store closed
 //! ```
 
 mod authority;
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use airlane_exchange::Exchange;
 use airlane_flight::{FlightDoor, FlightOptions};
-use airlane_gate::{Gate, GateOptions, RightsFile};
+use airlane_gate::{Drain, Gate, GateOptions, RightsFile};
 use airlane_http::HttpState;
 use airlane_model::{Error, Result, codes};
 use airlane_segment::decode::decode_panics;
@@ -36,6 +36,7 @@ use airlane_store::{ExpiryReason, Recovery, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 pub use airlane_gate::Reload;
 use connection::Builders;
@@ -184,7 +185,8 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
         http: airlane_http::router(HttpState { readiness: status.clone(), refresh_metrics: refresh_metrics(&store) }),
     };
     let flight = doors.flight.clone();
-    let doors = doors.behind(gate);
+    let drain = Drain::default();
+    let doors = doors.behind(gate, drain.clone());
 
     let tcp = TcpListener::bind(options.listen).await.and_then(|tcp| Ok((tcp.local_addr()?, tcp)));
     let (address, tcp) = tcp.map_err(|error| {
@@ -215,7 +217,16 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
 
     let (stop, stopped) = watch::channel(false);
     accepting.extend(watching_rights.map(tokio::spawn));
-    let running = Running { store: store.clone(), flight, connections, accepting, socket_file, grace: options.grace };
+    let running = Running {
+        store: store.clone(),
+        flight,
+        status: status.clone(),
+        drain,
+        connections,
+        accepting,
+        socket_file,
+        grace: options.grace,
+    };
     let task = tokio::spawn(running.until_stopped(stopped));
     Ok(Handle { address, recovery, exchange, store, status, stop, reload, task })
 }
@@ -248,6 +259,8 @@ fn refresh_metrics(store: &Store) -> Arc<dyn Fn() + Send + Sync> {
 struct Running {
     store: Store,
     flight: FlightDoor,
+    status: Arc<ServerStatus>,
+    drain: Drain,
     connections: Stop,
     /// The tasks that accept connections, and those that watch files.
     accepting: Vec<JoinHandle<()>>,
@@ -269,16 +282,30 @@ impl Running {
                 }
             }
         };
+        let end = Instant::now() + self.grace;
+        self.status.begin_drain();
         self.flight.set_not_serving();
+        self.drain.begin();
+        if failure.is_none() {
+            // Who comes now is told so: the listeners stay open until no request runs.
+            let _ = timeout_at(end, self.drain.ended()).await;
+        }
+        let cut_off = self.drain.running();
         self.stop_accepting().await;
         drop(self.socket_file.take());
+        self.flight.end_health_checks();
         if let Some(failure) = failure {
             return Err(Error::new(codes::COMMIT_UNKNOWN, failure).hint("start the server again"));
         }
-        let cut_off = self.connections.stop(self.grace).await;
         if cut_off > 0 {
-            tracing::warn!("{cut_off} connections had not ended within {:?} and were cut off", self.grace);
+            tracing::warn!("{cut_off} requests had not ended within {:?} and were cut off", self.grace);
         }
+        let left = end.saturating_duration_since(Instant::now());
+        let silent = self.connections.stop(left).await;
+        tracing::debug!(
+            connections = silent,
+            "connections were cut off that had no request, or did not take their answers"
+        );
         self.store.close().await;
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use airlane_flight::{AnswerBody, FlightDoor, Rope};
-use airlane_gate::{Audited, Gate, GateLayer, Gated, Metered, Peer};
+use airlane_gate::{Audited, Drain, Gate, GateLayer, Gated, Metered, Peer};
 use airlane_model::Error;
 use axum::Router;
 use axum::body::Body as HttpBody;
@@ -28,8 +28,8 @@ pub(super) type AnyBody = Either<AnswerBody, UnsyncBoxBody<Rope, axum::Error>>;
 
 impl Doors {
     /// The doors behind the gate.
-    pub(super) fn behind(self, gate: Gate) -> GatedDoors {
-        GatedDoors(GateLayer::new(gate, self.clone()).layer(self))
+    pub(super) fn behind(self, gate: Gate, drain: Drain) -> GatedDoors {
+        GatedDoors(GateLayer::new(gate, drain, self.clone()).layer(self))
     }
 }
 
@@ -63,6 +63,11 @@ impl airlane_gate::Doors for Doors {
     fn is_open(&self, head: &Parts) -> bool {
         let path = head.uri.path();
         if FlightDoor::takes(&head.headers) { airlane_flight::is_probe(path) } else { airlane_http::is_probe(path) }
+    }
+
+    fn is_answered_to_the_end(&self, head: &Parts) -> bool {
+        let path = head.uri.path();
+        if FlightDoor::takes(&head.headers) { airlane_flight::is_probe(path) } else { airlane_http::is_watching(path) }
     }
 
     fn is_login(&self, head: &Parts) -> bool {

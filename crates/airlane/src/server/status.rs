@@ -23,6 +23,11 @@ impl ServerStatus {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner).insert(what, reason);
     }
 
+    /// The server is stopping.
+    pub(super) fn begin_drain(&self) {
+        self.wait_for("drain", "the server is stopping: what runs may end, and nothing new is taken".into());
+    }
+
     /// Takes a reason away.
     pub(super) fn done(&self, what: &'static str) {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner).remove(what);

@@ -5,6 +5,7 @@ mod access;
 mod catalog;
 mod claims;
 mod compressed;
+mod drain;
 mod framing;
 mod fsync;
 mod harness;
