@@ -6,9 +6,9 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use serde::Serialize;
 
 use crate::problem::Problem;
+use crate::readiness::Report;
 use crate::{HttpState, metrics};
 
 const INDEX_PATH: &str = "/";
@@ -62,17 +62,10 @@ async fn index() -> impl IntoResponse {
     INDEX
 }
 
-#[derive(Serialize)]
-struct Ready {
-    ready: bool,
-    reasons: Vec<String>,
-}
-
 async fn readyz(State(state): State<HttpState>) -> impl IntoResponse {
-    let reasons = state.readiness.reasons();
-    let ready = reasons.is_empty();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Ready { ready, reasons }))
+    let report = Report::of(state.readiness.checks());
+    let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report))
 }
 
 async fn metrics_text(

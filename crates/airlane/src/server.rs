@@ -171,12 +171,13 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     let reload = Reload::default();
     let (gate, watching_rights) = gate(&options, &reload)?;
     let tls = options.tls.clone().map(|files| Tls::open(files, options.rights_interval, reload.clone())).transpose()?;
+    let data_dir = store.folder.clone();
     let (store, recovery) = Store::open(store)?;
     if let Some(path) = &options.port_file {
         port_file::clear(path)?;
     }
     let exchange = Exchange::open(store.clone())?;
-    let status = Arc::new(ServerStatus::new(store.clone()));
+    let status = Arc::new(ServerStatus::new(store.clone(), data_dir));
     if let Some(reason) = options.not_ready.clone() {
         status.wait_for("program", reason);
     }

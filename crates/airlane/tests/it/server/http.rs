@@ -41,7 +41,11 @@ async fn health_readiness_and_metrics() {
     let server = TestServer::start().await;
     put(&mut server.client().await, "t", &[numbers(0, 1_000)]).await.expect("a table");
     assert_eq!(fetch(&server, "/healthz").await.0, 200);
-    assert_eq!(fetch(&server, "/readyz").await, (200, "{\"ready\":true,\"reasons\":[]}".into()));
+    let (status, body) = fetch(&server, "/readyz").await;
+    let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((status, &body["ready"], &body["reasons"]), (200, &true.into(), &serde_json::json!([])));
+    let checks: Vec<_> = body["checks"].as_object().expect("checks").keys().collect();
+    assert_eq!(checks, ["store", "disk", "tables", "start", "drain"]);
     let (status, index) = fetch(&server, "/").await;
     assert!(status == 200 && index.contains("Airlane"), "{index}");
     assert_eq!(fetch(&server, "/no/such/page").await.0, 404);
