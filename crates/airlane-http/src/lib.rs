@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use problem::refusal;
 pub use readiness::{Check, Health};
-pub use routes::{PATHS, is_probe, is_watching, name_of, router};
+pub use routes::{PATHS, is_probe, is_watching, name_of, names, router};
 
 /// Tells whether the server is ready.
 pub trait Readiness: Send + Sync {

@@ -41,9 +41,14 @@ pub fn is_watching(path: &str) -> bool {
 /// All paths there are.
 pub const PATHS: [&str; 4] = [INDEX_PATH, HEALTH_PATH, READINESS_PATH, METRICS_PATH];
 
-/// What the log calls a request to a path.
-pub fn name_of(path: &str) -> &'static str {
-    PATHS.into_iter().find(|known| *known == path).unwrap_or("no such path")
+/// What requests to [`PATHS`] are called, each at its place, and one to any other path at the end.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PATHS.into_iter().chain(["no such path"])
+}
+
+/// The place of a path among the [`names`].
+pub fn name_of(path: &str) -> usize {
+    PATHS.iter().position(|known| *known == path).unwrap_or(PATHS.len())
 }
 
 const INDEX: &str = "\

@@ -68,6 +68,25 @@ impl ErrorKind {
         *found.unwrap_or(&(ErrorKind::Internal, 13, 500, 20))
     }
 
+    /// Its name, as `spec/errors.toml` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "invalid_argument",
+            Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
+            Self::FailedPrecondition => "failed_precondition",
+            Self::ResourceExhausted => "resource_exhausted",
+            Self::Unavailable => "unavailable",
+            Self::Cancelled => "cancelled",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::DataLoss => "data_loss",
+            Self::NotImplemented => "not_implemented",
+            Self::Internal => "internal",
+            Self::Unauthenticated => "unauthenticated",
+            Self::PermissionDenied => "permission_denied",
+        }
+    }
+
     /// The number of the gRPC status code.
     pub fn grpc_code(self) -> i32 {
         self.row().1

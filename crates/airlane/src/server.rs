@@ -12,6 +12,7 @@ mod executor;
 mod joined;
 mod listener;
 mod memory;
+mod metrics;
 mod options;
 mod port_file;
 mod route;
@@ -30,9 +31,8 @@ use airlane_flight::{FlightDoor, FlightOptions};
 use airlane_gate::{Drain, Gate, GateOptions, RightsFile};
 use airlane_http::HttpState;
 use airlane_model::{Error, Result, codes};
-use airlane_segment::decode::decode_panics;
 use airlane_segment::home::sigbus;
-use airlane_store::{ExpiryReason, Recovery, Store, StoreOptions};
+use airlane_store::{Recovery, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -40,6 +40,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use airlane_gate::Reload;
 use connection::Builders;
+pub use metrics::{METRICS, Metric, MetricKind};
 pub use options::ServerOptions;
 use route::Doors;
 use status::ServerStatus;
@@ -162,6 +163,7 @@ pub async fn run(options: ServerOptions) -> Result<Handle> {
 /// As [`run`].
 pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Handle> {
     airlane_http::metrics::install();
+    metrics::describe();
     let flight_options = FlightOptions {
         body_bytes_max: store.limits.body_bytes_max,
         header_bytes_max: options.header_bytes_max,
@@ -181,13 +183,17 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     if let Some(reason) = options.not_ready.clone() {
         status.wait_for("program", reason);
     }
+    let refresh_metrics: Arc<dyn Fn() + Send + Sync> = {
+        let store = store.clone();
+        Arc::new(move || metrics::refresh(&store))
+    };
     let doors = Doors {
         flight: FlightDoor::new(exchange.clone(), &flight_options)?,
-        http: airlane_http::router(HttpState { readiness: status.clone(), refresh_metrics: refresh_metrics(&store) }),
+        http: airlane_http::router(HttpState { readiness: status.clone(), refresh_metrics }),
     };
     let flight = doors.flight.clone();
     let drain = Drain::default();
-    let doors = doors.behind(gate, drain.clone());
+    let doors = doors.behind(gate, drain.clone(), options.observer.clone());
 
     let tcp = TcpListener::bind(options.listen).await.and_then(|tcp| Ok((tcp.local_addr()?, tcp)));
     let (address, tcp) = tcp.map_err(|error| {
@@ -242,20 +248,6 @@ fn gate(options: &ServerOptions, reload: &Reload) -> Result<(Gate, Option<impl F
     Ok((gate, Some(watching)))
 }
 
-/// The crates that decode and store count by themselves, since they know no metrics.
-fn refresh_metrics(store: &Store) -> Arc<dyn Fn() + Send + Sync> {
-    let store = store.clone();
-    Arc::new(move || {
-        metrics::counter!("airlane_decode_panics_total").absolute(decode_panics());
-        for (reason, name) in ExpiryReason::TABLE {
-            let expired = store.expired_tables(reason);
-            metrics::counter!("airlane_expired_tables_total", "reason" => name).absolute(expired);
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-        metrics::gauge!("airlane_tables_damaged").set(store.damaged_tables() as f64);
-    })
-}
-
 /// What is to be ended when the server stops.
 struct Running {
     store: Store,
@@ -277,6 +269,7 @@ impl Running {
                 _ = stopped.wait_for(|stop| *stop) => break None,
                 () = tokio::time::sleep(WATCH_INTERVAL) => {
                     memory::give_back();
+                    airlane_http::metrics::upkeep();
                     if let Some(failure) = self.store.failure() {
                         break Some(failure);
                     }

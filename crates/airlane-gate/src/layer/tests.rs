@@ -16,8 +16,12 @@ struct TestDoors;
 impl Doors for TestDoors {
     type Body = Full<Bytes>;
 
-    fn name(&self, _: &Parts) -> &'static str {
-        "test"
+    fn names(&self) -> Vec<RequestName> {
+        vec![RequestName { name: "test", is_stream: false }]
+    }
+
+    fn name_of(&self, _: &Parts) -> usize {
+        0
     }
 
     fn is_open(&self, head: &Parts) -> bool {

@@ -14,6 +14,7 @@ mod hostile;
 mod http;
 mod hydration;
 mod limits;
+mod metrics;
 mod names;
 mod order;
 mod panics;

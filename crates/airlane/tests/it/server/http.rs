@@ -51,7 +51,7 @@ async fn health_readiness_and_metrics() {
     assert_eq!(fetch(&server, "/no/such/page").await.0, 404);
 
     let (_, text) = fetch(&server, "/metrics").await;
-    assert!(text.contains("airlane_flight_requests_total{rpc=\"DoPut\",code=\"Ok\"}"), "{text}");
+    assert!(text.contains("airlane_requests_total{rpc=\"DoPut\",kind=\"ok\",code=\"ok\"}"), "{text}");
     // A4: the check before decoding exists to keep it there.
     assert!(text.contains("airlane_decode_panics_total 0\n"), "{text}");
     assert!(text.contains("airlane_tables_damaged 0\n"), "{text}");
