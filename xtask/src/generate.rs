@@ -85,6 +85,7 @@ fn of_program(workspace: &Workspace) -> Result<Vec<Generated>> {
     Ok(vec![
         Generated { path: "docs/reference/command-line.md", text: reference(workspace, "cli")? },
         Generated { path: "docs/reference/settings.md", text: reference(workspace, "settings")? },
+        Generated { path: "docs/reference/metrics.md", text: reference(workspace, "metrics")? },
     ])
 }
 

@@ -15,14 +15,14 @@ use tonic::{Code, Status};
 
 use crate::deadline;
 use crate::get::GetBody;
-use crate::metrics::Call;
+use crate::metrics::Metrics;
 use crate::put::PutBody;
 use crate::rope::Rope;
 use crate::status;
 
 /// What an answer consists of.
 #[derive(Debug)]
-pub enum Content {
+pub(crate) enum Content {
     /// Rows, low-copy.
     Get(GetBody),
     /// A receipt, low-copy.
@@ -35,7 +35,7 @@ pub enum Content {
 
 /// The time at which a call ends, and the time it was given.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadline {
+pub(crate) struct Deadline {
     /// When it ends.
     pub at: Instant,
     /// What the caller gave.
@@ -44,7 +44,7 @@ pub struct Deadline {
 
 impl Deadline {
     /// A deadline from now on; none when it is further away than the clock goes.
-    pub fn after(timeout: Duration) -> Option<Self> {
+    pub(crate) fn after(timeout: Duration) -> Option<Self> {
         Instant::now().checked_add(timeout).map(|at| Self { at, timeout })
     }
 }
@@ -55,20 +55,19 @@ impl Deadline {
 pub struct AnswerBody {
     content: Content,
     deadline: Option<(Pin<Box<Sleep>>, Duration)>,
-    /// `None` where another body counts the call.
-    call: Option<Call>,
+    metrics: Metrics,
 }
 
 impl AnswerBody {
     /// A body that ends at the deadline at the latest.
-    pub fn new(content: Content, deadline: Option<Deadline>, call: Call) -> Self {
+    pub(crate) fn new(content: Content, deadline: Option<Deadline>, metrics: Metrics) -> Self {
         let deadline = deadline.map(|deadline| (Box::pin(tokio::time::sleep_until(deadline.at)), deadline.timeout));
-        Self { content, deadline, call: Some(call) }
+        Self { content, deadline, metrics }
     }
 
     /// What the body of another answer was translated to.
-    pub(crate) fn translated(body: tonic::body::Body) -> Self {
-        Self { content: Content::Tonic(body), deadline: None, call: None }
+    pub(crate) fn translated(body: tonic::body::Body, metrics: Metrics) -> Self {
+        Self { content: Content::Tonic(body), deadline: None, metrics }
     }
 
     fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Rope>>> {
@@ -87,14 +86,7 @@ impl AnswerBody {
     fn end(&mut self, error: &Error) -> Frame<Rope> {
         self.content = Content::Empty;
         let status = status::from_error(error);
-        self.end_call(status.code());
         Frame::trailers(status::trailers(&status))
-    }
-
-    fn end_call(&mut self, code: Code) {
-        if let Some(call) = &mut self.call {
-            call.end(code);
-        }
     }
 }
 
@@ -116,14 +108,11 @@ impl Body for AnswerBody {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(frame)) => frame,
             Err(panic) => {
-                if let Some(call) = &this.call {
-                    call.count_panic();
-                }
+                this.metrics.count_panic();
                 Some(this.end(&fault(panic.as_ref())))
             }
         };
-        if let Some(trailers) = frame.as_ref().and_then(Frame::trailers_ref) {
-            this.end_call(code_of(trailers));
+        if frame.as_ref().is_some_and(Frame::is_trailers) {
             this.content = Content::Empty;
         }
         Poll::Ready(frame.map(Ok))

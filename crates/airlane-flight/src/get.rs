@@ -45,7 +45,7 @@ pub(crate) fn read(exchange: &Exchange, caller: &Caller, ticket: &Ticket, option
 
 /// The body of an answer to DoGet.
 #[derive(Debug)]
-pub struct GetBody {
+pub(crate) struct GetBody {
     state: State,
     schema: Option<Bytes>,
     traffic: Traffic,
@@ -60,13 +60,13 @@ enum State {
 
 impl GetBody {
     /// The body that sends a stream.
-    pub fn new(stream: ReadStream, readers: Readers, traffic: Traffic) -> Self {
+    pub(crate) fn new(stream: ReadStream, readers: Readers, traffic: Traffic) -> Self {
         let schema = Some(stream.schema().message().clone());
         Self { state: State::Reading(Pull::new(stream, readers)), schema, traffic }
     }
 
     /// The next frame: bytes, and at last the trailers.
-    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Rope>>> {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Rope>>> {
         let mut out = BytesMut::new();
         loop {
             let pulled = match &mut self.state {

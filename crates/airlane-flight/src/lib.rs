@@ -30,6 +30,6 @@ mod status;
 mod web;
 
 pub use answer::AnswerBody;
-pub use paths::{is_login, is_probe, name_of};
+pub use paths::{Rpc, is_login, is_probe};
 pub use rope::Rope;
 pub use router::{FlightDoor, FlightOptions};

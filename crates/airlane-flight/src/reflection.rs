@@ -14,6 +14,9 @@ const FLIGHT_DESCRIPTORS: &[u8] = include_bytes!("../../../spec/flight.bin");
 /// The name of the service, as health checks ask for it.
 const FLIGHT_SERVICE: &str = "arrow.flight.protocol.FlightService";
 
+/// What health checks may ask for: the server, and the service.
+const SERVICES: [&str; 2] = ["", FLIGHT_SERVICE];
+
 /// Tells health checks whether the server serves.
 #[derive(Clone, Debug)]
 pub(crate) struct Health(HealthReporter);
@@ -38,8 +41,16 @@ impl Health {
         self.set(ServingStatus::NotServing);
     }
 
+    /// Ends the streams of health checks that wait for a change.
+    pub(crate) fn end(&self) {
+        let mut reporter = self.0.clone();
+        for service in SERVICES {
+            let _ = reporter.clear_service_status(service).now_or_never();
+        }
+    }
+
     fn set(&self, status: ServingStatus) {
-        for service in ["", FLIGHT_SERVICE] {
+        for service in SERVICES {
             // Waits for nothing but a lock that is held for an instant.
             let _ = self.0.set_service_status(service, status).now_or_never();
         }

@@ -29,9 +29,10 @@ use crate::answer::{AnswerBody, Content, Deadline, code_of, fault};
 use crate::caller;
 use crate::deadline;
 use crate::get::{self, GetBody, GetOptions, Readers};
-use crate::metrics::{Call, Metrics, Rpc};
+use crate::metrics::Metrics;
 use crate::options::PutOptions;
 use crate::parse::{ParseLimits, Parser};
+use crate::paths::Rpc;
 use crate::put::{PutBody, PutMachine, Putter};
 use crate::reflection::Health;
 use crate::request::{RequestBody, read_message};
@@ -61,7 +62,7 @@ struct Inner {
     limits: ParseLimits,
     header_bytes_max: ByteSize,
     readers: Readers,
-    metrics: Arc<Metrics>,
+    metrics: Metrics,
     routes: Routes,
     health: Health,
 }
@@ -74,7 +75,9 @@ impl FlightDoor {
     pub fn new(exchange: Exchange, options: &FlightOptions) -> Result<Self> {
         let compressed_bytes_max = options.body_bytes_max.min(COMPRESSED_BYTES_MAX).as_usize();
         let readers = Readers::new(options.quiet_max);
-        let rpcs = FlightServiceServer::new(FlightRpcs::new(exchange.clone(), options.endpoints_max, readers.clone()))
+        let metrics = Metrics::default();
+        let rpcs = FlightRpcs::new(exchange.clone(), options.endpoints_max, readers.clone(), metrics.clone());
+        let rpcs = FlightServiceServer::new(rpcs)
             .accept_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Zstd)
             .max_decoding_message_size(compressed_bytes_max)
@@ -86,7 +89,7 @@ impl FlightDoor {
             limits,
             header_bytes_max: options.header_bytes_max,
             readers,
-            metrics: Arc::default(),
+            metrics,
             routes: routes.prepare(),
             health,
         })))
@@ -95,6 +98,11 @@ impl FlightDoor {
     /// From now on health checks hear that the server does not serve.
     pub fn set_not_serving(&self) {
         self.0.health.set_not_serving();
+    }
+
+    /// Ends health checks that wait for a change, so that their connections can end.
+    pub fn end_health_checks(&self) {
+        self.0.health.end();
     }
 
     /// Whether a request is for this door: gRPC or gRPC-web.
@@ -106,7 +114,7 @@ impl FlightDoor {
 
     /// Answers a request with a refusal, by whoever has looked at it before this door.
     pub fn refuse_request(&self, head: &Parts, error: &Error) -> Response<AnswerBody> {
-        let mut response = self.refuse(error, self.0.metrics.begin(Rpc::of_path(head.uri.path())));
+        let mut response = self.refuse(error);
         // Without messages the form of gRPC-web differs in its name alone.
         if let Some(content_type) = head.headers.get(header::CONTENT_TYPE).filter(|_| web::takes(&head.headers)) {
             response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
@@ -133,12 +141,11 @@ impl FlightDoor {
         B::Error: fmt::Display,
     {
         let rpc = Rpc::of_path(request.uri().path());
-        let call = self.0.metrics.begin(rpc);
         let deadline = check_headers(request.headers(), self.0.header_bytes_max)
             .and_then(|()| deadline::timeout(request.headers()));
         let deadline = match deadline.map(|timeout| timeout.and_then(Deadline::after)) {
             Ok(deadline) => deadline,
-            Err(error) => return self.refuse(&error, call),
+            Err(error) => return self.refuse(&error),
         };
         let answering = AssertUnwindSafe(self.route(rpc, request)).catch_unwind();
         let answered = match deadline {
@@ -149,11 +156,11 @@ impl FlightDoor {
             },
         };
         match answered {
-            Ok(Ok(response)) => self.complete(response, deadline, call),
-            Ok(Err(error)) => self.refuse(&error, call),
+            Ok(Ok(response)) => response.map(|content| AnswerBody::new(content, deadline, self.0.metrics.clone())),
+            Ok(Err(error)) => self.refuse(&error),
             Err(panic) => {
-                call.count_panic();
-                self.refuse(&fault(panic.as_ref()), call)
+                self.0.metrics.count_panic();
+                self.refuse(&fault(panic.as_ref()))
             }
         }
     }
@@ -197,7 +204,7 @@ impl FlightDoor {
         let ticket = arrow_flight::Ticket::decode(message)
             .map_err(|error| Error::new(codes::MESSAGE_INVALID, "a request is no Ticket").source(error))?;
         let stream = get::read(&self.0.exchange, &caller, &Ticket::parse_bytes(&ticket.ticket)?, options)?;
-        Ok(GetBody::new(stream, self.0.readers.clone(), self.0.metrics.sent()))
+        Ok(GetBody::new(stream, self.0.readers.clone(), self.0.metrics.sent(&caller)))
     }
 
     async fn put<B>(&self, request: Request<RequestBody<B>>) -> Result<PutBody>
@@ -208,9 +215,11 @@ impl FlightDoor {
         // From here on the put is a task: to take a message may last, and the connection serves other calls too.
         tokio::task::yield_now().await;
         let headers = PutOptions::from_headers(request.headers())?;
-        let machine = PutMachine::new(self.0.exchange.clone(), caller::of(request.extensions()), headers);
+        let caller = caller::of(request.extensions());
+        let traffic = self.0.metrics.received(&caller);
+        let machine = PutMachine::new(self.0.exchange.clone(), caller, headers);
         let parser = Parser::new(self.0.limits.clone());
-        let mut putter = Putter::new(parser, machine, request.into_body(), self.0.metrics.received());
+        let mut putter = Putter::new(parser, machine, request.into_body(), traffic);
         // Refused here, a put is answered by a status alone, and pyarrow and others show it at once.
         putter.open().await?;
         if putter.is_received() {
@@ -220,22 +229,14 @@ impl FlightDoor {
         Ok(PutBody::new(putter.finish()))
     }
 
-    fn complete(
-        &self,
-        response: Response<Content>,
-        deadline: Option<Deadline>,
-        mut call: Call,
-    ) -> Response<AnswerBody> {
-        if response.headers().contains_key(tonic::Status::GRPC_STATUS) {
-            call.end(code_of(response.headers()));
-        }
-        response.map(|content| AnswerBody::new(content, deadline, call))
+    /// The metrics, for answers that are made elsewhere.
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.0.metrics.clone()
     }
 
-    fn refuse(&self, error: &Error, mut call: Call) -> Response<AnswerBody> {
+    fn refuse(&self, error: &Error) -> Response<AnswerBody> {
         let status = status::from_error(error);
-        call.end(status.code());
-        let mut response = ok(AnswerBody::new(Content::Empty, None, call));
+        let mut response = ok(AnswerBody::new(Content::Empty, None, self.0.metrics.clone()));
         response.headers_mut().extend(status::trailers(&status));
         response
     }

@@ -21,6 +21,7 @@ use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 use crate::caller;
 use crate::descriptor;
 use crate::get::{self, GetOptions, METADATA_BYTES_MAX, Pull, Readers, asks_plain_types, row_offset_metadata};
+use crate::metrics::{Metrics, Traffic};
 use crate::options::PutOptions;
 use crate::parse::{Fields, Sink, in_message};
 use crate::put::{PutMachine, receipt_json};
@@ -45,12 +46,13 @@ pub(crate) struct FlightRpcs {
     exchange: Exchange,
     endpoints_max: usize,
     readers: Readers,
+    metrics: Metrics,
 }
 
 impl FlightRpcs {
     /// Over an exchange; FlightInfo offers at most `endpoints_max` endpoints.
-    pub(crate) fn new(exchange: Exchange, endpoints_max: usize, readers: Readers) -> Self {
-        Self { exchange, endpoints_max, readers }
+    pub(crate) fn new(exchange: Exchange, endpoints_max: usize, readers: Readers, metrics: Metrics) -> Self {
+        Self { exchange, endpoints_max, readers, metrics }
     }
 
     fn get(&self, request: &Request<arrow_flight::Ticket>) -> Result<ReadStream> {
@@ -69,13 +71,16 @@ impl FlightRpcs {
     async fn put(&self, request: Request<Streaming<FlightData>>) -> Result<Vec<u8>> {
         let headers = PutOptions::from_headers(request.metadata().as_ref())?;
         let caller = caller::of(request.extensions());
+        let traffic = self.metrics.received(&caller);
         let mut machine = PutMachine::new(self.exchange.clone(), caller, headers);
         let mut messages = request.into_inner();
         let mut count = 0_u64;
         while let Some(message) = messages.message().await.map_err(codec_error)? {
             count += 1;
+            traffic.add_bytes((message.data_header.len() + message.data_body.len()) as u64);
             take(&mut machine, message).map_err(|error| in_message(error, count))?;
         }
+        traffic.add_rows(machine.rows());
         receipt_json(&machine.commit().await?)
     }
 }
@@ -114,8 +119,9 @@ impl FlightService for FlightRpcs {
     }
 
     async fn do_get(&self, request: Request<arrow_flight::Ticket>) -> Answer<Self::DoGetStream> {
+        let traffic = self.metrics.sent(&caller::of(request.extensions()));
         let read = self.get(&request).map_err(|error| from_error(&error))?;
-        Ok(Response::new(Box::pin(messages(read, self.readers.clone()))))
+        Ok(Response::new(Box::pin(messages(read, self.readers.clone(), traffic))))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
@@ -177,23 +183,33 @@ fn codec_error(status: Status) -> Error {
 }
 
 /// The messages of a read, the schema first.
-fn messages(read: ReadStream, readers: Readers) -> impl Stream<Item = Result<FlightData, Status>> + Send {
+fn messages(
+    read: ReadStream,
+    readers: Readers,
+    traffic: Traffic,
+) -> impl Stream<Item = Result<FlightData, Status>> + Send {
     let schema = FlightData { data_header: read.schema().message().clone(), ..FlightData::default() };
     let mut pull = Pull::new(read, readers);
     let next = move |cx: &mut Context<'_>| -> Poll<Option<Result<FlightData, Status>>> {
         let next = pull.poll_next(cx);
-        next.map(|next| next.map(|message| message.map(flight_data)).map_err(|error| from_error(&error)).transpose())
+        next.map(|next| {
+            next.map(|message| message.map(|message| flight_data(message, &traffic)))
+                .map_err(|error| from_error(&error))
+                .transpose()
+        })
     };
     stream::iter([Ok(schema)]).chain(stream::poll_fn(next))
 }
 
-fn flight_data(message: StreamMessage) -> FlightData {
+fn flight_data(message: StreamMessage, traffic: &Traffic) -> FlightData {
     let mut buffer = [0; METADATA_BYTES_MAX];
     let (Message { header, body }, app_metadata) = match message {
         StreamMessage::Dictionary(message) => (message, Bytes::new()),
-        StreamMessage::Batch { message, row_offset, .. } => {
+        StreamMessage::Batch { message, row_offset, rows } => {
+            traffic.add_rows(rows);
             (message, Bytes::copy_from_slice(row_offset_metadata(row_offset, &mut buffer)))
         }
     };
+    traffic.add_bytes((header.len() + body.len()) as u64);
     FlightData { data_header: header, data_body: body, app_metadata, flight_descriptor: None }
 }

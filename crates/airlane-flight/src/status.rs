@@ -6,6 +6,7 @@
 //! ```text
 //! google.rpc.Status { 1 code, 2 message, 3 details: google.protobuf.Any { 1 type_url, 2 value } }
 //! google.rpc.ErrorInfo { 1 reason: code name, 2 domain: "airlane", 3 metadata: place, hint }
+//! google.rpc.RetryInfo { 1 retry_delay: google.protobuf.Duration { 1 seconds, 2 nanos } }   where it is known
 //! ```
 //!
 //! The shapes are those of `google/rpc/status.proto` and `google/rpc/error_details.proto`.
@@ -62,15 +63,29 @@ fn details(error: &Error) -> Bytes {
         put_field(&mut entry, 2, cut(text).as_bytes());
         put_field(&mut info, 3, &entry);
     }
-    let mut any = BytesMut::new();
-    put_field(&mut any, 1, b"type.googleapis.com/google.rpc.ErrorInfo");
-    put_field(&mut any, 2, &info);
     let mut status = BytesMut::new();
     put_varint(&mut status, 1 << 3);
     put_varint(&mut status, error.kind().grpc_code().unsigned_abs().into());
     put_field(&mut status, 2, cut(error.message()).as_bytes());
-    put_field(&mut status, 3, &any);
+    put_any(&mut status, b"type.googleapis.com/google.rpc.ErrorInfo", &info);
+    if let Some(time) = error.retry_after_time() {
+        let (mut delay, mut info) = (BytesMut::new(), BytesMut::new());
+        for (number, value) in [(1, time.as_secs()), (2, time.subsec_nanos().into())] {
+            put_varint(&mut delay, number << 3);
+            put_varint(&mut delay, value);
+        }
+        put_field(&mut info, 1, &delay);
+        put_any(&mut status, b"type.googleapis.com/google.rpc.RetryInfo", &info);
+    }
     status.freeze()
+}
+
+/// A detail of a `google.rpc.Status`.
+fn put_any(status: &mut BytesMut, url: &[u8], value: &[u8]) {
+    let mut any = BytesMut::new();
+    put_field(&mut any, 1, url);
+    put_field(&mut any, 2, value);
+    put_field(status, 3, &any);
 }
 
 fn put_field(out: &mut BytesMut, number: u64, value: &[u8]) {
@@ -138,6 +153,24 @@ mod tests {
         assert_eq!((&info.reason[..], &info.domain[..]), ("table_not_found", "airlane"));
         let expected = [("place", "ticket"), ("hint", "list the tables")];
         assert_eq!(info.metadata, expected.map(|(key, text)| (key.to_owned(), text.to_owned())).into());
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    struct RetryInfo {
+        #[prost(message, tag = "1")]
+        retry_delay: Option<prost_types::Duration>,
+    }
+
+    #[test]
+    fn the_time_to_repeat_after_is_a_detail_of_its_own() {
+        let error = Error::new(codes::SHUTTING_DOWN, "the server is stopping");
+        let status = from_error(&error.retry_after(std::time::Duration::from_millis(1_500)));
+        let details = RpcStatus::decode(status.details()).expect("a google.rpc.Status");
+        let [info, retry] = &details.details[..] else { panic!("{details:?}") };
+        assert_eq!(info.type_url, "type.googleapis.com/google.rpc.ErrorInfo");
+        assert_eq!(retry.type_url, "type.googleapis.com/google.rpc.RetryInfo");
+        let retry = RetryInfo::decode(&retry.value[..]).expect("a RetryInfo").retry_delay;
+        assert_eq!(retry, Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use airlane_gate::outcome_of;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Request, Response, header};
 use http_body::Body;
@@ -26,6 +27,7 @@ use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service, service_fn};
 
 use crate::answer::AnswerBody;
+use crate::caller;
 use crate::request::RequestBody;
 use crate::rope::Rope;
 use crate::router::FlightDoor;
@@ -51,14 +53,22 @@ where
 {
     let has_vanished = Arc::new(AtomicBool::new(false));
     let version = request.version();
+    let (trail, metrics) = (caller::of(request.extensions()).trail().cloned(), door.metrics());
     let request = request.map(|body| RequestBody::watched(body, version, has_vanished.clone()));
     let mut translated = GrpcWebLayer::new().layer(service_fn(move |request: Request<tonic::body::Body>| {
         let request = request.map(|body| RequestBody::translated(body, has_vanished.clone()));
-        let answer = door.clone().answer_grpc(request);
+        let (answer, trail) = (door.clone().answer_grpc(request), trail.clone());
+        let joined = move |frame: http_body::Frame<Rope>| {
+            // Trailers become bytes, in which nobody after this would find them.
+            if let (Some(trail), Some(outcome)) = (&trail, frame.trailers_ref().and_then(outcome_of)) {
+                trail.end(outcome);
+            }
+            joined(frame)
+        };
         async move { Ok::<_, Infallible>(answer.await.map(|body| tonic::body::Body::new(body.map_frame(joined)))) }
     }));
     let Ok(response) = translated.call(request).await;
-    response.map(AnswerBody::translated)
+    response.map(|body| AnswerBody::translated(body, metrics))
 }
 
 fn joined(frame: http_body::Frame<Rope>) -> http_body::Frame<Bytes> {

@@ -1,4 +1,4 @@
-//! One line in the log for each request: who asked for what, what it took, and how it ended.
+//! What is told of each request when it has ended: a line in the log, the metrics, and a span where somebody traces.
 //!
 //! ```text
 //! INFO request caller="ci" peer=10.0.0.7 rpc="DoGet" table=eu/prices bytes_in=11 bytes_out=16464 micros=212 outcome=ok
@@ -7,19 +7,21 @@
 //! The lines have the target `airlane_audit`; those of probes, and without access control all of them, are of level debug. What
 //! stands in them comes from lists of our own, but for the name of the table, which has its grammar.
 
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use airlane_model::{Caller, Code, Trail};
+use airlane_model::{Caller, Code, Outcome, Trail};
 use bytes::Buf;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 use tracing::Level;
 
+use crate::drain::Running;
+use crate::observer::{Ended, Observer};
 use crate::peer::Peer;
+use crate::request_metrics::RequestMetrics;
 
 /// The target of the lines, for log filters.
 const TARGET: &str = "airlane_audit";
@@ -28,49 +30,54 @@ const TARGET: &str = "airlane_audit";
 const CODE: &str = "airlane-code";
 const GRPC_STATUS: &str = "grpc-status";
 
-/// A request that is going to be logged.
+/// A request that runs: what it is counted and logged by, and what a trace tells of it.
 #[derive(Debug)]
 pub(crate) struct Audit {
-    is_guarded: bool,
+    /// The level of its line, if anybody wants that.
+    line: Option<Level>,
     peer: Peer,
-    rpc: &'static str,
+    rpc: usize,
     caller: Option<Caller>,
     trail: Arc<Trail>,
     begun: Instant,
+    first_message: Option<Duration>,
     bytes_out: u64,
     outcome: Option<Outcome>,
+    metrics: RequestMetrics,
+    observed: Option<Observed>,
 }
 
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Ok,
-    /// An error of ours.
-    Code(Code),
-    /// One that a library answered.
-    Grpc(u8),
-    Http(StatusCode),
-    /// The client went away, or the server stopped.
-    CutOff,
+/// Who hears of a request's end, and the headers by which it belongs to a trace.
+#[derive(Debug)]
+struct Observed {
+    observer: Arc<dyn Observer>,
+    traceparent: Option<HeaderValue>,
+    tracestate: Option<HeaderValue>,
 }
 
 impl Audit {
-    /// Begins a line, if anybody wants it.
-    pub(crate) fn begin(is_guarded: bool, peer: Peer, rpc: &'static str) -> Option<Self> {
-        let is_wanted = match is_guarded {
-            true => tracing::enabled!(target: TARGET, Level::INFO),
-            false => tracing::enabled!(target: TARGET, Level::DEBUG),
-        };
-        is_wanted.then(|| Self {
-            is_guarded,
+    /// Begins with a request.
+    pub(crate) fn begin(line: Option<Level>, peer: Peer, rpc: usize, metrics: RequestMetrics) -> Self {
+        metrics.begin(rpc);
+        Self {
+            line,
             peer,
             rpc,
             caller: None,
             trail: Arc::default(),
             begun: Instant::now(),
+            first_message: None,
             bytes_out: 0,
             outcome: None,
-        })
+            metrics,
+            observed: None,
+        }
+    }
+
+    /// Tells an observer of the end.
+    pub(crate) fn observe(&mut self, observer: Arc<dyn Observer>, headers: &HeaderMap) {
+        let (traceparent, tracestate) = (headers.get("traceparent").cloned(), headers.get("tracestate").cloned());
+        self.observed = Some(Observed { observer, traceparent, tracestate });
     }
 
     /// Notes who asks; answers the caller with the trail of this request.
@@ -88,13 +95,19 @@ impl Audit {
         self.outcome.get_or_insert(outcome);
     }
 
-    fn write(&self) {
-        let caller = self.caller.as_ref().map_or("-", Caller::name);
-        let table = self.trail.table().map_or("-", AsRef::as_ref);
-        let (peer, rpc, bytes_in, bytes_out) = (self.peer, self.rpc, self.trail.bytes_in(), self.bytes_out);
-        let micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let outcome = self.outcome.unwrap_or(Outcome::CutOff);
-        if self.is_guarded {
+    fn sent(&mut self, bytes: u64) {
+        if self.bytes_out == 0 && bytes > 0 {
+            self.first_message = Some(self.begun.elapsed());
+        }
+        self.bytes_out += bytes;
+    }
+
+    fn write(&self, ended: &Ended<'_>) {
+        let Ended { rpc, caller, bytes_in, bytes_out, outcome, .. } = *ended;
+        let table = ended.table.map_or("-", AsRef::as_ref);
+        let peer = self.peer;
+        let micros = u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX);
+        if self.line == Some(Level::INFO) {
             tracing::info!(target: TARGET, caller, %peer, rpc, %table, bytes_in, bytes_out, micros, %outcome, "request");
         } else {
             tracing::debug!(target: TARGET, caller, %peer, rpc, %table, bytes_in, bytes_out, micros, %outcome, "request");
@@ -102,30 +115,50 @@ impl Audit {
     }
 }
 
-impl Outcome {
-    /// What headers or trailers say about the end of a request.
-    fn told(headers: &HeaderMap) -> Option<Self> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        if let Some(code) = text(CODE).and_then(Code::by_name) {
-            return Some(Self::Code(code));
+/// A request that was cut off before it had an answer ends here too.
+impl Drop for Audit {
+    fn drop(&mut self) {
+        let ended = Ended {
+            rpc: self.metrics.name(self.rpc),
+            caller: self.caller.as_ref().map_or("-", Caller::name),
+            peer: self.peer,
+            table: self.trail.table(),
+            rows: self.trail.rows(),
+            bytes_in: self.trail.bytes_in(),
+            bytes_out: self.bytes_out,
+            duration: self.begun.elapsed(),
+            outcome: self.trail.outcome().or(self.outcome).unwrap_or(Outcome::CutOff),
+            traceparent: self.observed.as_ref().and_then(|observed| observed.traceparent.as_ref()),
+            tracestate: self.observed.as_ref().and_then(|observed| observed.tracestate.as_ref()),
+        };
+        self.metrics.end(self.rpc, ended.outcome, ended.duration, self.first_message);
+        if let Some(Observed { observer, .. }) = &self.observed {
+            observer.ended(&ended);
         }
-        match text(GRPC_STATUS)?.parse() {
-            Ok(0) => Some(Self::Ok),
-            Ok(status) => Some(Self::Grpc(status)),
-            Err(_) => None,
+        if self.line.is_some() {
+            self.write(&ended);
         }
     }
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ok => f.write_str("ok"),
-            Self::Code(code) => f.write_str(code.name()),
-            Self::Grpc(status) => write!(f, "grpc-{status}"),
-            Self::Http(status) => write!(f, "http-{}", status.as_u16()),
-            Self::CutOff => f.write_str("cut_off"),
-        }
+/// The level at which the line of a request is written, if anybody wants it.
+pub(crate) fn line_level(is_guarded: bool) -> Option<Level> {
+    match is_guarded {
+        true => tracing::enabled!(target: TARGET, Level::INFO).then_some(Level::INFO),
+        false => tracing::enabled!(target: TARGET, Level::DEBUG).then_some(Level::DEBUG),
+    }
+}
+
+/// What headers or trailers say about the end of a request.
+pub fn outcome_of(headers: &HeaderMap) -> Option<Outcome> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(code) = text(CODE).and_then(Code::by_name) {
+        return Some(Outcome::Code(code));
+    }
+    match text(GRPC_STATUS)?.parse() {
+        Ok(0) => Some(Outcome::Ok),
+        Ok(status) => Some(Outcome::Grpc(status)),
+        Err(_) => None,
     }
 }
 
@@ -133,22 +166,22 @@ impl fmt::Display for Outcome {
 #[derive(Debug)]
 pub struct Audited<B: Body> {
     body: B,
-    audit: Option<Box<Audit>>,
+    audit: Box<Audit>,
     is_ended: bool,
+    /// Let go after the body.
+    _running: Option<Running>,
 }
 
 impl<B: Body> Audited<B> {
     /// Watches over an answer.
-    pub(crate) fn watch(response: Response<B>, audit: Option<Audit>) -> Response<Self> {
-        let mut audit = audit.map(Box::new);
-        if let Some(audit) = &mut audit {
-            if let Some(outcome) = Outcome::told(response.headers()) {
-                audit.end(outcome);
-            } else if !response.status().is_success() {
-                audit.end(Outcome::Http(response.status()));
-            }
+    pub(crate) fn watch(response: Response<B>, audit: Audit, running: Option<Running>) -> Response<Self> {
+        let mut audit = Box::new(audit);
+        if let Some(outcome) = outcome_of(response.headers()) {
+            audit.end(outcome);
+        } else if !response.status().is_success() {
+            audit.end(Outcome::Http(response.status().as_u16()));
         }
-        response.map(|body| Self { body, audit, is_ended: false })
+        response.map(|body| Self { body, audit, is_ended: false, _running: running })
     }
 }
 
@@ -158,17 +191,15 @@ impl<B: Body + Unpin> Body for Audited<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(audit) = &mut self.audit {
-            match &frame {
-                Some(Ok(frame)) => {
-                    audit.bytes_out += frame.data_ref().map_or(0, |data| data.remaining() as u64);
-                    if let Some(outcome) = frame.trailers_ref().and_then(Outcome::told) {
-                        audit.end(outcome);
-                    }
+        match &frame {
+            Some(Ok(frame)) => {
+                self.audit.sent(frame.data_ref().map_or(0, |data| data.remaining() as u64));
+                if let Some(outcome) = frame.trailers_ref().and_then(outcome_of) {
+                    self.audit.end(outcome);
                 }
-                Some(Err(_)) => audit.end(Outcome::CutOff),
-                None => self.is_ended = true,
             }
+            Some(Err(_)) => self.audit.end(Outcome::CutOff),
+            None => self.is_ended = true,
         }
         Poll::Ready(frame)
     }
@@ -184,10 +215,8 @@ impl<B: Body + Unpin> Body for Audited<B> {
 
 impl<B: Body> Drop for Audited<B> {
     fn drop(&mut self) {
-        let Some(mut audit) = self.audit.take() else { return };
         if self.is_ended || self.body.is_end_stream() {
-            audit.end(Outcome::Ok);
+            self.audit.end(Outcome::Ok);
         }
-        audit.write();
     }
 }

@@ -14,20 +14,29 @@ use http::{Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use tower::{Layer, Service, ServiceExt};
 
-use crate::audit::{Audit, Audited};
+use crate::audit::{Audit, Audited, line_level};
+use crate::drain::Drain;
 use crate::gate::Gate;
+use crate::observer::Observer;
 use crate::peer::Peer;
+use crate::request_metrics::{RequestMetrics, RequestName};
 
 /// What the gate has to be told of the doors behind it.
 pub trait Doors: Clone + Send + Sync + 'static {
     /// The body of an answer.
     type Body: Body;
 
-    /// What the log calls a request: a word of a list, never what the client sent.
-    fn name(&self, head: &Parts) -> &'static str;
+    /// The requests that are told apart.
+    fn names(&self) -> Vec<RequestName>;
+
+    /// Which of those a request is, by its place in the list.
+    fn name_of(&self, head: &Parts) -> usize;
 
     /// Whether a request is answered to everybody, such as those of probes.
     fn is_open(&self, head: &Parts) -> bool;
+
+    /// Whether a request is answered although the server is stopping: those of probes and of who watches it.
+    fn is_answered_to_the_end(&self, head: &Parts) -> bool;
 
     /// Whether a request is a login, whose answer is a [`SessionToken`].
     fn is_login(&self, head: &Parts) -> bool;
@@ -44,13 +53,23 @@ pub struct SessionToken(pub Secret);
 #[derive(Clone, Debug)]
 pub struct GateLayer<D> {
     gate: Gate,
+    drain: Drain,
+    observer: Option<Arc<dyn Observer>>,
+    metrics: RequestMetrics,
     doors: D,
 }
 
-impl<D> GateLayer<D> {
+impl<D: Doors> GateLayer<D> {
     /// The gate before these doors.
-    pub fn new(gate: Gate, doors: D) -> Self {
-        Self { gate, doors }
+    pub fn new(gate: Gate, drain: Drain, doors: D) -> Self {
+        Self { gate, drain, observer: None, metrics: RequestMetrics::new(doors.names()), doors }
+    }
+
+    /// Somebody hears of each request but those of probes.
+    #[must_use]
+    pub fn observed(mut self, observer: Option<Arc<dyn Observer>>) -> Self {
+        self.observer = observer;
+        self
     }
 }
 
@@ -58,7 +77,14 @@ impl<S, D: Clone> Layer<S> for GateLayer<D> {
     type Service = Gated<S, D>;
 
     fn layer(&self, inner: S) -> Gated<S, D> {
-        Gated { inner, gate: self.gate.clone(), doors: self.doors.clone() }
+        Gated {
+            inner,
+            gate: self.gate.clone(),
+            drain: self.drain.clone(),
+            observer: self.observer.clone(),
+            metrics: self.metrics.clone(),
+            doors: self.doors.clone(),
+        }
     }
 }
 
@@ -69,6 +95,9 @@ impl<S, D: Clone> Layer<S> for GateLayer<D> {
 pub struct Gated<S, D> {
     inner: S,
     gate: Gate,
+    drain: Drain,
+    observer: Option<Arc<dyn Observer>>,
+    metrics: RequestMetrics,
     doors: D,
 }
 
@@ -103,7 +132,16 @@ impl<S, D: Doors> Gated<S, D> {
         let peer = head.extensions.get().copied().unwrap_or(Peer::Ip(Ipv4Addr::UNSPECIFIED.into()));
         let is_open = self.doors.is_open(&head);
         // Probes come all the time, and say nothing of anybody.
-        let mut audit = Audit::begin(self.gate.is_guarded() && !is_open, peer, self.doors.name(&head));
+        let line = line_level(self.gate.is_guarded() && !is_open);
+        let mut audit = Audit::begin(line, peer, self.doors.name_of(&head), self.metrics);
+        if let Some(observer) = self.observer.filter(|_| !is_open) {
+            audit.observe(observer, &head.headers);
+        }
+        let running = match self.drain.enter() {
+            _ if self.doors.is_answered_to_the_end(&head) => None,
+            Ok(running) => Some(running),
+            Err(error) => return Ok(Audited::watch(self.doors.refuse(&head, &error), audit, None)),
+        };
         let caller = if is_open {
             Caller::nobody()
         } else {
@@ -118,27 +156,24 @@ impl<S, D: Doors> Gated<S, D> {
                 }
                 Err(error) => {
                     metrics::counter!("airlane_gate_refused_total", "code" => error.code().name()).increment(1);
-                    return Ok(Audited::watch(self.doors.refuse(&head, &error), audit));
+                    return Ok(Audited::watch(self.doors.refuse(&head, &error), audit, None));
                 }
             }
         };
         // Whoever logs a request, by intent or by accident, logs no secret.
         head.headers.remove(header::AUTHORIZATION);
-        let trail = audit.as_ref().map(Audit::trail);
-        head.extensions.insert(match &mut audit {
-            Some(audit) => audit.follow(caller),
-            None => caller,
-        });
+        let trail = audit.trail();
+        head.extensions.insert(audit.follow(caller));
         let response = self.inner.oneshot(Request::from_parts(head, Metered { body, trail })).await?;
-        Ok(Audited::watch(response, audit))
+        Ok(Audited::watch(response, audit, running))
     }
 }
 
-/// The body of a request, whose bytes are counted where they are logged.
+/// The body of a request, whose bytes are counted.
 #[derive(Debug)]
 pub struct Metered<B> {
     body: B,
-    trail: Option<Arc<Trail>>,
+    trail: Arc<Trail>,
 }
 
 impl<B: Body + Unpin> Body for Metered<B> {
@@ -147,10 +182,10 @@ impl<B: Body + Unpin> Body for Metered<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let (Some(trail), Poll::Ready(Some(Ok(frame)))) = (&self.trail, &polled)
+        if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
         {
-            trail.receive(data.remaining() as u64);
+            self.trail.receive(data.remaining() as u64);
         }
         polled
     }

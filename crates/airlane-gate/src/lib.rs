@@ -12,10 +12,13 @@
 //! 2. [`credential`] takes the header `authorization` apart.
 //! 3. [`password`], [`throttle`] and [`remembered`] bound what guessing costs us and gains them.
 //! 4. [`session`] is the token that a login answers.
-//! 5. [`layer`] stands before the doors, [`audit`] writes the line.
+//! 5. [`layer`] stands before the doors, [`audit`] writes the line, [`drain`] lets requests end when the server stops.
 //!
 //! | metric | labels | what |
 //! | --- | --- | --- |
+//! | `airlane_requests_total` | `rpc`, `kind`, `code` | requests that ended |
+//! | `airlane_requests_open` | `rpc` | requests that run |
+//! | `airlane_request_duration_seconds`, `airlane_request_first_message_seconds` | `rpc` | how long they took |
 //! | `airlane_gate_refused_total` | `code` | requests that the gate refused |
 //! | `airlane_rights_files_total` | `outcome` | changes of the rights file that were `taken` or `refused` |
 //!
@@ -23,25 +26,31 @@
 
 mod audit;
 mod credential;
+mod drain;
 mod file_watch;
 mod gate;
 mod keyed;
 mod layer;
+mod observer;
 mod password;
 mod peer;
 mod remembered;
+mod request_metrics;
 mod rights_file;
 mod rules;
 mod session;
 mod throttle;
 mod token;
 
-pub use audit::Audited;
+pub use audit::{Audited, outcome_of};
+pub use drain::Drain;
 pub use file_watch::{FileWatch, Reload};
 pub use gate::{Gate, GateOptions};
 pub use layer::{Doors, GateLayer, Gated, Metered, SessionToken};
+pub use observer::{Ended, Observer};
 pub use password::hash as hash_password;
 pub use peer::Peer;
+pub use request_metrics::RequestName;
 pub use rights_file::RightsFile;
 pub use rules::{Rules, is_caller_name};
 pub use token::{NewToken, random_password};

@@ -4,24 +4,26 @@
 //! | --- | --- |
 //! | `GET /` | what this is, as text |
 //! | `GET /healthz` | `200 ok` while the process runs |
-//! | `GET /readyz` | `200` when requests will be served, else `503`, with the reasons as JSON |
+//! | `GET /readyz` | `200` when requests will be served, else `503`, with each check as JSON |
 //! | `GET /metrics` | Prometheus text, to callers who have the right `admin` for all namespaces |
 //!
 //! Errors are problem documents (RFC 9457), which name their code in the header `airlane-code` too.
 
 pub mod metrics;
 mod problem;
+mod readiness;
 mod routes;
 
 use std::sync::Arc;
 
 pub use problem::refusal;
-pub use routes::{PATHS, is_probe, name_of, router};
+pub use readiness::{Check, Health};
+pub use routes::{PATHS, is_probe, is_watching, name_of, names, router};
 
 /// Tells whether the server is ready.
 pub trait Readiness: Send + Sync {
-    /// Why it is not ready; empty when it is. Each reason is a sentence for an operator.
-    fn reasons(&self) -> Vec<String>;
+    /// What was looked at, each with what is wrong. It is ready when none is failing.
+    fn checks(&self) -> Vec<Check>;
 }
 
 /// What the routes need.

@@ -58,6 +58,10 @@ fn document(error: &Error) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CODE, HeaderValue::from_static(error.code().name()));
+    if let Some(time) = error.retry_after_time() {
+        // Whole seconds (RFC 9110, section 10.2.3).
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(time.as_millis().div_ceil(1000) as u64));
+    }
     if error.kind() == ErrorKind::Unauthenticated {
         headers.extend(CHALLENGES.map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
     }

@@ -6,9 +6,9 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use serde::Serialize;
 
 use crate::problem::Problem;
+use crate::readiness::Report;
 use crate::{HttpState, metrics};
 
 const INDEX_PATH: &str = "/";
@@ -33,12 +33,22 @@ pub fn is_probe(path: &str) -> bool {
     [HEALTH_PATH, READINESS_PATH].contains(&path)
 }
 
+/// Whether a path is for whoever watches the server, also while it stops.
+pub fn is_watching(path: &str) -> bool {
+    is_probe(path) || path == METRICS_PATH
+}
+
 /// All paths there are.
 pub const PATHS: [&str; 4] = [INDEX_PATH, HEALTH_PATH, READINESS_PATH, METRICS_PATH];
 
-/// What the log calls a request to a path.
-pub fn name_of(path: &str) -> &'static str {
-    PATHS.into_iter().find(|known| *known == path).unwrap_or("no such path")
+/// What requests to [`PATHS`] are called, each at its place, and one to any other path at the end.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PATHS.into_iter().chain(["no such path"])
+}
+
+/// The place of a path among the [`names`].
+pub fn name_of(path: &str) -> usize {
+    PATHS.iter().position(|known| *known == path).unwrap_or(PATHS.len())
 }
 
 const INDEX: &str = "\
@@ -57,17 +67,10 @@ async fn index() -> impl IntoResponse {
     INDEX
 }
 
-#[derive(Serialize)]
-struct Ready {
-    ready: bool,
-    reasons: Vec<String>,
-}
-
 async fn readyz(State(state): State<HttpState>) -> impl IntoResponse {
-    let reasons = state.readiness.reasons();
-    let ready = reasons.is_empty();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Ready { ready, reasons }))
+    let report = Report::of(state.readiness.checks());
+    let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report))
 }
 
 async fn metrics_text(

@@ -15,6 +15,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use crate::limits::NAME_BYTES_MAX;
 use crate::name::{TableName, is_part};
+use crate::outcome::Outcome;
 
 /// The name of whoever brings no credentials.
 pub const ANONYMOUS: &str = "anonymous";
@@ -181,6 +182,11 @@ impl Caller {
         self
     }
 
+    /// The trail of the request.
+    pub fn trail(&self) -> Option<&Arc<Trail>> {
+        self.trail.as_ref()
+    }
+
     /// Notes in the trail of the request that a table was asked for.
     pub fn asks_for(&self, table: &TableName) {
         if let Some(trail) = &self.trail {
@@ -190,11 +196,13 @@ impl Caller {
     }
 }
 
-/// What a request met on its way, for the log of requests.
+/// What a request met on its way, for logs, metrics and traces.
 #[derive(Debug, Default)]
 pub struct Trail {
     table: OnceLock<TableName>,
+    outcome: OnceLock<Outcome>,
     bytes_in: AtomicU64,
+    rows: AtomicU64,
 }
 
 impl Trail {
@@ -206,6 +214,26 @@ impl Trail {
     /// Counts bytes that arrived.
     pub fn receive(&self, bytes: u64) {
         self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts rows that were sent or taken.
+    pub fn add_rows(&self, rows: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// The rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Notes how the request ended, where the answer does not show it; the first note counts.
+    pub fn end(&self, outcome: Outcome) {
+        let _ = self.outcome.set(outcome);
+    }
+
+    /// How it ended, if that was noted.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome.get().copied()
     }
 
     /// The bytes that arrived so far.

@@ -4,6 +4,7 @@
 //! can do to gRPC codes, HTTP statuses and exit codes.
 
 use std::fmt;
+use std::time::Duration;
 
 pub mod codes;
 
@@ -65,6 +66,25 @@ impl ErrorKind {
     fn row(self) -> (ErrorKind, i32, u16, u8) {
         let found = Self::TABLE.iter().find(|row| row.0 == self);
         *found.unwrap_or(&(ErrorKind::Internal, 13, 500, 20))
+    }
+
+    /// Its name, as `spec/errors.toml` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "invalid_argument",
+            Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
+            Self::FailedPrecondition => "failed_precondition",
+            Self::ResourceExhausted => "resource_exhausted",
+            Self::Unavailable => "unavailable",
+            Self::Cancelled => "cancelled",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::DataLoss => "data_loss",
+            Self::NotImplemented => "not_implemented",
+            Self::Internal => "internal",
+            Self::Unauthenticated => "unauthenticated",
+            Self::PermissionDenied => "permission_denied",
+        }
     }
 
     /// The number of the gRPC status code.
@@ -137,13 +157,21 @@ struct Inner {
     message: String,
     place: Option<String>,
     hint: Option<String>,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of a code with a message: one sentence in lower case, no full stop, the offending value quoted.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { code, message: message.into(), place: None, hint: None, source: None }))
+        Self(Box::new(Inner {
+            code,
+            message: message.into(),
+            place: None,
+            hint: None,
+            retry_after: None,
+            source: None,
+        }))
     }
 
     /// Adds where it happened: table, message, row, column, file or setting.
@@ -157,6 +185,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the time after which repeating the request is worth a try.
+    #[must_use]
+    pub fn retry_after(mut self, time: Duration) -> Self {
+        self.0.retry_after = Some(time);
         self
     }
 
@@ -190,6 +225,11 @@ impl Error {
     /// What to do about it.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// The time after which repeating the request is worth a try, where that is known.
+    pub fn retry_after_time(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 }
 

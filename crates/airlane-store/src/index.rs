@@ -6,11 +6,22 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use airlane_model::name::NAMESPACE_DEFAULT;
-use airlane_model::{Error, Result, TableName, codes};
+use airlane_model::{Durability, Error, Result, TableName, codes};
 use parking_lot::RwLock;
 
 use crate::content::{Content, HistoryStep, Table};
 use crate::uptime::Uptime;
+
+/// How much there is of some tables, in their current versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Tables.
+    pub tables: u64,
+    /// Segments.
+    pub segments: u64,
+    /// The bodies of record batches and dictionaries.
+    pub bytes: u64,
+}
 
 /// All tables of a store, durable and ephemeral.
 #[derive(Debug, Default)]
@@ -75,6 +86,21 @@ impl Index {
     pub(crate) fn damaged(&self) -> usize {
         let is_damaged = |entry: &&Entry| matches!(entry, Entry::Table(table) if table.content().is_damaged());
         self.entries.read().values().filter(is_damaged).count()
+    }
+
+    /// What there is of each durability, also what has expired and is not swept yet.
+    pub(crate) fn totals(&self) -> [(Durability, Totals); 2] {
+        let mut totals = [(Durability::Ephemeral, Totals::default()), (Durability::Durable, Totals::default())];
+        for entry in self.entries.read().values() {
+            let Entry::Table(table) = entry else { continue };
+            let content = table.content();
+            if let Some((_, totals)) = totals.iter_mut().find(|(durability, _)| *durability == content.durability) {
+                totals.tables += 1;
+                totals.segments += content.segments.len() as u64;
+                totals.bytes += content.version.bytes;
+            }
+        }
+        totals
     }
 
     /// Takes a name that no table has, for a table that a commit is about to create.

@@ -56,7 +56,7 @@ pub use catalog::StoredDictionary;
 pub use content::{ReaderDictionaries, Snapshot};
 pub use disk::{Disk, SystemDisk};
 pub use expiry::ExpiryReason;
-pub use index::table_not_found;
+pub use index::{Totals, table_not_found};
 pub use memory::MemoryState;
 pub use options::{MemoryOptions, Merging, PutSpec, StoreOptions};
 pub use put::Put;

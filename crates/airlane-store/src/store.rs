@@ -19,7 +19,7 @@ use crate::disk::Disk;
 use crate::error::storage;
 use crate::expiry::{Deadlines, ExpiredCounts, run_expiry, save_uptime, watch_all};
 use crate::folder::DataFolder;
-use crate::index::{Index, table_not_found};
+use crate::index::{Index, Totals, table_not_found};
 use crate::memory::{Memory, MemoryState, run_rounds};
 use crate::merge::{MergeQueue, run_merges};
 use crate::options::{Merging, PutSpec, StoreOptions};
@@ -234,6 +234,11 @@ impl Store {
     /// Tables whose entry in the catalog, or one of whose segments, is known to be damaged.
     pub fn damaged_tables(&self) -> usize {
         self.handle.shared.index.damaged()
+    }
+
+    /// How much there is of each durability.
+    pub fn totals(&self) -> [(Durability, Totals); 2] {
+        self.handle.shared.index.totals()
     }
 
     /// Why the store can take no more puts (a commit failed), if that is so. The server ends then.

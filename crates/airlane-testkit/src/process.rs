@@ -112,9 +112,19 @@ impl ServerProcess {
     }
 
     /// Asks the process to stop (SIGTERM), and answers how it ended and what it wrote to stderr.
-    pub fn stop(mut self) -> (ExitStatus, String) {
+    pub fn stop(self) -> (ExitStatus, String) {
+        self.ask_to_stop();
+        self.wait()
+    }
+
+    /// Asks the process to stop (SIGTERM), and goes on.
+    pub fn ask_to_stop(&self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
         kill_process(pid, Signal::TERM).expect("the process is there");
+    }
+
+    /// Waits for the end of the process; answers how it ended and what it wrote to stderr.
+    pub fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().expect("the process ends");
         let stderr = self.stderr.take().map(|thread| thread.join().unwrap_or_default());
         (status, stderr.unwrap_or_default())

@@ -3,7 +3,7 @@
 //! ```text
 //! run       store opened → listening → port file → Handle
 //! requests  listener → connection → gate → Doors (gRPC: Flight; else: HTTP)
-//! stop      no new connections → running requests finish within the grace → store closed
+//! stop      new requests refused → running ones finish within the grace → listeners closed → GOAWAY → store closed
 //! ```
 
 mod authority;
@@ -13,6 +13,7 @@ mod executor;
 mod joined;
 mod listener;
 mod memory;
+mod metrics;
 mod options;
 mod port_file;
 mod route;
@@ -28,18 +29,19 @@ use std::time::Duration;
 
 use airlane_exchange::Exchange;
 use airlane_flight::{FlightDoor, FlightOptions};
-use airlane_gate::{Gate, GateOptions, RightsFile};
+use airlane_gate::{Drain, Gate, GateOptions, RightsFile};
 use airlane_http::HttpState;
 use airlane_model::{Error, Result, codes};
-use airlane_segment::decode::decode_panics;
 use airlane_segment::home::sigbus;
-use airlane_store::{ExpiryReason, MemoryState, Recovery, Store, StoreOptions};
+use airlane_store::{Recovery, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 pub use airlane_gate::Reload;
 use connection::Builders;
+pub use metrics::{METRICS, Metric, MetricKind};
 pub use options::ServerOptions;
 use route::Doors;
 use status::ServerStatus;
@@ -164,6 +166,7 @@ pub async fn run(options: ServerOptions) -> Result<Handle> {
 /// As [`run`].
 pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Handle> {
     airlane_http::metrics::install();
+    metrics::describe();
     let flight_options = FlightOptions {
         body_bytes_max: store.limits.body_bytes_max,
         header_bytes_max: options.header_bytes_max,
@@ -173,21 +176,27 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     let reload = Reload::default();
     let (gate, watching_rights) = gate(&options, &reload)?;
     let tls = options.tls.clone().map(|files| Tls::open(files, options.rights_interval, reload.clone())).transpose()?;
+    let data_dir = store.folder.clone();
     let (store, recovery) = Store::open(store)?;
     if let Some(path) = &options.port_file {
         port_file::clear(path)?;
     }
     let exchange = Exchange::open(store.clone())?;
-    let status = Arc::new(ServerStatus::new(store.clone()));
+    let status = Arc::new(ServerStatus::new(store.clone(), data_dir));
     if let Some(reason) = options.not_ready.clone() {
         status.wait_for("program", reason);
     }
+    let refresh_metrics: Arc<dyn Fn() + Send + Sync> = {
+        let store = store.clone();
+        Arc::new(move || metrics::refresh(&store))
+    };
     let doors = Doors {
         flight: FlightDoor::new(exchange.clone(), &flight_options)?,
-        http: airlane_http::router(HttpState { readiness: status.clone(), refresh_metrics: refresh_metrics(&store) }),
+        http: airlane_http::router(HttpState { readiness: status.clone(), refresh_metrics }),
     };
     let flight = doors.flight.clone();
-    let doors = doors.behind(gate);
+    let drain = Drain::default();
+    let doors = doors.behind(gate, drain.clone(), options.observer.clone());
 
     let tcp = TcpListener::bind(options.listen).await.and_then(|tcp| Ok((tcp.local_addr()?, tcp)));
     let (address, tcp) = tcp.map_err(|error| {
@@ -218,7 +227,16 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
 
     let (stop, stopped) = watch::channel(false);
     accepting.extend(watching_rights.map(tokio::spawn));
-    let running = Running { store: store.clone(), flight, connections, accepting, socket_file, grace: options.grace };
+    let running = Running {
+        store: store.clone(),
+        flight,
+        status: status.clone(),
+        drain,
+        connections,
+        accepting,
+        socket_file,
+        grace: options.grace,
+    };
     let task = tokio::spawn(running.until_stopped(stopped));
     Ok(Handle { address, recovery, exchange, store, status, stop, reload, task })
 }
@@ -233,35 +251,12 @@ fn gate(options: &ServerOptions, reload: &Reload) -> Result<(Gate, Option<impl F
     Ok((gate, Some(watching)))
 }
 
-/// The crates that decode and store count by themselves, since they know no metrics.
-fn refresh_metrics(store: &Store) -> Arc<dyn Fn() + Send + Sync> {
-    let store = store.clone();
-    Arc::new(move || {
-        metrics::counter!("airlane_decode_panics_total").absolute(decode_panics());
-        memory_metrics(&store.memory());
-        for (reason, name) in ExpiryReason::TABLE {
-            let expired = store.expired_tables(reason);
-            metrics::counter!("airlane_expired_tables_total", "reason" => name).absolute(expired);
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-        metrics::gauge!("airlane_tables_damaged").set(store.damaged_tables() as f64);
-    })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn memory_metrics(memory: &MemoryState) {
-    metrics::gauge!("airlane_memory_limit_bytes").set(memory.limit.as_u64() as f64);
-    for (usage, used) in memory.used {
-        metrics::gauge!("airlane_memory_bytes", "use" => usage.name()).set(used.as_u64() as f64);
-    }
-    metrics::gauge!("airlane_memory_spilled_bytes").set(memory.spilled.as_u64() as f64);
-    metrics::counter!("airlane_memory_spills_total").absolute(memory.spills);
-}
-
 /// What is to be ended when the server stops.
 struct Running {
     store: Store,
     flight: FlightDoor,
+    status: Arc<ServerStatus>,
+    drain: Drain,
     connections: Stop,
     /// The tasks that accept connections, and those that watch files.
     accepting: Vec<JoinHandle<()>>,
@@ -277,22 +272,37 @@ impl Running {
                 _ = stopped.wait_for(|stop| *stop) => break None,
                 () = tokio::time::sleep(WATCH_INTERVAL) => {
                     memory::give_back();
+                    airlane_http::metrics::upkeep();
                     if let Some(failure) = self.store.failure() {
                         break Some(failure);
                     }
                 }
             }
         };
+        let end = Instant::now() + self.grace;
+        self.status.begin_drain();
         self.flight.set_not_serving();
+        self.drain.begin();
+        if failure.is_none() {
+            // Who comes now is told so: the listeners stay open until no request runs.
+            let _ = timeout_at(end, self.drain.ended()).await;
+        }
+        let cut_off = self.drain.running();
         self.stop_accepting().await;
         drop(self.socket_file.take());
+        self.flight.end_health_checks();
         if let Some(failure) = failure {
             return Err(Error::new(codes::COMMIT_UNKNOWN, failure).hint("start the server again"));
         }
-        let cut_off = self.connections.stop(self.grace).await;
         if cut_off > 0 {
-            tracing::warn!("{cut_off} connections had not ended within {:?} and were cut off", self.grace);
+            tracing::warn!("{cut_off} requests had not ended within {:?} and were cut off", self.grace);
         }
+        let left = end.saturating_duration_since(Instant::now());
+        let silent = self.connections.stop(left).await;
+        tracing::debug!(
+            connections = silent,
+            "connections were cut off that had no request, or did not take their answers"
+        );
         self.store.close().await;
         Ok(())
     }

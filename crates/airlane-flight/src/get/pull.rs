@@ -20,7 +20,7 @@ use crate::blocking;
 
 /// What all reads of a door share.
 #[derive(Clone, Debug)]
-pub struct Readers {
+pub(crate) struct Readers {
     quiet_max: Duration,
     /// A permit for each message that may be made at a time.
     makers: Arc<Semaphore>,

@@ -81,7 +81,7 @@ where
 }
 
 /// The body of an answer to DoPut: the receipt, and the trailers.
-pub struct PutBody(State);
+pub(crate) struct PutBody(State);
 
 enum State {
     Putting(Pin<Box<dyn Future<Output = Result<Receipt>> + Send>>),
@@ -92,17 +92,17 @@ enum State {
 
 impl PutBody {
     /// The answer of a put that runs.
-    pub fn new(receipt: impl Future<Output = Result<Receipt>> + Send + 'static) -> Self {
+    pub(crate) fn new(receipt: impl Future<Output = Result<Receipt>> + Send + 'static) -> Self {
         Self(State::Putting(Box::pin(receipt)))
     }
 
     /// The answer of a put that is done.
-    pub fn of(receipt: Receipt) -> Self {
+    pub(crate) fn of(receipt: Receipt) -> Self {
         Self(State::Put(Ok(receipt)))
     }
 
     /// The next frame: the receipt, and at last the trailers.
-    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Rope>>> {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Rope>>> {
         loop {
             match std::mem::replace(&mut self.0, State::Done) {
                 State::Putting(mut putting) => {

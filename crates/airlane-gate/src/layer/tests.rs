@@ -16,12 +16,20 @@ struct TestDoors;
 impl Doors for TestDoors {
     type Body = Full<Bytes>;
 
-    fn name(&self, _: &Parts) -> &'static str {
-        "test"
+    fn names(&self) -> Vec<RequestName> {
+        vec![RequestName { name: "test", is_stream: false }]
+    }
+
+    fn name_of(&self, _: &Parts) -> usize {
+        0
     }
 
     fn is_open(&self, head: &Parts) -> bool {
         head.uri.path() == "/open"
+    }
+
+    fn is_answered_to_the_end(&self, head: &Parts) -> bool {
+        self.is_open(head)
     }
 
     fn is_login(&self, head: &Parts) -> bool {
@@ -69,7 +77,7 @@ async fn call<B>(gate: Gate, path: &str, authorization: Option<&'static str>, bo
 where
     B: Body<Data = Bytes, Error = Infallible> + Unpin + Send + 'static,
 {
-    let doors = GateLayer::new(gate, TestDoors).layer(service_fn(tell));
+    let doors = GateLayer::new(gate, Drain::default(), TestDoors).layer(service_fn(tell));
     let mut request = Request::builder().uri(path).body(body).expect("a request");
     if let Some(value) = authorization {
         request.headers_mut().insert(header::AUTHORIZATION, HeaderValue::from_static(value));
@@ -98,4 +106,22 @@ async fn a_door_gets_the_caller_and_no_credentials() {
     assert_eq!(told("/open", None).await.1, "nobody session=false shown=false 5 bytes");
     assert_eq!(told("/open", Some("Bearer x")).await.1, "nobody session=false shown=false 5 bytes");
     assert_eq!(call(Gate::open(), "/login", None, body()).await.1, "local session=false shown=false 5 bytes");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_refuses_new_requests_and_answers_probes() {
+    let drain = Drain::default();
+    let doors = GateLayer::new(Gate::open(), drain.clone(), TestDoors).layer(service_fn(tell));
+    let ask = |path: &str, body| doors.clone().oneshot(Request::builder().uri(path).body(body).expect("a request"));
+    let Ok(running) = ask("/", Full::from("12345")).await;
+    drain.begin();
+    assert_eq!(drain.running(), 1, "an answer runs until its body has gone");
+    let Ok(probed) = ask("/open", Full::from("")).await;
+    assert_eq!(probed.status(), 200);
+    let refused = GateLayer::new(Gate::open(), drain.clone(), TestDoors).layer(service_fn(tell));
+    let Ok(refused) = refused.oneshot(Request::builder().uri("/").body(Untouched).expect("a request")).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(drain.running(), 1, "neither counts");
+    drop(running);
+    drain.ended().await;
 }

@@ -6,13 +6,13 @@ use axum::http::Request;
 use tower::ServiceExt;
 
 use super::*;
-use crate::Readiness;
+use crate::{Check, Readiness};
 
 #[derive(Default)]
-struct Fake(Mutex<Vec<String>>);
+struct Fake(Mutex<Vec<Check>>);
 
 impl Readiness for Fake {
-    fn reasons(&self) -> Vec<String> {
+    fn checks(&self) -> Vec<Check> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -41,10 +41,19 @@ async fn call_as(caller: Option<Caller>, readiness: Arc<Fake>, method: &str, pat
 #[tokio::test]
 async fn readiness_names_its_reasons() {
     let fake = Arc::new(Fake::default());
-    assert_eq!(call(fake.clone(), "GET", "/readyz").await.0, 200);
-    fake.0.lock().unwrap().push("the catalog cannot be written".into());
+    fake.0.lock().unwrap().push(Check::warning("disk", "little is free"));
     let (status, _, body) = call(fake.clone(), "GET", "/readyz").await;
-    assert_eq!((status, body.as_str()), (503, r#"{"ready":false,"reasons":["the catalog cannot be written"]}"#));
+    assert_eq!(
+        (status, body.as_str()),
+        (200, r#"{"ready":true,"reasons":[],"checks":{"disk":{"status":"warning","message":"little is free"}}}"#)
+    );
+    fake.0.lock().unwrap().extend([Check::ok("start"), Check::failing("store", "the catalog cannot be written")]);
+    let (status, _, body) = call(fake.clone(), "GET", "/readyz").await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &body["ready"]), (503, &false.into()));
+    assert_eq!(body["reasons"], serde_json::json!(["the catalog cannot be written"]));
+    assert_eq!(body["checks"]["start"], serde_json::json!({"status": "ok"}));
+    assert_eq!(body["checks"]["store"]["status"], "failing");
     assert_eq!(call(fake, "GET", "/healthz").await.0, 200, "a server that is not ready still lives");
 }
 

@@ -133,8 +133,9 @@ settings! {
 
         /// How long running requests may take to end after a stop was asked for.
         ///
-        /// The first Ctrl-C or SIGTERM begins it: no new connections are taken, and what still runs after this time is
-        /// cut off. A number and a unit: `ms`, `s`, `m` or `h`. Default: `10s`.
+        /// The first Ctrl-C or SIGTERM begins it: `/readyz` says 503, new requests are refused with `shutting_down`, and what
+        /// still runs after this time is cut off; of a put that is cut off nothing is kept. A second signal ends at once.
+        /// A number and a unit: `ms`, `s`, `m` or `h`. Default: `10s`.
         drain_timeout: Duration = |_| Duration::from_secs(10), "TIME";
 
         /// The largest body of one message of a put.

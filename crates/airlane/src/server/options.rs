@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use airlane_gate::Observer;
 use airlane_model::{ByteSize, RetentionDefaults};
 use airlane_segment::DecodeLimits;
 
@@ -45,6 +47,8 @@ pub struct ServerOptions {
     pub header_bytes_max: ByteSize,
     /// All headers of a request over HTTP/2, as the protocol counts them: 32 bytes more for each. Below 4 GiB.
     pub header_list_bytes_max: ByteSize,
+    /// Who hears of each request, such as an exporter of traces.
+    pub observer: Option<Arc<dyn Observer>>,
     /// How long the stream of a read may say nothing: before, a record batch without rows is sent, so that no proxy
     /// takes the stream for dead.
     pub quiet_max: Duration,
@@ -69,6 +73,7 @@ impl Default for ServerOptions {
             body_bytes_max: DecodeLimits::default().body_bytes_max,
             header_bytes_max: ByteSize::kib(8),
             header_list_bytes_max: ByteSize::kib(16),
+            observer: None,
             quiet_max: Duration::from_secs(5),
         }
     }

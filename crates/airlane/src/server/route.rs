@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use airlane_flight::{AnswerBody, FlightDoor, Rope};
-use airlane_gate::{Audited, Gate, GateLayer, Gated, Metered, Peer};
+use airlane_flight::{AnswerBody, FlightDoor, Rope, Rpc};
+use airlane_gate::{Audited, Drain, Gate, GateLayer, Gated, Metered, Observer, Peer, RequestName};
 use airlane_model::Error;
 use axum::Router;
 use axum::body::Body as HttpBody;
@@ -28,8 +29,8 @@ pub(super) type AnyBody = Either<AnswerBody, UnsyncBoxBody<Rope, axum::Error>>;
 
 impl Doors {
     /// The doors behind the gate.
-    pub(super) fn behind(self, gate: Gate) -> GatedDoors {
-        GatedDoors(GateLayer::new(gate, self.clone()).layer(self))
+    pub(super) fn behind(self, gate: Gate, drain: Drain, observer: Option<Arc<dyn Observer>>) -> GatedDoors {
+        GatedDoors(GateLayer::new(gate, drain, self.clone()).observed(observer).layer(self))
     }
 }
 
@@ -55,14 +56,27 @@ impl Service<Request<Metered<Incoming>>> for Doors {
 impl airlane_gate::Doors for Doors {
     type Body = AnyBody;
 
-    fn name(&self, head: &Parts) -> &'static str {
+    fn names(&self) -> Vec<RequestName> {
+        let flight = Rpc::ALL.into_iter().map(|(_, name, is_stream)| RequestName { name, is_stream });
+        flight.chain(airlane_http::names().map(|name| RequestName { name, is_stream: false })).collect()
+    }
+
+    fn name_of(&self, head: &Parts) -> usize {
         let path = head.uri.path();
-        if FlightDoor::takes(&head.headers) { airlane_flight::name_of(path) } else { airlane_http::name_of(path) }
+        match FlightDoor::takes(&head.headers) {
+            true => Rpc::of_path(path) as usize,
+            false => Rpc::ALL.len() + airlane_http::name_of(path),
+        }
     }
 
     fn is_open(&self, head: &Parts) -> bool {
         let path = head.uri.path();
         if FlightDoor::takes(&head.headers) { airlane_flight::is_probe(path) } else { airlane_http::is_probe(path) }
+    }
+
+    fn is_answered_to_the_end(&self, head: &Parts) -> bool {
+        let path = head.uri.path();
+        if FlightDoor::takes(&head.headers) { airlane_flight::is_probe(path) } else { airlane_http::is_watching(path) }
     }
 
     fn is_login(&self, head: &Parts) -> bool {

@@ -41,13 +41,17 @@ async fn health_readiness_and_metrics() {
     let server = TestServer::start().await;
     put(&mut server.client().await, "t", &[numbers(0, 1_000)]).await.expect("a table");
     assert_eq!(fetch(&server, "/healthz").await.0, 200);
-    assert_eq!(fetch(&server, "/readyz").await, (200, "{\"ready\":true,\"reasons\":[]}".into()));
+    let (status, body) = fetch(&server, "/readyz").await;
+    let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((status, &body["ready"], &body["reasons"]), (200, &true.into(), &serde_json::json!([])));
+    let checks: Vec<_> = body["checks"].as_object().expect("checks").keys().collect();
+    assert_eq!(checks, ["store", "disk", "tables", "start", "drain"]);
     let (status, index) = fetch(&server, "/").await;
     assert!(status == 200 && index.contains("Airlane"), "{index}");
     assert_eq!(fetch(&server, "/no/such/page").await.0, 404);
 
     let (_, text) = fetch(&server, "/metrics").await;
-    assert!(text.contains("airlane_flight_requests_total{rpc=\"DoPut\",code=\"Ok\"}"), "{text}");
+    assert!(text.contains("airlane_requests_total{rpc=\"DoPut\",kind=\"ok\",code=\"ok\"}"), "{text}");
     // A4: the check before decoding exists to keep it there.
     assert!(text.contains("airlane_decode_panics_total 0\n"), "{text}");
     assert!(text.contains("airlane_tables_damaged 0\n"), "{text}");

@@ -94,7 +94,7 @@ async fn s6_a_canary_in_every_input_is_in_no_output() {
         let (head, body) = fetch_at(&address, path, headers).await;
         metrics.push_str(&format!("{head}\n{body}\n"));
     }
-    assert!(metrics.contains("airlane_flight_requests_total"), "{metrics}");
+    assert!(metrics.contains("airlane_requests_total"), "{metrics}");
 
     // A rights file with secrets where hashes belong.
     let broken = "[user.ada]\npassword = \"canary-plain\"\n";
