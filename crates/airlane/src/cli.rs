@@ -19,7 +19,7 @@ mod user;
 mod words;
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -109,18 +109,10 @@ impl Globals {
         }
         let (settings, _) = ClientSettings::resolve(&sources)?;
         let credentials = credentials::of(&settings, &sources.environment)?;
-        let authorities = settings.tls_ca.as_deref().map(authorities).transpose()?;
-        Client::connect_with(&settings.url, &ConnectOptions { credentials, authorities }).await
+        let authorities = settings.tls_ca.as_deref().map(credentials::authorities).transpose()?;
+        let identity = credentials::identity(&settings)?;
+        Client::connect_with(&settings.url, &ConnectOptions { credentials, authorities, identity }).await
     }
-}
-
-/// The authorities of a file. It is read before anything is connected, so that a wrong path is told as one.
-fn authorities(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
-        Error::new(codes::FILE_FAILED, format!("the authorities cannot be read: {error}"))
-            .at(path.display().to_string())
-            .source(error)
-    })
 }
 
 /// Runs the command line of this process.

@@ -44,7 +44,7 @@ use route::Doors;
 use status::ServerStatus;
 use stop::Stop;
 use tls::Tls;
-pub use tls::TlsFiles;
+pub use tls::{ClientAuthorities, ClientCertificates, TlsFiles, TlsOptions};
 
 /// How often the server looks after itself: whether its store has failed, and whether memory is free.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
@@ -169,7 +169,8 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     };
     let reload = Reload::default();
     let (gate, watching_rights) = gate(&options, &reload)?;
-    let tls = options.tls.clone().map(|files| Tls::open(files, options.rights_interval, reload.clone())).transpose()?;
+    let open_tls = |tls| Tls::open(tls, store.clock.clone(), options.rights_interval, reload.clone());
+    let tls = options.tls.clone().map(open_tls).transpose()?;
     let (store, recovery) = Store::open(store)?;
     if let Some(path) = &options.port_file {
         port_file::clear(path)?;

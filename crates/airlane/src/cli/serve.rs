@@ -2,12 +2,13 @@
 
 mod folder;
 mod load;
+mod tls;
 mod welcome;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use airlane::server::{self, Handle, Reload, ServerOptions, TlsFiles};
+use airlane::server::{self, Handle, Reload, ServerOptions};
 use airlane_model::{Error, Result, codes};
 
 use super::Globals;
@@ -78,20 +79,8 @@ impl Serve {
 }
 
 fn options(settings: &ServerSettings) -> Result<ServerOptions> {
-    let tls = match (settings.tls_certificate.clone(), settings.tls_key.clone()) {
-        (None, None) => None,
-        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
-        (certificate, _) => {
-            let (there, missing) = match certificate {
-                Some(_) => ("tls_certificate", "tls_key"),
-                None => ("tls_key", "tls_certificate"),
-            };
-            let message = format!("there is `{there}`, and no `{missing}`");
-            return Err(Error::new(codes::CONFIG_INVALID, message).hint("TLS takes both"));
-        }
-    };
     Ok(ServerOptions {
-        tls,
+        tls: tls::options(settings)?,
         listen: (settings.listen, settings.port).into(),
         port_file: settings.port_file.clone(),
         unix_socket: settings.unix_socket.clone(),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use airlane::server::ClientCertificates;
 use airlane_model::{ByteSize, RetentionDefaults, Secret, TimeSpan};
 
 /// A type of values.
@@ -167,6 +168,27 @@ impl Value for LogFormat {
         Some(quote(&self.to_string()))
     }
 }
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClientAuth(pub(crate) ClientCertificates);
+
+impl Value for ClientAuth {
+    fn parse(text: &str) -> Result<Self, String> {
+        let found = CLIENT_AUTH.iter().find(|(_, word)| *word == text);
+        found.map(|(asked, _)| Self(*asked)).ok_or_else(|| "expected off, optional or required".into())
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        CLIENT_AUTH.iter().find(|(asked, _)| *asked == self.0).map(|(_, word)| quote(word))
+    }
+}
+
+const CLIENT_AUTH: [(ClientCertificates, &str); 3] = [
+    (ClientCertificates::Off, "off"),
+    (ClientCertificates::Optional, "optional"),
+    (ClientCertificates::Required, "required"),
+];
 
 fn quote(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()

@@ -13,6 +13,7 @@ mod hostile;
 mod http;
 mod hydration;
 mod limits;
+mod mtls;
 mod names;
 mod order;
 mod panics;
