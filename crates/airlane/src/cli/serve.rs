@@ -63,7 +63,7 @@ impl Serve {
             options.not_ready = files.as_ref().map(|_| load::NOT_READY.to_owned());
             let mut handle = server::run(options).await?;
             handle.report_unreadable_files()?;
-            if settings.rights_file.is_some() || settings.tls_certificate.is_some() {
+            if settings.rights_file.is_some() || settings.speaks_tls() {
                 reload_on_hangup(handle.reload())?;
             }
             welcome::print(&settings, &handle, sources.file.as_ref(), begun.elapsed());

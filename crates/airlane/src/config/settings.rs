@@ -7,7 +7,7 @@ use std::time::Duration;
 use airlane::server::ServerOptions;
 use airlane_model::{Result, RetentionDefaults, Secret};
 
-use super::value::{ClientAuth, LogFormat, Size};
+use super::value::{ClientAuth, HostNames, LogFormat, Size, TlsMode};
 use super::{Environment, Resolved, Setting, Sources};
 
 macro_rules! settings {
@@ -110,6 +110,18 @@ settings! {
         /// Default: none.
         tls_key: Option<PathBuf> = |_| None, "FILE";
 
+        /// `auto`: speak TLS with a certificate of an authority of the server's own.
+        ///
+        /// The authority is made in the data folder at the first start and kept; the certificate of the server is made anew
+        /// each day, without a restart. Clients trust the file `tls/authority.pem` of the data folder, which `--tls-ca` takes.
+        /// Not beside `tls_certificate`. Default: none.
+        tls: Option<TlsMode> = |_| None, "MODE";
+
+        /// DNS names and addresses that the certificate of `tls = "auto"` is for, with commas between them.
+        ///
+        /// Beside `localhost`, the name of the machine and the addresses that the server listens at. Default: none.
+        tls_names: HostNames = |_| HostNames::default(), "NAMES";
+
         /// The authorities that sign certificates of clients, in PEM.
         ///
         /// A client that shows such a certificate over TLS is the caller whose URI or DNS name the rights file has. The file
@@ -207,6 +219,13 @@ settings! {
         ///
         /// Default: none.
         tls_client_key: Option<PathBuf> = |_| None, "FILE";
+    }
+}
+
+impl ServerSettings {
+    /// Whether the TCP port speaks TLS.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.tls_certificate.is_some() || self.tls.is_some()
     }
 }
 

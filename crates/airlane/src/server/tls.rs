@@ -8,16 +8,19 @@
 
 mod clients;
 mod identity;
+mod local;
 
 use std::fmt::Display;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use airlane_gate::{FileWatch, Reload, Shown};
 use airlane_model::{Clock, Error, Result, codes};
+use futures::future::Either;
 use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -33,6 +36,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 pub use clients::{ClientAuthorities, ClientCertificates};
+use local::LocalAuthority;
+pub use local::{LocalNames, authority_file};
 
 /// How long a client may take for the handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,16 +45,25 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How a server speaks TLS.
 #[derive(Clone, Debug)]
 pub struct TlsOptions {
-    /// The server's own certificate.
-    pub certificate: TlsFiles,
+    /// Where the server's own certificate comes from.
+    pub certificate: TlsCertificate,
     /// Whose certificates clients may show; absent: nobody's.
     pub clients: Option<ClientAuthorities>,
 }
 
 impl From<TlsFiles> for TlsOptions {
     fn from(certificate: TlsFiles) -> Self {
-        Self { certificate, clients: None }
+        Self { certificate: TlsCertificate::Files(certificate), clients: None }
     }
+}
+
+/// Where the certificate of a server comes from.
+#[derive(Clone, Debug)]
+pub enum TlsCertificate {
+    /// Files, which are read again when they change.
+    Files(TlsFiles),
+    /// An authority of the server's own, in its data folder, which is made where there is none.
+    Local(LocalNames),
 }
 
 /// The files of a server's certificate, in PEM.
@@ -59,6 +73,16 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+}
+
+/// What TLS has to know of the server that it is for.
+pub(super) struct Surroundings<'a> {
+    pub(super) data_dir: Option<&'a Path>,
+    pub(super) listen: IpAddr,
+    pub(super) clock: Arc<dyn Clock>,
+    /// How often files and the clock are looked at.
+    pub(super) interval: Duration,
+    pub(super) reload: Reload,
 }
 
 /// Speaks TLS on connections. Cheap to clone.
@@ -121,15 +145,26 @@ impl Tls {
     /// `file_failed`; `config_invalid` for files that do not hold what they should.
     pub(super) fn open(
         options: TlsOptions,
-        clock: Arc<dyn Clock>,
-        interval: Duration,
-        reload: Reload,
+        around: Surroundings<'_>,
     ) -> Result<(Self, impl Future<Output = ()> + Send + use<>)> {
-        let files = options.certificate;
-        let watch = FileWatch::new([files.certificate.clone(), files.key.clone()]);
-        let certificate = Arc::new(Current(RwLock::new(Arc::new(read(&files)?))));
-        let parts = Parts { certificate: certificate.clone(), clock };
-        let watching_certificate = watch.run(interval, reload.clone(), move || keep(&files, &certificate));
+        let Surroundings { data_dir, listen, clock, interval, reload } = around;
+        let (certificate, watching_certificate) = match options.certificate {
+            TlsCertificate::Files(files) => {
+                let watch = FileWatch::new([files.certificate.clone(), files.key.clone()]);
+                let certificate = Arc::new(Current(RwLock::new(Arc::new(read(&files)?))));
+                let kept = certificate.clone();
+                let watching = watch.run(interval, reload.clone(), move || keep(&files, &kept));
+                (certificate, Either::Left(watching))
+            }
+            TlsCertificate::Local(names) => {
+                let authority = LocalAuthority::open(data_dir, &names, listen, clock.clone())?;
+                let issued = authority.issue()?;
+                let certificate = Arc::new(Current(RwLock::new(Arc::new(issued.key))));
+                let watching = authority.renew(issued.at, certificate.clone(), interval, reload.clone());
+                (certificate, Either::Right(watching))
+            }
+        };
+        let parts = Parts { certificate, clock };
 
         let clients = options.clients.filter(|clients| clients.asked != ClientCertificates::Off);
         let clients_watch = clients.as_ref().map(|clients| FileWatch::new(clients.files()));
@@ -191,8 +226,13 @@ fn read(files: &TlsFiles) -> Result<CertifiedKey> {
     let certificates = certificates(&files.certificate)?;
     let key = PrivateKeyDer::from_pem_slice(&bytes(&files.key)?);
     let key = key.map_err(|_| invalid(&files.key, "the file holds no private key in PEM"))?;
-    CertifiedKey::from_der(certificates, key, &aws_lc_rs::default_provider())
-        .map_err(|error| invalid(&files.key, format!("the key cannot be used with the certificate: {error}")))
+    certified(certificates, key, &files.key)
+}
+
+/// A certificate with its own key.
+fn certified(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>, path: &Path) -> Result<CertifiedKey> {
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
+        .map_err(|error| invalid(path, format!("the key cannot be used with the certificate: {error}")))
 }
 
 /// The certificates of a file: one at least.

@@ -22,6 +22,8 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        // A certificate with the name of its signer looks as if it had signed itself.
+        subject(&[(DnType::CommonName, "an authority")])(&mut params);
         change(&mut params);
         Self(CertifiedIssuer::self_signed(params, key()).expect("an authority"))
     }

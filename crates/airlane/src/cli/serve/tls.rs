@@ -1,9 +1,10 @@
 //! How the settings say that TLS is spoken.
 
-use airlane::server::{ClientAuthorities, ClientCertificates, TlsFiles, TlsOptions};
+use airlane::server::{ClientAuthorities, ClientCertificates, LocalNames, TlsCertificate, TlsFiles, TlsOptions};
 use airlane_model::{Error, Result, codes};
 
 use crate::config::ServerSettings;
+use crate::config::value::{HostNames, TlsMode};
 
 /// The options of TLS; none without a certificate.
 ///
@@ -11,12 +12,18 @@ use crate::config::ServerSettings;
 /// `config_invalid` for settings that lack another one.
 pub(super) fn options(settings: &ServerSettings) -> Result<Option<TlsOptions>> {
     let clients = clients(settings)?;
-    let certificate = match (settings.tls_certificate.clone(), settings.tls_key.clone()) {
-        (None, None) if clients.is_some() => return Err(lacks("tls_client_ca", "tls_certificate")),
-        (None, None) => return Ok(None),
-        (Some(certificate), Some(key)) => TlsFiles { certificate, key },
-        (Some(_), None) => return Err(lacks("tls_certificate", "tls_key")),
-        (None, Some(_)) => return Err(lacks("tls_key", "tls_certificate")),
+    let certificate = match (settings.tls_certificate.clone(), settings.tls_key.clone(), settings.tls) {
+        (None, None, None) if clients.is_some() => return Err(lacks("tls_client_ca", "tls_certificate")),
+        (None, None, None) if settings.tls_names != HostNames::default() => return Err(lacks("tls_names", "tls")),
+        (None, None, None) => return Ok(None),
+        (None, None, Some(TlsMode::Auto)) => TlsCertificate::Local(LocalNames { names: settings.tls_names.0.clone() }),
+        (Some(certificate), Some(key), None) => TlsCertificate::Files(TlsFiles { certificate, key }),
+        (_, _, Some(TlsMode::Auto)) => {
+            let message = "`tls = \"auto\"` makes a certificate, and there is one by `tls_certificate` or `tls_key`";
+            return Err(Error::new(codes::CONFIG_INVALID, message).hint("choose one of them"));
+        }
+        (Some(_), None, None) => return Err(lacks("tls_certificate", "tls_key")),
+        (None, Some(_), None) => return Err(lacks("tls_key", "tls_certificate")),
     };
     Ok(Some(TlsOptions { certificate, clients }))
 }
@@ -70,6 +77,13 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_of_its_own_is_for_the_names_that_are_said() {
+        let made = given(&[("tls", "auto"), ("tls_names", "data.example.org, 10.0.0.7,::2")]).expect("TLS").expect("TLS");
+        let TlsCertificate::Local(names) = made.certificate else { panic!("files") };
+        assert_eq!(names.names, ["data.example.org", "10.0.0.7", "::2"]);
+    }
+
+    #[test]
     fn half_of_tls_is_no_start() {
         for flags in [
             &FILES[..1],
@@ -77,6 +91,12 @@ mod tests {
             &[("tls_client_ca", "ca")][..],
             &[FILES[0], FILES[1], ("tls_client_auth", "required")],
             &[FILES[0], FILES[1], ("tls_client_crl", "crl")],
+            &[FILES[0], FILES[1], ("tls", "auto")],
+            &[FILES[1], ("tls", "auto")],
+            &[("tls", "yes")],
+            &[("tls_names", "data.example.org")],
+            &[("tls", "auto"), ("tls_names", "a,,b")],
+            &[("tls", "auto"), ("tls_names", "*.example.org")],
         ] {
             assert_eq!(given(flags).expect_err("half").code(), codes::CONFIG_INVALID, "{flags:?}");
         }

@@ -11,11 +11,21 @@ fn write(folder: &Path, name: &str) -> TlsFiles {
     files
 }
 
+fn around() -> Surroundings<'static> {
+    Surroundings {
+        data_dir: None,
+        listen: [127, 0, 0, 1].into(),
+        clock: Arc::new(SystemClock),
+        interval: Duration::from_secs(3_600),
+        reload: Reload::default(),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn g7_a_client_that_does_no_handshake_is_let_go() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = write(folder.path(), "one");
-    let (tls, _watching) = Tls::open(files.into(), Arc::new(SystemClock), Duration::from_secs(3_600), Reload::default()).expect("TLS");
+    let (tls, _watching) = Tls::open(files.into(), around()).expect("TLS");
     let (_silent, server) = tokio::io::duplex(64);
     assert_eq!(tls.accept(server).await.map(drop).expect_err("silent").kind(), io::ErrorKind::TimedOut);
 }

@@ -9,6 +9,7 @@ mod folder;
 mod formats;
 mod progress;
 mod server;
+mod tls_auto;
 
 use std::path::Path;
 use std::process::{Child, Command, Output};

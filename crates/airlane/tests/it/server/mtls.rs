@@ -42,7 +42,7 @@ impl Guarded {
             });
             let clients = ClientAuthorities { authorities: path, revocations: list, asked };
             options.tls =
-                Some(TlsOptions { certificate: authority.server(&folder, |_| {}), clients: Some(clients) });
+                Some(TlsOptions { clients: Some(clients), ..authority.server(&folder, |_| {}).into() });
             std::fs::write(folder.join("rights.toml"), rights_file(&["ci"], RIGHTS)).expect("written");
             options.rights_file = Some(folder.join("rights.toml"));
         })
