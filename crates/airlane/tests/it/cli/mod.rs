@@ -5,6 +5,7 @@ mod cases;
 mod crash;
 mod damage;
 mod demo;
+mod doctor;
 mod folder;
 mod formats;
 mod progress;
