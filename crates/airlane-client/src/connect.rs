@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use airlane_model::Result;
+use airlane_model::{Result, Secret};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tower::service_fn;
 
 use crate::abort::Abortable;
@@ -33,6 +33,17 @@ pub struct ConnectOptions {
     pub credentials: Credentials,
     /// The authorities that a server is trusted by over TLS, in PEM; absent: those of the system.
     pub authorities: Option<Vec<u8>>,
+    /// What to show to servers that ask who calls by certificate, over TLS.
+    pub identity: Option<ClientIdentity>,
+}
+
+/// A certificate of a client, in PEM.
+#[derive(Clone, Debug)]
+pub struct ClientIdentity {
+    /// The certificate, and after it those that lead to an authority.
+    pub certificate: Vec<u8>,
+    /// Its private key.
+    pub key: Secret,
 }
 
 pub(crate) type Service = FlightServiceClient<Authorized<Abortable<Channel>>>;
@@ -50,6 +61,10 @@ pub(crate) async fn connect(address: &Address, options: &ConnectOptions) -> Resu
             let tls = match &options.authorities {
                 Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
                 None => ClientTlsConfig::new().with_native_roots(),
+            };
+            let tls = match &options.identity {
+                Some(shown) => tls.identity(Identity::from_pem(&shown.certificate, shown.key.expose())),
+                None => tls,
             };
             endpoint.tls_config(tls).map_err(wrap)?.connect().await.map_err(wrap)?
         }

@@ -35,7 +35,7 @@ mod ticket;
 pub use address::{Address, PORT_DEFAULT};
 pub use authorize::Credentials;
 pub use client::{Client, PutOptions};
-pub use connect::ConnectOptions;
+pub use connect::{ClientIdentity, ConnectOptions};
 pub use read::TableStream;
 pub use size::payload_bytes;
 pub use ticket::{SignedTicketInfo, TicketOptions};

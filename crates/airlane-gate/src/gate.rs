@@ -10,8 +10,9 @@ use crate::credential::Credential;
 use crate::password::Hasher;
 use crate::peer::Peer;
 use crate::remembered::Remembered;
-use crate::rules::{Rules, User};
+use crate::rules::{Match, Rules, User};
 use crate::session::{Proof, Session, Sessions};
+use crate::shown::{Identity, Shown};
 use crate::throttle::Throttle;
 
 /// What a gate goes by beside its rules.
@@ -56,7 +57,7 @@ struct Reading {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) caller: Caller,
-    /// How it was known; absent for those who brought no credentials.
+    /// How it was known; absent for those who brought no credentials in a header.
     known_by: Option<KnownBy>,
 }
 
@@ -99,14 +100,19 @@ impl Gate {
         }
     }
 
-    /// Tells who sends a request with these headers.
+    /// Tells who sends a request with these headers, over a connection that shows this. Credentials in a header decide
+    /// alone; what the connection shows counts for requests without.
     ///
     /// # Errors
     /// `credentials_missing`, `credentials_refused`, `logins_throttled`.
-    pub(crate) async fn admit(&self, headers: &HeaderMap, peer: Peer) -> Result<Admitted> {
+    pub(crate) async fn admit(&self, headers: &HeaderMap, peer: Peer, shown: &Shown) -> Result<Admitted> {
         let Some(guard) = &self.0 else { return Ok(Admitted { caller: Caller::local(), known_by: None }) };
         match Credential::of(headers)? {
-            Credential::None => guard.anonymous(),
+            Credential::None => match shown {
+                Shown::Nothing => guard.anonymous(),
+                Shown::Certificate(names) => guard.by_certificate(names),
+                Shown::Uid(uid) => guard.by_uid(*uid),
+            },
             Credential::Bearer(token) => guard.by_token(token),
             Credential::Basic { user, password } => guard.by_password(&user, password, peer).await,
         }
@@ -136,6 +142,26 @@ impl Guard {
                 .hint("send a token, or a user and a password")
         })?;
         Ok(Admitted { caller, known_by: None })
+    }
+
+    /// A certificate is shown in order to be known: whoever is not is refused, and not let in as anonymous.
+    fn by_certificate(&self, names: &[Identity]) -> Result<Admitted> {
+        let rules = self.reading().rules;
+        let why = match rules.of_certificate(names) {
+            Match::One(caller) => return Ok(Admitted { caller: caller.clone(), known_by: None }),
+            Match::None => "the certificate is of nobody in the rights file",
+            Match::Several => "the certificate is of several callers, and could be any of them",
+        };
+        Err(Error::new(codes::CREDENTIALS_REFUSED, why)
+            .hint("[certificate.NAME] names a caller by one URI or DNS name, whole, of the subject alternative names"))
+    }
+
+    /// Every process has a user, whether it wants to be known or not.
+    fn by_uid(&self, uid: u32) -> Result<Admitted> {
+        match self.reading().rules.of_uid(uid) {
+            Some(caller) => Ok(Admitted { caller: caller.clone(), known_by: None }),
+            None => self.anonymous(),
+        }
     }
 
     fn by_token(&self, token: Secret) -> Result<Admitted> {

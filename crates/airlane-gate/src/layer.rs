@@ -20,6 +20,7 @@ use crate::gate::Gate;
 use crate::observer::Observer;
 use crate::peer::Peer;
 use crate::request_metrics::{RequestMetrics, RequestName};
+use crate::shown::Shown;
 
 /// What the gate has to be told of the doors behind it.
 pub trait Doors: Clone + Send + Sync + 'static {
@@ -88,7 +89,8 @@ impl<S, D: Clone> Layer<S> for GateLayer<D> {
     }
 }
 
-/// Doors behind the gate. The [`Peer`] of a request stands in its extensions; without one it comes from nowhere near.
+/// Doors behind the gate. The [`Peer`] of a request stands in its extensions, without one it comes from nowhere near, and
+/// what its connection [shows](Shown).
 ///
 /// A door finds the [`Caller`] in the extensions of each request, and the credentials nowhere.
 #[derive(Clone, Debug)]
@@ -145,7 +147,8 @@ impl<S, D: Doors> Gated<S, D> {
         let caller = if is_open {
             Caller::nobody()
         } else {
-            match self.gate.admit(&head.headers, peer).await {
+            let shown = head.extensions.remove::<Shown>().unwrap_or_default();
+            match self.gate.admit(&head.headers, peer, &shown).await {
                 Ok(admitted) => {
                     if self.doors.is_login(&head)
                         && let Some(token) = self.gate.session(&admitted)

@@ -1,7 +1,8 @@
 //! The gate: what every request of every door passes before anything of its body is read.
 //!
 //! ```text
-//! request ─ layer ─ credential ─┬─ none      → anonymous, where the rights file has it
+//! request ─ layer ─ credential ─┬─ none      → certificate or user of the system, where the connection shows one
+//!                               │              and the rights file names it; else anonymous, where it has that
 //!                               ├─ Bearer    → session, or the SHA-256 of a token
 //!                               └─ Basic     → remembered, else throttle → Argon2id
 //!           Caller in the request's extensions → door → exchange, which checks the rights
@@ -39,6 +40,7 @@ mod request_metrics;
 mod rights_file;
 mod rules;
 mod session;
+mod shown;
 mod throttle;
 mod token;
 
@@ -53,4 +55,5 @@ pub use peer::Peer;
 pub use request_metrics::RequestName;
 pub use rights_file::RightsFile;
 pub use rules::{Rules, is_caller_name};
+pub use shown::{Identity, Shown};
 pub use token::{NewToken, random_password};

@@ -79,9 +79,10 @@ mod tests {
     use super::*;
     use crate::gate::GateOptions;
     use crate::peer::Peer;
+    use crate::shown::Shown;
 
     async fn anonymous_may(gate: &Gate, namespace: &str) -> bool {
-        let admitted = gate.admit(&HeaderMap::new(), Peer::Unix).await;
+        let admitted = gate.admit(&HeaderMap::new(), Peer::Unix, &Shown::Nothing).await;
         admitted.is_ok_and(|admitted| admitted.caller.may(Right::Read, namespace))
     }
 

@@ -7,6 +7,12 @@
 //! [token.ci]                       # sends a token
 //! sha256 = "9f86d081884c7d65…"     # `airlane token ci` makes both; a list where two are good for a while
 //!
+//! [certificate.ingest]             # shows a certificate over TLS: one name of it, whole; or `dns = "…"`
+//! uri = "spiffe://example.org/ingest"
+//!
+//! [unix.backup]                    # comes by the Unix socket as this user of the system; or `user = "backup"`
+//! uid = 34
+//!
 //! [rights.ada]                     # namespace, or its beginning and `*` = what may be done there
 //! "*" = ["read", "write"]
 //! hr = []                          # the pattern that fits best decides, alone
@@ -34,11 +40,18 @@ use toml::de::{DeTable, DeValue};
 use crate::keyed::{Hash, sha256};
 use crate::password::StoredHash;
 use crate::session::{Proof, Session};
+use crate::shown::Identity;
 use crate::token::from_hex;
+
+mod identities;
+
+use identities::Identities;
+pub(crate) use identities::Match;
 
 /// The tokens of one caller: the one in use, and those that it takes over from.
 const TOKENS_PER_CALLER_MAX: usize = 8;
 const NAME_BYTES_MAX: usize = 64;
+const SECTIONS: &str = "[user.NAME], [token.NAME], [certificate.NAME], [unix.NAME], [rights.NAME]";
 
 /// One reading of a rights file.
 #[derive(Debug, Default)]
@@ -46,6 +59,7 @@ pub struct Rules {
     /// By the beginning of their hash: the search tells at most that much of it, which is of no use.
     tokens: HashMap<Proof, Vec<Token>>,
     users: BTreeMap<String, User>,
+    identities: Identities,
     anonymous: Option<Caller>,
 }
 
@@ -108,6 +122,16 @@ impl Rules {
         self.users.values().next()
     }
 
+    /// Who a certificate with these names is of.
+    pub(crate) fn of_certificate(&self, names: &[Identity]) -> Match<'_> {
+        self.identities.of_certificate(names)
+    }
+
+    /// Who a user of the system is, by the Unix socket.
+    pub(crate) fn of_uid(&self, uid: u32) -> Option<&Caller> {
+        self.identities.uids.get(&uid)
+    }
+
     /// Who a session is of, if the credentials of its login are still good.
     pub(crate) fn of_session(&self, session: &Session) -> Option<Caller> {
         let user = self.users.get(&session.name).filter(|user| user.proof() == session.proof);
@@ -146,16 +170,20 @@ struct File<'a> {
 impl File<'_> {
     fn rules(&self, table: &DeTable<'_>) -> Result<Rules> {
         let (mut users, mut tokens, mut rights) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut certificates, mut unix) = (Vec::new(), Vec::new());
         for (key, value) in table {
             let into = match &**key.get_ref() {
                 "user" => &mut users,
                 "token" => &mut tokens,
+                "certificate" => &mut certificates,
+                "unix" => &mut unix,
                 "rights" => &mut rights,
-                _ => return Err(self.unknown(key, "section", "[user.NAME], [token.NAME], [rights.NAME]")),
+                _ => return Err(self.unknown(key, "section", SECTIONS)),
             };
             into.extend(self.table(value, "a section")?);
         }
-        let known: BTreeSet<&str> = users.iter().chain(&tokens).map(|(key, _)| &**key.get_ref()).collect();
+        let callers = users.iter().chain(&tokens).chain(&certificates).chain(&unix);
+        let known: BTreeSet<&str> = callers.map(|(key, _)| &**key.get_ref()).collect();
         let callers = self.callers(&rights, &known)?;
         let caller = |name: &str| callers.get(name).cloned().unwrap_or_else(|| Caller::new(name, Vec::new()));
         let mut rules = Rules { anonymous: callers.get(ANONYMOUS).cloned(), ..Rules::default() };
@@ -174,6 +202,20 @@ impl File<'_> {
                 alike.push(Token { sha256, caller: caller(name) });
             }
         }
+        for (key, value) in certificates {
+            let name = self.name(key)?;
+            let (identity, offset) = self.certificate(key, value)?;
+            if rules.identities.certificates.insert(identity, caller(name)).is_some() {
+                return Err(self.invalid(offset, "an identity is there twice"));
+            }
+        }
+        for (key, value) in unix {
+            let name = self.name(key)?;
+            let (uid, offset) = self.unix(key, value)?;
+            if rules.identities.uids.insert(uid, caller(name)).is_some() {
+                return Err(self.invalid(offset, "a user of the system is there twice"));
+            }
+        }
         Ok(rules)
     }
 
@@ -182,8 +224,8 @@ impl File<'_> {
         for (key, value) in rights {
             let name = &**key.get_ref();
             if name != ANONYMOUS && !known.contains(name) {
-                let message = format!("`{}` has rights, and is neither a user nor a token", name.escape_debug());
-                let hint = "add [user.NAME] or [token.NAME]; whoever brings no credentials is `anonymous`";
+                let message = format!("`{}` has rights, and is nobody who is known", name.escape_debug());
+                let hint = "add [user.NAME], [token.NAME], [certificate.NAME] or [unix.NAME]; whoever brings no credentials is `anonymous`";
                 return Err(self.invalid(key.span().start, message).hint(hint));
             }
             let mut grants = Vec::new();

@@ -3,6 +3,7 @@
 mod completions;
 mod credentials;
 mod demo;
+mod doctor;
 mod get;
 mod info;
 mod ls;
@@ -19,7 +20,7 @@ mod user;
 mod words;
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ use crate::telemetry;
 
 /// The exit code of a command that was stopped by Ctrl-C, as shells have it: 128 + SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
+
+/// The exit code of `doctor` when a check failed.
+const EXIT_UNWELL: u8 = 1;
 
 const CONFIG_HELP: &str = "The configuration file
 
@@ -85,6 +89,7 @@ enum Command {
     Retention(retention::Retention),
     Rm(rm::Rm),
     Ticket(ticket::SignTicket),
+    Doctor(doctor::Doctor),
     User(user::User),
     Token(token::Token),
     Completions(completions::Completions),
@@ -109,18 +114,10 @@ impl Globals {
         }
         let (settings, _) = ClientSettings::resolve(&sources)?;
         let credentials = credentials::of(&settings, &sources.environment)?;
-        let authorities = settings.tls_ca.as_deref().map(authorities).transpose()?;
-        Client::connect_with(&settings.url, &ConnectOptions { credentials, authorities }).await
+        let authorities = settings.tls_ca.as_deref().map(credentials::authorities).transpose()?;
+        let identity = credentials::identity(&settings)?;
+        Client::connect_with(&settings.url, &ConnectOptions { credentials, authorities, identity }).await
     }
-}
-
-/// The authorities of a file. It is read before anything is connected, so that a wrong path is told as one.
-fn authorities(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
-        Error::new(codes::FILE_FAILED, format!("the authorities cannot be read: {error}"))
-            .at(path.display().to_string())
-            .source(error)
-    })
 }
 
 /// Runs the command line of this process.
@@ -131,6 +128,7 @@ pub(crate) fn main() -> ExitCode {
     match run(&cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
+        Ok(Outcome::Unwell) => ExitCode::from(EXIT_UNWELL),
         Err(error) if report::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             report::print(&error, cli.globals.json);
@@ -143,6 +141,8 @@ pub(crate) fn main() -> ExitCode {
 enum Outcome {
     Done,
     Interrupted,
+    /// `doctor` has found something that fails, and told it.
+    Unwell,
 }
 
 fn run(cli: &Cli) -> Result<Outcome> {
@@ -157,6 +157,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Retention(retention) => block_on(retention.run(globals)),
         Command::Rm(rm) => block_on(rm.run(globals)),
         Command::Ticket(ticket) => block_on(ticket.run(globals)),
+        Command::Doctor(doctor) => end_of(doctor.run(globals)),
         Command::User(user) => done(user.run(globals)),
         Command::Token(token) => done(token.run(globals)),
         Command::Completions(completions) => done(completions.run()),
@@ -179,10 +180,14 @@ fn runtime() -> Result<Runtime> {
 
 /// Runs a client's work until it ends or Ctrl-C drops it, so that a half-written file is taken away.
 fn block_on(work: impl Future<Output = Result<()>>) -> Result<Outcome> {
+    end_of(async { done(work.await) })
+}
+
+fn end_of(work: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
-            result = work => done(result),
+            result = work => result,
             _ = tokio::signal::ctrl_c() => Ok(Outcome::Interrupted),
         }
     });

@@ -46,8 +46,10 @@ pub use options::ServerOptions;
 use route::Doors;
 use status::ServerStatus;
 use stop::Stop;
-use tls::Tls;
-pub use tls::TlsFiles;
+pub use tls::{
+    ClientAuthorities, ClientCertificates, LocalNames, TlsCertificate, TlsFiles, TlsOptions, authority_file,
+};
+use tls::{Surroundings, Tls};
 
 /// How often the server looks after itself: whether its store has failed, and whether memory is free.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
@@ -175,9 +177,17 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     };
     let reload = Reload::default();
     let (gate, watching_rights) = gate(&options, &reload)?;
-    let tls = options.tls.clone().map(|files| Tls::open(files, options.rights_interval, reload.clone())).transpose()?;
-    let data_dir = store.folder.clone();
+    let (data_dir, clock) = (store.folder.clone(), store.clock.clone());
     let (store, recovery) = Store::open(store)?;
+    // In the folder that is this server's now.
+    let around = Surroundings {
+        data_dir: data_dir.as_deref(),
+        listen: options.listen.ip(),
+        clock,
+        interval: options.rights_interval,
+        reload: reload.clone(),
+    };
+    let tls = options.tls.clone().map(|tls| Tls::open(tls, around)).transpose()?;
     if let Some(path) = &options.port_file {
         port_file::clear(path)?;
     }

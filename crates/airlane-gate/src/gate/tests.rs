@@ -78,7 +78,7 @@ async fn admit(gate: &Gate, authorization: &str, peer: Peer) -> Result<Admitted>
     if !authorization.is_empty() {
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).expect("a header"));
     }
-    gate.admit(&headers, peer).await
+    gate.admit(&headers, peer, &Shown::Nothing).await
 }
 
 async fn code(gate: &Gate, authorization: &str) -> &'static str {
@@ -206,4 +206,72 @@ async fn a_login_answers_a_session_that_ends_with_its_credentials() {
         clock.advance(Duration::from_secs(24 * 3_600));
         assert_eq!(code(&gate, &bearer).await, "credentials_refused", "it has ended");
     }
+}
+
+/// Rules with two certificates, a user of the system, a token and anonymous.
+fn rules_of_connections() -> Rules {
+    let sha256 = crate::token::hex(&crate::keyed::sha256(b"t0ken"));
+    rules(&format!(
+        "[certificate.ingest]\nuri = \"spiffe://example.org/ingest\"\n[certificate.web]\ndns = \"web.example.org\"\n\
+         [unix.backup]\nuid = 34\n[token.ci]\nsha256 = \"{sha256}\"\n[rights.anonymous]\n"
+    ))
+}
+
+async fn shown(gate: &Gate, authorization: &str, shown: Shown) -> Result<String, &'static str> {
+    let mut headers = HeaderMap::new();
+    if !authorization.is_empty() {
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).expect("a header"));
+    }
+    let admitted = gate.admit(&headers, REMOTE, &shown).await;
+    match admitted {
+        Ok(admitted) => Ok(admitted.caller.name().to_owned()),
+        Err(error) => Err(error.code().name()),
+    }
+}
+
+#[tokio::test]
+async fn s4_a_certificate_is_one_caller_by_a_whole_name_or_nobody() {
+    let gate = Gate::guarded(rules_of_connections(), &GateOptions::default());
+    let (uri, dns) = (|text: &str| Identity::Uri(text.into()), |text: &str| Identity::Dns(text.into()));
+    let refused = Err("credentials_refused");
+    for (names, due) in [
+        (vec![uri("spiffe://example.org/ingest")], Ok("ingest".to_owned())),
+        (vec![dns("web.example.org")], Ok("web".to_owned())),
+        (vec![dns("other.example.org"), dns("web.example.org")], Ok("web".to_owned())),
+        (vec![dns("web.example.org"), dns("web.example.org")], Ok("web".to_owned())),
+        (vec![dns("web.example.org"), uri("spiffe://example.org/ingest")], refused.clone()),
+        (vec![], refused.clone()),
+        (vec![dns("spiffe://example.org/ingest")], refused.clone()),
+        (vec![uri("web.example.org")], refused.clone()),
+        (vec![uri("spiffe://example.org/ingest/")], refused.clone()),
+        (vec![uri("spiffe://example.org/inges")], refused.clone()),
+        (vec![uri("SPIFFE://example.org/ingest")], refused.clone()),
+        (vec![dns("Web.example.org")], refused.clone()),
+        (vec![dns("web.example.org.")], refused.clone()),
+        (vec![dns("*.example.org")], refused.clone()),
+        (vec![dns("*")], refused.clone()),
+        (vec![dns("a.web.example.org")], refused.clone()),
+        (vec![dns("web.example.org\0.evil.org")], refused.clone()),
+    ] {
+        assert_eq!(shown(&gate, "", Shown::Certificate(names.clone().into())).await, due, "{names:?}");
+    }
+    let known = || Shown::Certificate(vec![dns("web.example.org")].into());
+    let stranger = || Shown::Certificate(vec![dns("stranger.example.org")].into());
+    assert_eq!(shown(&gate, "Bearer t0ken", known()).await, Ok("ci".into()), "a header decides alone");
+    assert_eq!(shown(&gate, "Bearer t0ken", stranger()).await, Ok("ci".into()));
+    assert_eq!(shown(&gate, "Bearer wrong", known()).await, refused, "and is not made up for");
+
+    gate.replace(rules(""));
+    assert_eq!(shown(&gate, "", known()).await, refused, "on the next request of the same connection");
+}
+
+#[tokio::test]
+async fn a_user_of_the_system_is_known_by_number_and_others_are_anonymous() {
+    let gate = Gate::guarded(rules_of_connections(), &GateOptions::default());
+    assert_eq!(shown(&gate, "", Shown::Uid(34)).await, Ok("backup".into()));
+    assert_eq!(shown(&gate, "", Shown::Uid(0)).await, Ok("anonymous".into()), "root is nobody special");
+    assert_eq!(shown(&gate, "Bearer t0ken", Shown::Uid(34)).await, Ok("ci".into()));
+    assert_eq!(shown(&gate, "Bearer wrong", Shown::Uid(34)).await, Err("credentials_refused"));
+    gate.replace(rules(""));
+    assert_eq!(shown(&gate, "", Shown::Uid(34)).await, Err("credentials_missing"));
 }

@@ -89,7 +89,7 @@ fn s5_what_is_not_understood_is_refused_with_its_line_and_no_value() {
         ("[token.ci]\nsha256 = [7]", 2, "64 hexadecimal digits"),
         ("[token.ci]\n", 1, "no `sha256`"),
         (&twice, 4, "twice"),
-        ("[rights.ada]\neu = [\"read\"]", 1, "neither a user nor a token"),
+        ("[rights.ada]\neu = [\"read\"]", 1, "nobody who is known"),
         (&format!("{known}[rights.a]\n\"e*u\" = [\"read\"]"), 4, "`e*u` is no namespace"),
         (&format!("{known}[rights.a]\n\"eu/prices\" = [\"read\"]"), 4, "is no namespace"),
         (&format!("{known}[rights.a]\neu = \"canary\""), 4, "type string"),

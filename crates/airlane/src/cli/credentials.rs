@@ -1,6 +1,8 @@
 //! What the commands show to the server about who runs them.
 
-use airlane_client::Credentials;
+use std::path::Path;
+
+use airlane_client::{ClientIdentity, Credentials};
 use airlane_model::{Error, Result, Secret, codes};
 
 use crate::config::{ClientSettings, Environment};
@@ -28,6 +30,39 @@ pub(super) fn of(settings: &ClientSettings, environment: &Environment) -> Result
             Ok(Credentials::Password { user: user.clone(), password: Secret::new(password) })
         }
     }
+}
+
+/// The authorities of a file. It is read before anything is connected, so that a wrong path is told as one.
+///
+/// # Errors
+/// `file_failed`.
+pub(super) fn authorities(path: &Path) -> Result<Vec<u8>> {
+    read(path, "the authorities")
+}
+
+/// The certificate that the settings name.
+///
+/// # Errors
+/// `config_invalid` for a certificate without a key, or a key without one; `file_failed`.
+pub(super) fn identity(settings: &ClientSettings) -> Result<Option<ClientIdentity>> {
+    match (&settings.tls_client_certificate, &settings.tls_client_key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            let key = String::from_utf8(read(key, "the key")?)
+                .map_err(|_| Error::new(codes::FILE_INVALID, "the key is no PEM").at(key.display().to_string()))?;
+            Ok(Some(ClientIdentity { certificate: read(certificate, "the certificate")?, key: Secret::new(key) }))
+        }
+        _ => Err(Error::new(codes::CONFIG_INVALID, "a certificate and its key go together")
+            .at("settings `tls_client_certificate` and `tls_client_key`")),
+    }
+}
+
+fn read(path: &Path, what: &str) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        Error::new(codes::FILE_FAILED, format!("{what} cannot be read: {error}"))
+            .at(path.display().to_string())
+            .source(error)
+    })
 }
 
 #[cfg(test)]

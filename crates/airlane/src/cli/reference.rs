@@ -82,7 +82,7 @@ fn command_line() -> String {
     }
     page.push_str("\n## Global options\n\nEvery command takes them.\n\n");
     options(&mut page, command.get_arguments().filter(|argument| argument.is_global_set()));
-    page.push_str("\n## Exit codes\n\n| code | meaning |\n| ---: | --- |\n| 0 | done |\n| 2 | wrong usage |\n");
+    page.push_str("\n## Exit codes\n\n| code | meaning |\n| ---: | --- |\n| 0 | done |\n| 1 | `doctor`: a check failed |\n| 2 | wrong usage |\n");
     for (kind, _, _, code) in ErrorKind::TABLE {
         let _ = writeln!(page, "| {code} | {} |", meaning(kind));
     }

@@ -2,12 +2,13 @@
 
 mod folder;
 mod load;
+mod tls;
 mod welcome;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use airlane::server::{self, Handle, Reload, ServerOptions, TlsFiles};
+use airlane::server::{self, Handle, Reload, ServerOptions};
 use airlane_model::{Error, Result, codes};
 
 use super::Globals;
@@ -62,7 +63,7 @@ impl Serve {
             options.not_ready = files.as_ref().map(|_| load::NOT_READY.to_owned());
             let mut handle = server::run(options).await?;
             handle.report_unreadable_files()?;
-            if settings.rights_file.is_some() || settings.tls_certificate.is_some() {
+            if settings.rights_file.is_some() || settings.speaks_tls() {
                 reload_on_hangup(handle.reload())?;
             }
             welcome::print(&settings, &handle, sources.file.as_ref(), begun.elapsed());
@@ -78,20 +79,8 @@ impl Serve {
 }
 
 fn options(settings: &ServerSettings) -> Result<ServerOptions> {
-    let tls = match (settings.tls_certificate.clone(), settings.tls_key.clone()) {
-        (None, None) => None,
-        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
-        (certificate, _) => {
-            let (there, missing) = match certificate {
-                Some(_) => ("tls_certificate", "tls_key"),
-                None => ("tls_key", "tls_certificate"),
-            };
-            let message = format!("there is `{there}`, and no `{missing}`");
-            return Err(Error::new(codes::CONFIG_INVALID, message).hint("TLS takes both"));
-        }
-    };
     Ok(ServerOptions {
-        tls,
+        tls: tls::options(settings)?,
         listen: (settings.listen, settings.port).into(),
         port_file: settings.port_file.clone(),
         unix_socket: settings.unix_socket.clone(),

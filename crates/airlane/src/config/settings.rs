@@ -7,7 +7,7 @@ use std::time::Duration;
 use airlane::server::ServerOptions;
 use airlane_model::{Result, RetentionDefaults, Secret};
 
-use super::value::{LogFormat, Size};
+use super::value::{ClientAuth, HostNames, LogFormat, Size, TlsMode};
 use super::{Environment, Resolved, Setting, Sources};
 
 macro_rules! settings {
@@ -125,6 +125,36 @@ settings! {
         /// Default: none.
         tls_key: Option<PathBuf> = |_| None, "FILE";
 
+        /// `auto`: speak TLS with a certificate of an authority of the server's own.
+        ///
+        /// The authority is made in the data folder at the first start and kept; the certificate of the server is made anew
+        /// each day, without a restart. Clients trust the file `tls/authority.pem` of the data folder, which `--tls-ca` takes.
+        /// Not beside `tls_certificate`. Default: none.
+        tls: Option<TlsMode> = |_| None, "MODE";
+
+        /// DNS names and addresses that the certificate of `tls = "auto"` is for, with commas between them.
+        ///
+        /// Beside `localhost`, the name of the machine and the addresses that the server listens at. Default: none.
+        tls_names: HostNames = |_| HostNames::default(), "NAMES";
+
+        /// The authorities that sign certificates of clients, in PEM.
+        ///
+        /// A client that shows such a certificate over TLS is the caller whose URI or DNS name the rights file has. The file
+        /// is read again when it changes, and on SIGHUP, for the connections to come. Default: none.
+        tls_client_ca: Option<PathBuf> = |_| None, "FILE";
+
+        /// Whether clients are asked for a certificate: `off`, `optional` or `required`.
+        ///
+        /// `optional` lets clients without one send a token or a password instead; with `required` nobody connects to the
+        /// port without one, probes included. Default: `optional` with `tls_client_ca`, else `off`.
+        tls_client_auth: Option<ClientAuth> = |_| None, "WHEN";
+
+        /// The lists of revoked certificates of those authorities, in PEM.
+        ///
+        /// One of every authority that a certificate leads to. While the file cannot be used or a list is out of date, no
+        /// certificate of a client is taken. It is read again as `tls_client_ca` is. Default: none, nothing is revoked.
+        tls_client_crl: Option<PathBuf> = |_| None, "FILE";
+
         /// Listen on an address that other machines can reach, without protection.
         ///
         /// Without a `rights_file`, whoever reaches the port can read, replace and drop every table. With one and without
@@ -194,6 +224,24 @@ settings! {
         ///
         /// For `grpc+tls://` addresses. Default: those of the system.
         tls_ca: Option<PathBuf> = |_| None, "FILE";
+
+        /// The certificate to be known by, in PEM, with those that lead to an authority after it.
+        ///
+        /// For `grpc+tls://` addresses of servers that ask for one. A token or a user beside it decides instead.
+        /// Default: none.
+        tls_client_certificate: Option<PathBuf> = |_| None, "FILE";
+
+        /// The private key of that certificate, in PEM.
+        ///
+        /// Default: none.
+        tls_client_key: Option<PathBuf> = |_| None, "FILE";
+    }
+}
+
+impl ServerSettings {
+    /// Whether the TCP port speaks TLS.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.tls_certificate.is_some() || self.tls.is_some()
     }
 }
 

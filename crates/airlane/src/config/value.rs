@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use airlane::server::ClientCertificates;
 use airlane_model::{ByteSize, RetentionDefaults, Secret, TimeSpan};
 
 /// A type of values.
@@ -167,6 +168,67 @@ impl Value for LogFormat {
         Some(quote(&self.to_string()))
     }
 }
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClientAuth(pub(crate) ClientCertificates);
+
+impl Value for ClientAuth {
+    fn parse(text: &str) -> Result<Self, String> {
+        let found = CLIENT_AUTH.iter().find(|(_, word)| *word == text);
+        found.map(|(asked, _)| Self(*asked)).ok_or_else(|| "expected off, optional or required".into())
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        CLIENT_AUTH.iter().find(|(asked, _)| *asked == self.0).map(|(_, word)| quote(word))
+    }
+}
+
+/// Where the certificate of a server comes from when no file is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsMode {
+    Auto,
+}
+
+impl Value for TlsMode {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "auto" { Ok(Self::Auto) } else { Err("expected auto".into()) }
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        Some(quote("auto"))
+    }
+}
+
+/// DNS names and addresses, with commas between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HostNames(pub(crate) Vec<String>);
+
+impl Value for HostNames {
+    fn parse(text: &str) -> Result<Self, String> {
+        let names = text.split(',').map(str::trim).map(|name| {
+            let is_dns = name.len() <= 253
+                && name.split('.').all(|label| {
+                    !label.is_empty()
+                        && label.len() <= 63
+                        && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+                });
+            (is_dns || name.parse::<IpAddr>().is_ok()).then(|| name.to_owned())
+        });
+        let names: Option<Vec<_>> = names.collect();
+        names.map(Self).ok_or_else(|| "expected names or addresses, such as data.example.org,10.0.0.7".into())
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| quote(&self.0.join(",")))
+    }
+}
+
+const CLIENT_AUTH: [(ClientCertificates, &str); 3] = [
+    (ClientCertificates::Off, "off"),
+    (ClientCertificates::Optional, "optional"),
+    (ClientCertificates::Required, "required"),
+];
 
 fn quote(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()

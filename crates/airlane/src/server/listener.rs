@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use airlane_gate::Peer;
+use airlane_gate::{Peer, Shown};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::sleep;
@@ -29,8 +29,11 @@ pub(super) trait Listener: Send + 'static {
     /// The next connection, and whose it is.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Accepted, Peer)>> + Send;
 
-    /// Makes a connection ready, in its own task.
-    fn open(&self, accepted: Self::Accepted) -> impl Future<Output = io::Result<Self::Stream>> + Send + 'static;
+    /// Makes a connection ready, in its own task, and tells what it shows of its client.
+    fn open(
+        &self,
+        accepted: Self::Accepted,
+    ) -> impl Future<Output = io::Result<(Self::Stream, Shown)>> + Send + 'static;
 }
 
 impl Listener for TcpListener {
@@ -43,8 +46,8 @@ impl Listener for TcpListener {
         Ok((stream, Peer::ip(address.ip())))
     }
 
-    fn open(&self, accepted: TcpStream) -> impl Future<Output = io::Result<TcpStream>> + Send + 'static {
-        std::future::ready(Ok(accepted))
+    fn open(&self, accepted: TcpStream) -> impl Future<Output = io::Result<(TcpStream, Shown)>> + Send + 'static {
+        std::future::ready(Ok((accepted, Shown::Nothing)))
     }
 }
 
@@ -63,7 +66,7 @@ impl Listener for TlsListener {
         Ok((stream, peer.encrypted()))
     }
 
-    fn open(&self, accepted: TcpStream) -> impl Future<Output = io::Result<Self::Stream>> + Send + 'static {
+    fn open(&self, accepted: TcpStream) -> impl Future<Output = io::Result<(Self::Stream, Shown)>> + Send + 'static {
         self.tls.accept(accepted)
     }
 }
@@ -76,8 +79,10 @@ impl Listener for UnixListener {
         Ok((UnixListener::accept(self).await?.0, Peer::Unix))
     }
 
-    fn open(&self, accepted: UnixStream) -> impl Future<Output = io::Result<Self::Stream>> + Send + 'static {
-        std::future::ready(Ok(MendAuthority::new(accepted)))
+    fn open(&self, accepted: UnixStream) -> impl Future<Output = io::Result<(Self::Stream, Shown)>> + Send + 'static {
+        // Who connected, as the kernel noted it then: nobody can claim to be another user.
+        let shown = accepted.peer_cred().map(|process| Shown::Uid(process.uid()));
+        std::future::ready(shown.map(|shown| (MendAuthority::new(accepted), shown)))
     }
 }
 
@@ -89,7 +94,7 @@ pub(super) async fn accept_loop(listener: impl Listener, builders: Builders, doo
             Ok((accepted, peer)) => {
                 backoff = BACKOFF_MIN;
                 let opening = listener.open(accepted);
-                let (builders, doors, stopping) = (builders.clone(), doors.at(peer), stop.clone());
+                let (builders, doors, stopping) = (builders.clone(), doors.clone(), stop.clone());
                 stop.spawn(async move {
                     let opened = tokio::select! {
                         opened = opening => opened,
@@ -97,7 +102,9 @@ pub(super) async fn accept_loop(listener: impl Listener, builders: Builders, doo
                         () = stopping.requested() => return,
                     };
                     match opened {
-                        Ok(stream) => connection::serve(stream, builders, doors, stopping).await,
+                        Ok((stream, shown)) => {
+                            connection::serve(stream, builders, doors.at(peer, shown), stopping).await;
+                        }
                         // A client that speaks no TLS, or not with this certificate.
                         Err(error) => tracing::debug!(%error, %peer, "a connection was not opened"),
                     }

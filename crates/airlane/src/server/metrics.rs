@@ -90,7 +90,11 @@ pub const METRICS: &[Metric] = &[
     gauges("airlane_tables_damaged", &[], "Tables of which stored data is known to be damaged"),
     counts("airlane_expired_tables_total", &["reason"], "Tables that went by themselves, by the rule that ended them"),
     gauges("airlane_memory_limit_bytes", &[], "The memory budget"),
-    gauges("airlane_memory_bytes", &["use"], "Memory that is taken from the budget: `tables`, `puts`, `reads` or `spare`"),
+    gauges(
+        "airlane_memory_bytes",
+        &["use"],
+        "Memory that is taken from the budget: `tables`, `puts`, `reads` or `spare`",
+    ),
     gauges("airlane_memory_spilled_bytes", &[], "Bytes of ephemeral tables that are on disk, for lack of memory"),
     counts("airlane_memory_spills_total", &[], "How often ephemeral tables were moved to disk"),
     gauges("airlane_build_info", &["version"], "Always 1; its label tells the version of the server"),

@@ -9,7 +9,7 @@ use airlane_gate::Observer;
 use airlane_model::{ByteSize, RetentionDefaults};
 use airlane_segment::DecodeLimits;
 
-use super::tls::TlsFiles;
+use super::tls::TlsOptions;
 
 /// The settings of a server; the command line makes them from flags, environment and file.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ pub struct ServerOptions {
     pub rights_file: Option<PathBuf>,
     /// How often that file and those of TLS are looked at.
     pub rights_interval: Duration,
-    /// The certificate and key that the TCP port speaks TLS with, which are read again when they change.
-    pub tls: Option<TlsFiles>,
+    /// How the TCP port speaks TLS; the files of it are read again when they change.
+    pub tls: Option<TlsOptions>,
     /// Whether passwords are taken from other machines without TLS.
     pub passwords_in_clear: bool,
     /// Why the server is not ready yet when it begins to listen; taken back by dropping a

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use airlane_flight::{AnswerBody, FlightDoor, Rope, Rpc};
-use airlane_gate::{Audited, Drain, Gate, GateLayer, Gated, Metered, Observer, Peer, RequestName};
+use airlane_gate::{Audited, Drain, Gate, GateLayer, Gated, Metered, Observer, Peer, RequestName, Shown};
 use airlane_model::Error;
 use axum::Router;
 use axum::body::Body as HttpBody;
@@ -101,8 +101,8 @@ pub(super) struct GatedDoors(Gated<Doors, Doors>);
 
 impl GatedDoors {
     /// The doors as one connection comes to them.
-    pub(super) fn at(&self, peer: Peer) -> Connected {
-        Connected { doors: self.0.clone(), peer }
+    pub(super) fn at(&self, peer: Peer, shown: Shown) -> Connected {
+        Connected { doors: self.0.clone(), peer, shown }
     }
 }
 
@@ -111,6 +111,7 @@ impl GatedDoors {
 pub(super) struct Connected {
     doors: Gated<Doors, Doors>,
     peer: Peer,
+    shown: Shown,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Connected {
@@ -120,6 +121,7 @@ impl hyper::service::Service<Request<Incoming>> for Connected {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.shown.clone());
         // The gate is always ready.
         self.doors.clone().call(request)
     }

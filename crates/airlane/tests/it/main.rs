@@ -1,5 +1,6 @@
 //! The server and the command line, as their users see them.
 
+mod certificates;
 mod cli;
 mod client;
 mod server;

@@ -16,6 +16,7 @@ mod http;
 mod hydration;
 mod limits;
 mod metrics;
+mod mtls;
 mod names;
 mod order;
 mod panics;

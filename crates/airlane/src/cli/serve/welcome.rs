@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use airlane::server::Handle;
+use airlane::server::{Handle, authority_file};
 use airlane_store::Recovery;
 
 use crate::config::ServerSettings;
 use crate::config::file::ConfigFile;
-use crate::config::value::LogFormat;
+use crate::config::value::{LogFormat, TlsMode};
 use crate::output::human;
 
 /// Tells where the server listens, what its data folder holds, and how to connect: as lines for people, or as one
@@ -20,7 +20,7 @@ pub(super) fn print(settings: &ServerSettings, handle: &Handle, file: Option<&Co
         tracing::info!(%address, %data_dir, recovered, version, "listening");
         return;
     }
-    let tls = settings.tls_certificate.is_some();
+    let tls = settings.speaks_tls();
     let (grpc, http) = if tls { ("grpc+tls", "https") } else { ("grpc", "http") };
     let mut listening = format!("{grpc}://{address}  {http}://{address}");
     if let Some(path) = &settings.unix_socket {
@@ -43,8 +43,20 @@ pub(super) fn print(settings: &ServerSettings, handle: &Handle, file: Option<&Co
     if settings.rights_file.is_some() && !tls && settings.insecure && !settings.listen.is_loopback() {
         eprintln!("  warning    the network can read the passwords that come from other machines");
     }
-    eprintln!("  shell      airlane put NAME FILE --url {grpc}://{address}");
-    eprintln!("  python     pyarrow.flight.connect(\"{grpc}://{address}\")");
+    match settings.tls {
+        None => {
+            eprintln!("  shell      airlane put NAME FILE --url {grpc}://{address}");
+            eprintln!("  python     pyarrow.flight.connect(\"{grpc}://{address}\")");
+        }
+        Some(TlsMode::Auto) => {
+            let path = authority_file(&settings.data_dir);
+            let path = path.display();
+            eprintln!("  authority  {path}: clients trust this file, which is no secret; copy it to other machines");
+            eprintln!("  shell      airlane put NAME FILE --url {grpc}://{address} --tls-ca {path}");
+            let trust = format!("tls_root_certs=open(\"{path}\", \"rb\").read()");
+            eprintln!("  python     pyarrow.flight.connect(\"{grpc}://{address}\", {trust})");
+        }
+    }
 }
 
 fn recovered(recovery: &Recovery) -> String {

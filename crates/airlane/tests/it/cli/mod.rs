@@ -5,10 +5,12 @@ mod cases;
 mod crash;
 mod damage;
 mod demo;
+mod doctor;
 mod folder;
 mod formats;
 mod progress;
 mod server;
+mod tls_auto;
 
 use std::path::Path;
 use std::process::{Child, Command, Output};

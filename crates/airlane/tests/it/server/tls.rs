@@ -37,7 +37,7 @@ async fn start() -> (TestServer, Vec<u8>) {
         )
         .expect("written");
         options.rights_file = Some(folder.join("rights.toml"));
-        options.tls = Some(files(folder));
+        options.tls = Some(files(folder).into());
     })
     .await;
     (server, certificate)
@@ -45,7 +45,7 @@ async fn start() -> (TestServer, Vec<u8>) {
 
 async fn connect(server: &TestServer, authorities: &[u8]) -> airlane_model::Result<Client> {
     let credentials = Credentials::Token(Secret::new(token_of("owner")));
-    let options = ConnectOptions { credentials, authorities: Some(authorities.to_vec()) };
+    let options = ConnectOptions { credentials, authorities: Some(authorities.to_vec()), identity: None };
     Client::connect_with(&format!("grpc+tls://localhost:{}", server.handle.address().port()), &options).await
 }
 

@@ -75,3 +75,32 @@ async fn the_authority_that_pyarrow_sends_is_taken() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_is_known_by_the_user_that_it_runs_as() {
+    let uid = rustix::process::getuid().as_raw();
+    let server = TestServer::start_with(|store, options| {
+        let folder = store.folder.as_ref().expect("a folder").parent().expect("a parent").to_owned();
+        let rights = format!("[unix.me]\nuid = {uid}\n[rights.me]\neu = [\"read\", \"write\"]\n");
+        std::fs::write(folder.join("rights.toml"), rights).expect("written");
+        options.rights_file = Some(folder.join("rights.toml"));
+        options.unix_socket = Some(folder.join("a.sock"));
+    })
+    .await;
+    let folder = server.folder.path();
+    let mut client = client(&folder.join("a.sock")).await;
+    put(&mut client, "eu/t", &[numbers(0, 10)]).await.expect("by its rights");
+    let refused = put(&mut client, "us/t", &[numbers(0, 10)]).await.expect_err("no more than these");
+    assert_eq!(code_name(&refused), "permission_denied");
+    let by_tcp = get(&mut server.client().await, "eu/t").await.expect_err("the network shows no user");
+    assert_eq!(code_name(&by_tcp), "credentials_missing");
+
+    // Another user has no rights by this one's rule, on a connection that is there as well.
+    let other = format!("[unix.other]\nuid = {}\n[rights.other]\neu = [\"read\"]\n", uid + 1);
+    std::fs::write(folder.join("rights.toml"), other).expect("written");
+    server.handle.reload().now();
+    super::rights::eventually_async("the rule is gone", async || {
+        get(&mut client.clone(), "eu/t").await.is_err_and(|status| code_name(&status) == "credentials_missing")
+    })
+    .await;
+}
