@@ -13,6 +13,7 @@ use arrow_array::RecordBatch;
 use crate::check::DecodeLimits;
 use crate::check::batch::{Extent, Judged};
 use crate::decode::{Judgement, StreamDecoder};
+use crate::fingerprint::{Fingerprint, RawRows};
 use crate::home::HomeFactory;
 use crate::schema::TableSchema;
 use crate::segment::Segment;
@@ -39,6 +40,11 @@ pub struct Intake {
     header: Vec<u8>,
     gather: Gather,
     state: State,
+    /// Of the rows, when it is asked for.
+    fingerprint: Option<Box<Fingerprint>>,
+    raw_rows: Option<RawRows>,
+    /// The rows are checked and not kept.
+    is_discarding: bool,
 }
 
 #[derive(Debug)]
@@ -83,7 +89,29 @@ impl Intake {
             header: Vec::new(),
             gather: Gather::default(),
             state: State::Idle,
+            fingerprint: None,
+            raw_rows: None,
+            is_discarding: false,
         }
+    }
+
+    /// The same, with a [`fingerprint`](Self::fingerprint). To be asked for before the first message.
+    #[must_use]
+    pub fn with_fingerprint(self) -> Self {
+        Self { fingerprint: Some(Box::default()), ..self }
+    }
+
+    /// The same, but that rows are checked and not kept. To be asked for before the first message.
+    #[must_use]
+    pub fn discarding(self) -> Self {
+        Self { is_discarding: true, ..self }
+    }
+
+    /// A hash of the rows so far. The same rows have the same, however they were cut into messages and compressed, but
+    /// for list views, unions, runs, views that share bytes, and dictionaries that come in another order. `None` when it
+    /// was not asked for.
+    pub fn fingerprint(&self) -> Option<u128> {
+        self.fingerprint.as_ref().map(|fingerprint| fingerprint.value())
     }
 
     /// The schema of the put.
@@ -113,9 +141,12 @@ impl Intake {
             let decoder = intake.decoder.as_mut().ok_or_else(|| out_of_order("a message without a schema message"))?;
             let judgement = decoder.judge(header, body_bytes)?;
             if let Judgement::Batch(judged) = &judgement
+                && !intake.is_discarding
                 && let Some(batch) = raw(judged, body_bytes)
                 && intake.writer.begin_raw(&batch)?
             {
+                let fingerprint = intake.fingerprint.as_mut();
+                intake.raw_rows = fingerprint.map(|hash| hash.begin_raw(intake.schema.arrow(), &batch));
                 intake.state = State::Raw(judged.rows);
                 return Ok(());
             }
@@ -135,7 +166,13 @@ impl Intake {
     pub fn body(&mut self, chunk: &[u8]) -> Result<()> {
         self.guard(|intake| match intake.state {
             State::Gathered { .. } => intake.gather.push(chunk),
-            State::Raw(_) => intake.writer.raw_body(chunk),
+            State::Raw(_) => {
+                intake.writer.raw_body(chunk)?;
+                if let (Some(fingerprint), Some(rows)) = (&mut intake.fingerprint, &mut intake.raw_rows) {
+                    fingerprint.add_raw(rows, chunk);
+                }
+                Ok(())
+            }
             _ => Err(out_of_order("a body without a message")),
         })
     }
@@ -159,8 +196,7 @@ impl Intake {
                     let batch = decoder.decode(&intake.header, body.clone())?;
                     intake.writer.receive_dictionaries(decoder.dictionary_bytes());
                     if let Some(batch) = batch {
-                        intake.writer.append(&batch)?;
-                        intake.rows += batch.num_rows() as u64;
+                        intake.keep(&batch)?;
                     }
                     intake.gather.reclaim(body);
                 }
@@ -179,10 +215,19 @@ impl Intake {
             if intake.is_inside() {
                 return Err(out_of_order("a batch inside a message"));
             }
-            intake.writer.append(batch)?;
-            intake.rows += batch.num_rows() as u64;
-            Ok(())
+            intake.keep(batch)
         })
+    }
+
+    fn keep(&mut self, batch: &RecordBatch) -> Result<()> {
+        if !self.is_discarding {
+            self.writer.append(batch)?;
+        }
+        if let Some(fingerprint) = &mut self.fingerprint {
+            fingerprint.add(batch);
+        }
+        self.rows += batch.num_rows() as u64;
+        Ok(())
     }
 
     /// Whether [`finish`](Self::finish) is a matter of microseconds: few bytes, and no disk to wait for.
