@@ -55,24 +55,16 @@ impl fmt::Display for IdempotencyKey {
 /// A key and whose it is: keys of different callers never meet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PutKey {
-    caller: Box<str>,
-    key: IdempotencyKey,
+    /// The name of who puts.
+    pub caller: Box<str>,
+    /// The key.
+    pub key: IdempotencyKey,
 }
 
 impl PutKey {
     /// The key of a caller.
     pub fn new(caller: &Caller, key: IdempotencyKey) -> Self {
         Self { caller: caller.name().into(), key }
-    }
-
-    /// Who put.
-    pub fn caller(&self) -> &str {
-        &self.caller
-    }
-
-    /// The key.
-    pub fn key(&self) -> &IdempotencyKey {
-        &self.key
     }
 }
 

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use airlane_model::{
-    Chance, Clock, Durability, PutMode, RetentionChange, RetentionDefaults, SystemChance, SystemClock, TableName,
+    Chance, Clock, Durability, PutKey, PutMode, RetentionChange, RetentionDefaults, SystemChance, SystemClock, TableName,
 };
 use airlane_segment::{DecodeLimits, WriterOptions};
 
 use crate::disk::{Disk, SystemDisk};
+use crate::keys::KeyLimits;
 
 /// What a store is opened with.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct StoreOptions {
     pub limits: DecodeLimits,
     /// How long new tables are kept that say nothing themselves.
     pub retention: RetentionDefaults,
+    /// How long and how many idempotency keys are remembered.
+    pub keys: KeyLimits,
     /// Who merges small segments, and drops what has expired.
     pub merging: Merging,
 }
@@ -52,6 +55,7 @@ impl StoreOptions {
             writer: WriterOptions::default(),
             limits: DecodeLimits::default(),
             retention: RetentionDefaults::default(),
+            keys: KeyLimits::default(),
             merging: Merging::default(),
         }
     }
@@ -68,4 +72,6 @@ pub struct PutSpec {
     pub durability: Option<Durability>,
     /// What it changes of the retention; the rest is the table's own, or for a new table the default of its name.
     pub retention: RetentionChange,
+    /// What makes it safe to repeat: see [`Put`](crate::Put).
+    pub key: Option<PutKey>,
 }
