@@ -21,6 +21,7 @@ use crate::blocking::in_place;
 use crate::catalog::{KeyFacts, StoredKey, key_hash};
 use crate::shared::Shared;
 use crate::slot::SharedCatalog;
+use crate::store::Store;
 
 mod book;
 
@@ -163,6 +164,13 @@ pub(crate) fn find(shared: &Shared, key: &PutKey, table: &TableName) -> Result<O
     match &shared.origin {
         Some(origin) => in_place(|| find_in(&origin.catalog)),
         None => Ok(None),
+    }
+}
+
+impl Store {
+    /// How many keys of puts are remembered.
+    pub fn idempotency_keys(&self) -> u64 {
+        self.shared().keys.count()
     }
 }
 

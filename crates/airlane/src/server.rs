@@ -241,6 +241,8 @@ fn refresh_metrics(store: &Store) -> Arc<dyn Fn() + Send + Sync> {
         }
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         metrics::gauge!("airlane_tables_damaged").set(store.damaged_tables() as f64);
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        metrics::gauge!("airlane_idempotency_keys").set(store.idempotency_keys() as f64);
     })
 }
 

@@ -79,7 +79,7 @@ fn refuses_files_that_are_no_catalog_of_this_version() {
         change(&format!("PRAGMA user_version = {layout}"));
         let error = SqliteCatalog::open(&path).expect_err("another layout");
         assert_eq!(error.code(), codes::FORMAT_UNSUPPORTED);
-        assert!(error.hint_text().is_some_and(|hint| hint.contains("reads layouts up to 4")), "{error}");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("reads layouts up to 7")), "{error}");
     }
     change("PRAGMA user_version = 1; PRAGMA application_id = 7");
     assert_eq!(SqliteCatalog::open(&path).expect_err("another program's").code(), codes::FORMAT_UNSUPPORTED);
