@@ -12,6 +12,7 @@ mod health;
 mod hostile;
 mod http;
 mod hydration;
+mod idempotency;
 mod limits;
 mod names;
 mod order;
