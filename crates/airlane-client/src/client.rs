@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use airlane_model::{
-    Durability, Error, PlainTicket, PutMode, Receipt, Result, RetentionChange, RowRange, TableInfo, TableName, Ticket,
-    codes,
+    Durability, Error, IdempotencyKey, PlainTicket, PutMode, Receipt, Result, RetentionChange, RowRange, TableInfo,
+    TableName, Ticket, codes,
 };
 use arrow_array::RecordBatch;
 use arrow_flight::decode::FlightDataDecoder;
@@ -31,7 +31,7 @@ pub struct Client {
 }
 
 /// What a put is to do.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct PutOptions {
     /// Replace or append.
     pub mode: PutMode,
@@ -39,6 +39,9 @@ pub struct PutOptions {
     pub durability: Option<Durability>,
     /// What changes of the retention; the rest is the table's own, or what the server gives new tables of its name.
     pub retention: RetentionChange,
+    /// What makes the put safe to repeat: when a put with the same key, rows and options was done before, by this caller
+    /// into this table, its receipt is the answer, and nothing is done again.
+    pub key: Option<IdempotencyKey>,
 }
 
 impl Client {
@@ -68,7 +71,8 @@ impl Client {
 
     /// Puts a table. Batches are asked for as the connection takes them. When this answers `Ok`, the version is kept
     /// as the receipt says. When it answers an error nothing of the put is kept, but that `connection_broken`,
-    /// `deadline_exceeded` and `commit_unknown` may come when it was being committed: look at the table's version then.
+    /// `deadline_exceeded` and `commit_unknown` may come when it was being committed: repeat it then if it has a
+    /// [key](PutOptions::key), and look at the table's version if it has none.
     ///
     /// # Errors
     /// What the server answers, and `connection_broken`. An error of the input stream breaks the put off.
@@ -202,6 +206,9 @@ fn descriptor(table: &TableName, options: PutOptions) -> FlightDescriptor {
     let mut command = serde_json::json!({ "path": table, "mode": options.mode });
     if let Some(durability) = options.durability {
         command["durability"] = serde_json::json!(durability);
+    }
+    if let Some(key) = options.key {
+        command["idempotency_key"] = key.as_str().into();
     }
     add_rules(&mut command, options.retention);
     FlightDescriptor::new_cmd(command.to_string())

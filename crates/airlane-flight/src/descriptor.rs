@@ -42,7 +42,7 @@ pub(crate) fn for_read(descriptor: &FlightDescriptor) -> Result<Ticket> {
     if options != PutOptions::default() {
         return Err(Error::new(
             codes::OPTION_INVALID,
-            "`mode`, `durability` and the rules of retention are options of a put",
+            "`mode`, `durability`, `idempotency_key` and the rules of retention are options of a put",
         )
         .hint("leave them out to read"));
     }
@@ -91,6 +91,7 @@ struct Object {
     path: Option<String>,
     mode: Option<String>,
     durability: Option<String>,
+    idempotency_key: Option<String>,
     #[serde(flatten)]
     retention: RetentionObject,
     #[serde(flatten)]
@@ -103,13 +104,14 @@ fn parse_object(text: &str) -> Result<(Ticket, PutOptions)> {
     if let Some(key) = object.unknown.keys().next() {
         let message = format!("a descriptor's command has the unknown key `{}`", key.escape_debug());
         return Err(Error::new(codes::OPTION_INVALID, message)
-            .hint(format!("valid keys: path, mode, durability, {}", RULES.join(", "))));
+            .hint(format!("valid keys: path, mode, durability, idempotency_key, {}", RULES.join(", "))));
     }
     let path = object.path.ok_or_else(|| invalid("a descriptor's command has no `path`").hint(HINT))?;
     let options = PutOptions {
         mode: object.mode.map(|text| text.parse()).transpose()?,
         durability: object.durability.map(|text| text.parse()).transpose()?,
         retention: object.retention.change()?,
+        key: object.idempotency_key.map(|text| text.parse()).transpose()?,
     };
     Ok((Ticket::current(TableName::parse(&path)?), options))
 }
@@ -150,6 +152,8 @@ mod tests {
         assert_eq!(table.as_str(), "p");
         assert_eq!((options.mode, options.durability), (Some(PutMode::Append), Some(Durability::Ephemeral)));
         assert_eq!(options.retention.apply(Retention::default()).to_string(), "ttl=1h versions=3 pinned=true");
+        let (_, options) = for_put(&command(r#"{"path":"p","idempotency_key":"a run 7"}"#)).expect("valid");
+        assert_eq!(options.key.expect("a key").as_str(), "a run 7");
         let (_, options) = for_put(&command(r#"{"path":"p","ttl":"none","versions":"4"}"#)).expect("valid");
         assert_eq!(
             options.retention.rules().map(|(rule, text)| format!("{rule}={text}")).collect::<Vec<_>>(),
@@ -167,6 +171,8 @@ mod tests {
         assert_eq!(for_put(&signed).expect_err("for reading").code(), codes::DESCRIPTOR_INVALID);
         let with_mode = command(r#"{"path":"p","mode":"append"}"#);
         assert_eq!(for_read(&with_mode).expect_err("an option").code(), codes::OPTION_INVALID);
+        let with_key = command(r#"{"path":"p","idempotency_key":"k"}"#);
+        assert_eq!(for_read(&with_key).expect_err("an option").code(), codes::OPTION_INVALID);
         let with_ttl = command(r#"{"path":"p","ttl":"1h"}"#);
         assert_eq!(for_read(&with_ttl).expect_err("an option").code(), codes::OPTION_INVALID);
     }
@@ -200,6 +206,14 @@ mod tests {
             (command("{\"path\":\"p\",\"versions\":-1}"), codes::DESCRIPTOR_INVALID),
             (command("{\"path\":\"p\",\"ttl\":[\"1h\"]}"), codes::DESCRIPTOR_INVALID),
             (command("{\"path\":\"p\",\"ttl\":\"1h\",\"ttl\":\"2h\"}"), codes::DESCRIPTOR_INVALID),
+            (command("{\"path\":\"p\",\"idempotency_key\":\"\"}"), codes::OPTION_INVALID),
+            (command("{\"path\":\"p\",\"idempotency_key\":\"a\\nb\"}"), codes::OPTION_INVALID),
+            (command("{\"path\":\"p\",\"idempotency_key\":\"\\u00e9\"}"), codes::OPTION_INVALID),
+            (
+                command(&format!("{{\"path\":\"p\",\"idempotency_key\":\"{}\"}}", "k".repeat(10_000))),
+                codes::OPTION_INVALID,
+            ),
+            (command("{\"path\":\"p\",\"idempotency_key\":7}"), codes::DESCRIPTOR_INVALID),
             (command("{\"path\":\"p\",\"window\":\"1h\"}"), codes::NOT_IMPLEMENTED),
             (command("{\"path\":\"p\",\"reads\":1}"), codes::NOT_IMPLEMENTED),
             (command("SELECT 1"), codes::NOT_IMPLEMENTED),

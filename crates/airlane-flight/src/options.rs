@@ -1,14 +1,14 @@
 //! What a put is asked to do, as request headers say it.
 
 use airlane_model::retention::{self, RULES};
-use airlane_model::{Durability, Error, PutMode, Result, RetentionChange, codes};
+use airlane_model::{Durability, Error, IdempotencyKey, PutMode, Result, RetentionChange, codes};
 use http::HeaderMap;
 
 /// The prefix of Airlane's own request headers.
 pub(crate) const PREFIX: &str = "airlane-";
 
 /// The options of a put; what is absent takes the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PutOptions {
     /// Replace or append; replace by default.
     pub mode: Option<PutMode>,
@@ -16,11 +16,13 @@ pub(crate) struct PutOptions {
     pub durability: Option<Durability>,
     /// What changes of the table's retention.
     pub retention: RetentionChange,
+    /// What makes the put safe to repeat.
+    pub key: Option<IdempotencyKey>,
 }
 
 impl PutOptions {
-    /// The options in the headers `airlane-mode`, `airlane-durability` and those of the rules of retention, such as
-    /// `airlane-ttl`.
+    /// The options in the headers `airlane-mode`, `airlane-durability`, `airlane-idempotency-key` and those of the rules
+    /// of retention, such as `airlane-ttl`.
     ///
     /// # Errors
     /// `option_invalid` for other headers that begin with `airlane-`, and for unknown or contradicting values;
@@ -43,14 +45,19 @@ impl PutOptions {
                     let durability = text.parse().map_err(|error: Error| error.at(place()))?;
                     Self { durability: Some(durability), ..Self::default() }
                 }
+                "idempotency-key" => {
+                    let key = text.parse().map_err(|error: Error| error.at(place()))?;
+                    Self { key: Some(key), ..Self::default() }
+                }
                 rule if retention::is_rule(rule) => {
                     let retention = RetentionChange::of(rule, text).map_err(|error| error.at(place()))?;
                     Self { retention, ..Self::default() }
                 }
                 _ => {
                     let rules = RULES.map(|rule| format!("{PREFIX}{rule}")).join(", ");
-                    return Err(Error::new(codes::OPTION_INVALID, format!("there is no header `{name}`"))
-                        .hint(format!("valid headers: airlane-mode, airlane-durability, {rules}")));
+                    return Err(Error::new(codes::OPTION_INVALID, format!("there is no header `{name}`")).hint(
+                        format!("valid headers: airlane-mode, airlane-durability, airlane-idempotency-key, {rules}"),
+                    ));
                 }
             };
             options = options.join(found)?;
@@ -67,6 +74,7 @@ impl PutOptions {
             mode: same("mode", self.mode, other.mode)?,
             durability: same("durability", self.durability, other.durability)?,
             retention: self.retention.join(other.retention)?,
+            key: same("idempotency key", self.key, other.key)?,
         })
     }
 }
@@ -106,10 +114,16 @@ mod tests {
             ("airlane-durability", b"ephemeral"),
             ("airlane-ttl", b"1h"),
             ("airlane-pinned", b"true"),
+            ("airlane-idempotency-key", b"a run 7"),
         ];
         let retention = RetentionChange::of("ttl", "1h").expect("a rule");
         let retention = retention.join(RetentionChange::of("pinned", "true").expect("a rule")).expect("two rules");
-        let expected = PutOptions { mode: Some(PutMode::Append), durability: Some(Durability::Ephemeral), retention };
+        let expected = PutOptions {
+            mode: Some(PutMode::Append),
+            durability: Some(Durability::Ephemeral),
+            retention,
+            key: Some("a run 7".parse().expect("a key")),
+        };
         assert_eq!(parse(headers).expect("valid"), expected);
         assert_eq!(parse(&[]).expect("valid"), PutOptions::default());
     }
@@ -126,6 +140,13 @@ mod tests {
             &[("airlane-ttl", b"1h"), ("airlane-ttl", b"2h")],
             &[("airlane-tll", b"1h")],
             &[("airlane-mode", b"append"), ("airlane-mode", b"replace")],
+            &[("airlane-idempotency-key", b"")],
+            &[("airlane-idempotency-key", b"a\tb")],
+            &[("airlane-idempotency-key", b"\xc3\xa9")],
+            &[("airlane-idempotency-key", &[b'k'; 256])],
+            &[("airlane-idempotency-key", &[b'k'; 10_000])],
+            &[("airlane-idempotency-key", b"a"), ("airlane-idempotency-key", b"b")],
+            &[("airlane-idempotency", b"a")],
         ] {
             let error = parse(headers).expect_err("unknown");
             assert_eq!(error.code(), codes::OPTION_INVALID, "{headers:?}");

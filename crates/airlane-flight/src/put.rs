@@ -9,7 +9,7 @@
 //! The put is committed when the client ends its stream, never when it goes away.
 
 use airlane_exchange::{Exchange, PutSpec, PutStream};
-use airlane_model::{Caller, Error, Receipt, Result, TableName, codes};
+use airlane_model::{Caller, Error, PutKey, Receipt, Result, TableName, codes};
 use arrow_flight::FlightDescriptor;
 use prost::Message as _;
 
@@ -98,9 +98,9 @@ impl PutMachine {
             Error::new(codes::DESCRIPTOR_INVALID, "a descriptor is no FlightDescriptor").source(error).hint(HINT)
         })?;
         let (table, options): (TableName, PutOptions) = descriptor::for_put(&descriptor)?;
-        let options = options.join(self.headers)?;
-        let PutOptions { mode, durability, retention } = options;
-        Ok(PutSpec { table, mode: mode.unwrap_or_default(), durability, retention })
+        let PutOptions { mode, durability, retention, key } = options.join(self.headers.clone())?;
+        let key = key.map(|key| PutKey::new(&self.caller, key));
+        Ok(PutSpec { table, mode: mode.unwrap_or_default(), durability, retention, key })
     }
 
     /// Ends a message that did not go to the put.

@@ -14,6 +14,7 @@ use crate::budget::{Charge, MemoryUse};
 use crate::check::DecodeLimits;
 use crate::check::batch::{Extent, Judged};
 use crate::decode::{Judgement, StreamDecoder};
+use crate::fingerprint::{Fingerprint, RawRows};
 use crate::home::HomeFactory;
 use crate::schema::TableSchema;
 use crate::segment::Segment;
@@ -42,6 +43,11 @@ pub struct Intake {
     state: State,
     /// The memory of what is gathered and was not laid out yet.
     charge: Charge,
+    /// Of the rows, when it is asked for.
+    fingerprint: Option<Box<Fingerprint>>,
+    raw_rows: Option<RawRows>,
+    /// The rows are checked and not kept.
+    is_discarding: bool,
 }
 
 #[derive(Debug)]
@@ -88,7 +94,29 @@ impl Intake {
             header: Vec::new(),
             gather: Gather::default(),
             state: State::Idle,
+            fingerprint: None,
+            raw_rows: None,
+            is_discarding: false,
         }
+    }
+
+    /// The same, with a [`fingerprint`](Self::fingerprint). To be asked for before the first message.
+    #[must_use]
+    pub fn with_fingerprint(self) -> Self {
+        Self { fingerprint: Some(Box::default()), ..self }
+    }
+
+    /// The same, but that rows are checked and not kept. To be asked for before the first message.
+    #[must_use]
+    pub fn discarding(self) -> Self {
+        Self { is_discarding: true, ..self }
+    }
+
+    /// A hash of the rows so far. The same rows have the same, however they were cut into messages and compressed, but
+    /// for list views, unions, runs, views that share bytes, and dictionaries that come in another order. `None` when it
+    /// was not asked for.
+    pub fn fingerprint(&self) -> Option<u128> {
+        self.fingerprint.as_ref().map(|fingerprint| fingerprint.value())
     }
 
     /// The schema of the put.
@@ -118,9 +146,12 @@ impl Intake {
             let decoder = intake.decoder.as_mut().ok_or_else(|| out_of_order("a message without a schema message"))?;
             let judgement = decoder.judge(header, body_bytes)?;
             if let Judgement::Batch(judged) = &judgement
+                && !intake.is_discarding
                 && let Some(batch) = raw(judged, body_bytes)
                 && intake.writer.begin_raw(&batch)?
             {
+                let fingerprint = intake.fingerprint.as_mut();
+                intake.raw_rows = fingerprint.map(|hash| hash.begin_raw(intake.schema.arrow(), &batch));
                 intake.state = State::Raw(judged.rows);
                 return Ok(());
             }
@@ -144,7 +175,13 @@ impl Intake {
                 intake.charge_for(intake.gather.bytes_with(chunk.len()))?;
                 intake.gather.push(chunk)
             }
-            State::Raw(_) => intake.writer.raw_body(chunk),
+            State::Raw(_) => {
+                intake.writer.raw_body(chunk)?;
+                if let (Some(fingerprint), Some(rows)) = (&mut intake.fingerprint, &mut intake.raw_rows) {
+                    fingerprint.add_raw(rows, chunk);
+                }
+                Ok(())
+            }
             _ => Err(out_of_order("a body without a message")),
         })
     }
@@ -168,8 +205,7 @@ impl Intake {
                     let batch = decoder.decode(&intake.header, body.clone())?;
                     intake.writer.receive_dictionaries(decoder.dictionary_bytes());
                     if let Some(batch) = batch {
-                        intake.writer.append(&batch)?;
-                        intake.rows += batch.num_rows() as u64;
+                        intake.keep(&batch)?;
                     }
                     intake.gather.reclaim(body);
                     intake.charge_for(intake.gather.bytes_with(0))?;
@@ -189,8 +225,7 @@ impl Intake {
             if intake.is_inside() {
                 return Err(out_of_order("a batch inside a message"));
             }
-            intake.writer.append(batch)?;
-            intake.rows += batch.num_rows() as u64;
+            intake.keep(batch)?;
             intake.charge_for(0)
         })
     }
@@ -203,6 +238,17 @@ impl Intake {
     /// The finished segments of the put, for whoever moves them to another home.
     pub fn sealed_mut(&mut self) -> &mut [Segment] {
         self.writer.sealed_mut()
+    }
+
+    fn keep(&mut self, batch: &RecordBatch) -> Result<()> {
+        if !self.is_discarding {
+            self.writer.append(batch)?;
+        }
+        if let Some(fingerprint) = &mut self.fingerprint {
+            fingerprint.add(batch);
+        }
+        self.rows += batch.num_rows() as u64;
+        Ok(())
     }
 
     /// Whether [`finish`](Self::finish) is a matter of microseconds: few bytes, and no disk to wait for.

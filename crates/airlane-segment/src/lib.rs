@@ -23,6 +23,7 @@ pub mod check;
 pub mod decode;
 mod dictionary;
 pub mod encode;
+mod fingerprint;
 pub mod home;
 pub mod intake;
 pub mod schema;

@@ -8,13 +8,15 @@
 
 use std::fmt;
 
-use airlane_model::{Error, Result, Retention, SegmentId, TableId, TableName, Timestamp, Version, codes};
+use airlane_model::{Error, PutKey, Result, Retention, SegmentId, TableId, TableName, Timestamp, Version, codes};
 use bytes::Bytes;
 
 use crate::uptime::Uptime;
+pub use keys::{KeyFacts, Outcome, StoredKey, key_hash};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod keys;
 pub mod memory;
 pub mod sqlite;
 
@@ -32,6 +34,18 @@ pub trait Catalog: Send + fmt::Debug {
     /// # Errors
     /// `storage_failed`.
     fn saved_uptime(&mut self) -> Result<Uptime>;
+
+    /// What is remembered of the put with this key into the table of this name.
+    ///
+    /// # Errors
+    /// `data_damaged` when that cannot be told any more; `storage_failed`.
+    fn find_key(&mut self, key: &PutKey, table: &TableName) -> Result<Option<StoredKey>>;
+
+    /// All keys of puts, oldest first.
+    ///
+    /// # Errors
+    /// `storage_failed`.
+    fn keys(&mut self) -> Result<Vec<KeyFacts>>;
 
     /// Keeps all changes, in order, or none. A durable catalog has synced them when it answers `Ok`.
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError>;
@@ -128,6 +142,16 @@ pub enum Change {
         /// The uptime.
         uptime: Uptime,
     },
+    /// A put had a key, which the table of its name did not know yet.
+    KeepKey {
+        /// The key with its outcome.
+        key: Box<StoredKey>,
+    },
+    /// The oldest keys are forgotten; all, when there are fewer.
+    ForgetKeys {
+        /// How many.
+        count: u64,
+    },
 }
 
 impl Change {
@@ -136,9 +160,12 @@ impl Change {
         match self {
             Self::ReplaceContent { segments, .. } | Self::AppendContent { segments, .. } => segments,
             Self::ReplaceSegments { new, .. } => new,
-            Self::CreateTable { .. } | Self::SetRetention { .. } | Self::DropTable { .. } | Self::SaveUptime { .. } => {
-                &[]
-            }
+            Self::CreateTable { .. }
+            | Self::SetRetention { .. }
+            | Self::DropTable { .. }
+            | Self::SaveUptime { .. }
+            | Self::KeepKey { .. }
+            | Self::ForgetKeys { .. } => &[],
         }
     }
 

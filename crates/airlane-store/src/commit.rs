@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use crate::catalog::{CommitError, Place};
 use crate::error::copy;
 use crate::failpoint::failpoint;
-use crate::plan::{Context, Plan};
+use crate::plan::{Context, Plan, PlannedPut};
 use crate::request::{MergeRequest, PutRequest, Written};
 use crate::shared::Shared;
 use crate::slot::SharedCatalog;
@@ -73,6 +73,8 @@ impl Job {
 /// A planned request that waits for the outcome.
 enum Answer {
     Put(Receipt, Kept, Reply<Receipt>),
+    /// The receipt of another put of this plan, which this one repeats.
+    Again(Receipt, Kept, Reply<Receipt>),
     Drop(Box<TableInfo>, Reply<TableInfo>),
     Expire(Reply<bool>),
     Retain(Box<TableInfo>, Reply<TableInfo>),
@@ -146,6 +148,7 @@ fn tidy(shared: &Shared, catalog: &SharedCatalog) {
 /// Plans, commits, publishes and answers a batch.
 pub(crate) fn run_batch(shared: &Shared, catalog: &SharedCatalog, durability: Durability, jobs: Vec<Job>) {
     let context = Context {
+        shared,
         index: &shared.index,
         chance: shared.chance.as_ref(),
         origin: shared.origin.as_ref().filter(|_| durability == Durability::Durable),
@@ -156,6 +159,7 @@ pub(crate) fn run_batch(shared: &Shared, catalog: &SharedCatalog, durability: Du
     };
     let mut plan = Plan::new(context);
     let answers: Vec<Answer> = jobs.into_iter().filter_map(|job| take(shared, &mut plan, job)).collect();
+    plan.forget_keys();
     if plan.changes().is_empty() {
         answers.into_iter().for_each(|answer| succeed(shared, answer));
         return;
@@ -205,7 +209,9 @@ fn take(shared: &Shared, plan: &mut Plan<'_>, job: Job) -> Option<Answer> {
         Job::Put(request, staging, reply) => {
             let kept = Kept::new(&request.segments, staging);
             match plan.put(*request) {
-                Ok(receipt) => return Some(Answer::Put(receipt, kept, reply)),
+                Ok(PlannedPut::New(receipt)) => return Some(Answer::Put(receipt, kept, reply)),
+                Ok(PlannedPut::Again(receipt)) => return Some(Answer::Again(receipt, kept, reply)),
+                Ok(PlannedPut::Done(receipt)) => give_up(kept, reply, Ok(receipt)),
                 Err(error) => give_up(kept, reply, Err(error)),
             }
         }
@@ -292,6 +298,7 @@ fn succeed(shared: &Shared, answer: Answer) {
             shared.merges.consider(shared, &receipt.table);
             send(reply, Ok(receipt));
         }
+        Answer::Again(receipt, kept, reply) => give_up(kept, reply, Ok(receipt)),
         Answer::Merge(merged, kept, reply) => {
             kept.hand_over();
             send(reply, Ok(merged));
@@ -304,7 +311,7 @@ fn succeed(shared: &Shared, answer: Answer) {
 
 fn fail(answer: Answer, error: &Error) {
     match answer {
-        Answer::Put(_, kept, reply) => give_up(kept, reply, Err(copy(error))),
+        Answer::Put(_, kept, reply) | Answer::Again(_, kept, reply) => give_up(kept, reply, Err(copy(error))),
         Answer::Drop(_, reply) | Answer::Retain(_, reply) => send(reply, Err(copy(error))),
         Answer::Expire(reply) => send(reply, Err(copy(error))),
         Answer::SaveUptime(reply) => send(reply, Err(copy(error))),

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use airlane_model::{
-    ByteSize, Chance, Clock, Durability, PutMode, RetentionChange, RetentionDefaults, SystemChance, SystemClock,
-    TableName,
+    ByteSize, Chance, Clock, Durability, PutKey, PutMode, RetentionChange, RetentionDefaults, SystemChance,
+    SystemClock, TableName,
 };
 use airlane_segment::{DecodeLimits, WriterOptions};
 
 use crate::disk::{Disk, SystemDisk};
+use crate::keys::KeyLimits;
 
 /// What a store is opened with.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct StoreOptions {
     pub memory: MemoryOptions,
     /// How long new tables are kept that say nothing themselves.
     pub retention: RetentionDefaults,
+    /// How long and how many idempotency keys are remembered.
+    pub keys: KeyLimits,
     /// Who merges small segments, drops what has expired, and moves tables to disk.
     pub merging: Merging,
 }
@@ -94,6 +97,7 @@ impl StoreOptions {
             limits: DecodeLimits::default(),
             memory: MemoryOptions::default(),
             retention: RetentionDefaults::default(),
+            keys: KeyLimits::default(),
             merging: Merging::default(),
         }
     }
@@ -110,4 +114,6 @@ pub struct PutSpec {
     pub durability: Option<Durability>,
     /// What it changes of the retention; the rest is the table's own, or for a new table the default of its name.
     pub retention: RetentionChange,
+    /// What makes it safe to repeat: see [`Put`](crate::Put).
+    pub key: Option<PutKey>,
 }

@@ -4,6 +4,9 @@
 //! fails alone and leaves no trace in the plan. The plan is then committed as one transaction and published at one
 //! moment, or abandoned.
 
+mod keys;
+mod refusals;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,12 +20,17 @@ use crate::content::{Content, HistoryStep, VERSIONS_KEPT_MAX};
 use crate::expiry::{Deadlines, ExpiryReason};
 use crate::index::{Index, table_not_found};
 use crate::request::{MergeRequest, PutRequest, Written};
+use crate::shared::Shared;
 use crate::slot::{Origin, SegmentRef};
 use crate::sweeper::Sweep;
 use crate::uptime::Moment;
+pub(crate) use keys::PlannedPut;
+use refusals::raced;
+pub(crate) use refusals::{durability_conflict, schema_mismatch};
 
 /// What a plan needs from its store.
 pub(crate) struct Context<'a> {
+    pub(crate) shared: &'a Shared,
     pub(crate) index: &'a Index,
     pub(crate) chance: &'a dyn Chance,
     pub(crate) origin: Option<&'a Arc<Origin>>,
@@ -61,8 +69,13 @@ impl<'a> Plan<'a> {
     }
 
     /// Plans a put.
-    pub(crate) fn put(&mut self, request: PutRequest) -> Result<Receipt> {
-        let rows_put = request.rows;
+    pub(crate) fn put(&mut self, mut request: PutRequest) -> Result<PlannedPut> {
+        let (rows_put, key) = (request.rows, request.key.take());
+        if let Some(key) = &key
+            && let Some(repeated) = self.repeated(key, &request.table)?
+        {
+            return Ok(repeated);
+        }
         let mut current = self.current(&request.table)?;
         current.as_ref().map_or(Ok(()), |content| content.check_facts())?;
         // Nobody sees the old content any more, so the put must not add to it.
@@ -77,7 +90,7 @@ impl<'a> Plan<'a> {
             },
         };
         let info = content.info();
-        Ok(Receipt {
+        let receipt = Receipt {
             table: info.table,
             table_id: info.table_id,
             version: info.version,
@@ -86,7 +99,11 @@ impl<'a> Plan<'a> {
             rows_put,
             durability: info.durability,
             ticket: info.ticket,
-        })
+        };
+        if let Some(key) = key {
+            self.keep_key(*key, &receipt);
+        }
+        Ok(PlannedPut::New(receipt))
     }
 
     /// Plans a drop of the table that had this id when the drop was asked for.
@@ -177,6 +194,7 @@ impl<'a> Plan<'a> {
 
     /// Makes the plan visible. What it leaves behind is for the sweeper.
     pub(crate) fn publish(mut self) -> Sweep {
+        self.note_keys(&self.context.shared.keys);
         let tables = std::mem::take(&mut self.tables);
         let kept: Vec<Arc<Content>> = tables.values().filter_map(|planned| planned.content.clone()).collect();
         let tables = tables.into_iter().map(|(name, planned)| (name, planned.content, planned.step));
@@ -371,22 +389,4 @@ impl Drop for Plan<'_> {
 fn oldest_kept(current: Version, retention: &Retention) -> Version {
     let kept = retention.versions.map_or(VERSIONS_KEPT_MAX, |versions| versions.get().min(VERSIONS_KEPT_MAX));
     Version::new(current.get().saturating_sub(kept - 1)).unwrap_or(Version::FIRST)
-}
-
-pub(crate) fn durability_conflict(table: &TableName, has: Durability, asked: Durability) -> Error {
-    Error::new(codes::DURABILITY_CONFLICT, format!("table `{table}` is {has}, the put asks for {asked}"))
-        .at(format!("table `{table}`"))
-        .hint("leave the durability out, or drop the table first")
-}
-
-/// Another put of another durability creates the table at this moment.
-fn raced(table: &TableName) -> Error {
-    let message = format!("table `{table}` is being created with another durability");
-    Error::new(codes::DURABILITY_CONFLICT, message).at(format!("table `{table}`")).hint("repeat the put")
-}
-
-pub(crate) fn schema_mismatch(table: &TableName, error: &Error) -> Error {
-    let place = error.place().map_or_else(|| format!("table `{table}`"), |place| format!("table `{table}`, {place}"));
-    let copy = crate::error::copy(error);
-    copy.at(place)
 }

@@ -13,6 +13,7 @@ use tokio::task;
 use crate::blocking::in_place;
 use crate::commit::Job;
 use crate::expiry::make_way;
+use crate::keys::{Completed, Keyed, RequestKey};
 use crate::memory::to_disk;
 use crate::merge::wait_for_room;
 use crate::request::{PutRequest, Written};
@@ -28,6 +29,7 @@ pub struct Put {
     pub(crate) retention: RetentionChange,
     pub(crate) intake: Box<Intake>,
     pub(crate) staging: Option<Arc<Staging>>,
+    pub(crate) keyed: Option<Box<Keyed>>,
 }
 
 impl fmt::Debug for Put {
@@ -127,10 +129,16 @@ impl Put {
     /// the future no longer stops it.
     ///
     /// # Errors
-    /// `schema_mismatch`, `durability_conflict` (another put came first), `memory_full`, `storage_full`, `storage_failed`,
-    /// `shutting_down`: nothing was kept. `commit_unknown`: see there.
+    /// `schema_mismatch`, `durability_conflict` (another put came first), `idempotency_conflict`, `memory_full`,
+    /// `storage_full`, `storage_failed`, `shutting_down`: nothing was kept. `commit_unknown`: see there.
     pub async fn commit(mut self) -> Result<Receipt> {
         self.shared.check_open()?;
+        let key = match self.complete_key() {
+            None => None,
+            Some(Completed::New(key)) => Some(key),
+            // A stream that is not complete is refused as that of any put.
+            Some(Completed::Repeated(answer)) => return self.intake.finish().and(answer),
+        };
         self.room(0).await?;
         if self.mode == PutMode::Append {
             wait_for_room(&self.shared, &self.table).await?;
@@ -139,9 +147,9 @@ impl Put {
         let shared = self.shared.clone();
         let durability = self.durability;
         let (request, staging) = if self.intake.finishes_at_once() {
-            self.seal()?
+            self.seal(key)?
         } else {
-            task::spawn_blocking(move || self.seal()).await.map_err(|error| interrupted(&error))??
+            task::spawn_blocking(move || self.seal(key)).await.map_err(|error| interrupted(&error))??
         };
         let (reply, answer) = oneshot::channel();
         shared.submit(durability, Job::Put(Box::new(request), staging, reply));
@@ -149,8 +157,8 @@ impl Put {
     }
 
     /// Seals the tail and makes everything durable but the catalog.
-    fn seal(self) -> Result<(PutRequest, Option<Arc<Staging>>)> {
-        let Self { shared, table, mode, durability, retention, intake, staging } = self;
+    fn seal(self, key: Option<Box<RequestKey>>) -> Result<(PutRequest, Option<Arc<Staging>>)> {
+        let Self { shared, table, mode, durability, retention, intake, staging, .. } = self;
         let (schema, rows) = (intake.schema().clone(), intake.rows());
         let chance = shared.chance.as_ref();
         let sealed = intake.finish()?;
@@ -158,7 +166,13 @@ impl Put {
         if let Some(staging) = &staging {
             staging.sync_names()?;
         }
-        Ok((PutRequest { table, mode, retention, schema, rows, segments }, staging))
+        Ok((PutRequest { table, mode, retention, schema, rows, segments, key }, staging))
+    }
+
+    /// What becomes of the put by its key, now that its rows are there.
+    fn complete_key(&mut self) -> Option<Completed> {
+        let rows = self.intake.fingerprint()?;
+        Some(self.keyed.take()?.complete(self.intake.schema(), rows))
     }
 }
 

@@ -12,13 +12,14 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use airlane_model::{Durability, Result, SegmentId, TableName, Version};
 use airlane_segment::TableSchema;
 use arrow_schema::Schema;
 
-use crate::catalog::{Catalog, Place, StoredTable, StoredVersion};
+use crate::catalog::{Catalog, KeyFacts, Place, StoredTable, StoredVersion};
 use crate::content::{Content, Table};
 use crate::disk::Disk;
 use crate::error::storage;
@@ -43,6 +44,23 @@ pub struct Recovery {
     pub damaged: Vec<(TableName, String)>,
 }
 
+/// Logs what a start found.
+pub(crate) fn say(folder: Option<&Path>, recovery: &Recovery) {
+    let Some(folder) = folder else { return };
+    let Recovery { tables, segments, orphans_removed, orphans_kept, damaged } = recovery;
+    tracing::info!(folder = %folder.display(), tables, segments, orphans_removed, orphans_kept, "opened the data folder");
+    for (table, reason) in damaged {
+        tracing::error!(%table, reason, "a table is damaged");
+    }
+    if *orphans_kept > 0 {
+        tracing::warn!(
+            orphans_kept,
+            "files of no table are kept, since a damaged table may be theirs; the first start \
+                        after it was dropped removes them"
+        );
+    }
+}
+
 /// Opens the catalog of a folder.
 pub(crate) fn open_catalog(paths: &Paths, disk: &dyn Disk) -> Result<Box<dyn Catalog>> {
     let path = paths.catalog();
@@ -59,10 +77,11 @@ pub(crate) fn open_catalog(paths: &Paths, disk: &dyn Disk) -> Result<Box<dyn Cat
 }
 
 /// How long earlier processes had the store open, as far as the catalog knows: it was when the last commit was made.
-pub(crate) fn uptime_before(catalog: &mut dyn Catalog, stored: &[StoredTable]) -> Result<Uptime> {
+pub(crate) fn uptime_before(catalog: &mut dyn Catalog, stored: &[StoredTable], keys: &[KeyFacts]) -> Result<Uptime> {
     // What damaged facts say does not count.
     let whole = stored.iter().filter(|table| table.damage.is_none());
-    let committed = whole.filter_map(|table| table.versions.last()).map(|version| version.uptime).max();
+    let committed = whole.filter_map(|table| table.versions.last()).map(|version| version.uptime);
+    let committed = committed.chain(keys.iter().map(|key| key.uptime)).max();
     Ok(catalog.saved_uptime()?.max(committed.unwrap_or_default()))
 }
 

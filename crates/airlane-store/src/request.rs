@@ -7,6 +7,7 @@ use airlane_segment::segment::Dictionary;
 use airlane_segment::{Segment, TableSchema};
 
 use crate::catalog::{NewSegment, Place, StoredDictionary, StoredSegment};
+use crate::keys::RequestKey;
 use crate::slot::SegmentRef;
 
 /// A segment that is written, sealed and, where that is asked for, synced.
@@ -56,6 +57,7 @@ pub(crate) struct PutRequest {
     pub(crate) schema: TableSchema,
     pub(crate) rows: u64,
     pub(crate) segments: Vec<Written>,
+    pub(crate) key: Option<Box<RequestKey>>,
 }
 
 /// A merge whose segments are ready.

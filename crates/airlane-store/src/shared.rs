@@ -13,6 +13,7 @@ use crate::disk::Disk;
 use crate::expiry::{Deadlines, ExpiredCounts};
 use crate::folder::Paths;
 use crate::index::Index;
+use crate::keys::KeyBook;
 use crate::memory::Memory;
 use crate::merge::MergeQueue;
 use crate::slot::{Origin, SharedCatalog};
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) retention: RetentionDefaults,
     pub(crate) deadlines: Deadlines,
     pub(crate) expired: ExpiredCounts,
+    pub(crate) keys: KeyBook,
     pub(crate) health: watch::Sender<Health>,
 }
 

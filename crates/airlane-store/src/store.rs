@@ -20,12 +20,13 @@ use crate::error::storage;
 use crate::expiry::{Deadlines, ExpiredCounts, run_expiry, save_uptime, watch_all};
 use crate::folder::DataFolder;
 use crate::index::{Index, Totals, table_not_found};
+use crate::keys::{KeyBook, Keyed, take_over};
 use crate::memory::{Memory, MemoryState, run_rounds};
 use crate::merge::{MergeQueue, run_merges};
 use crate::options::{Merging, PutSpec, StoreOptions};
 use crate::plan::{durability_conflict, schema_mismatch};
 use crate::put::Put;
-use crate::recovery::{Recovery, open_catalog, recover, uptime_before};
+use crate::recovery::{Recovery, open_catalog, recover, say, uptime_before};
 use crate::shared::{EphemeralLane, Health, Shared, no_folder};
 use crate::slot::{Origin, SharedCatalog};
 use crate::sweeper::Sweeper;
@@ -62,17 +63,18 @@ impl Store {
     pub fn open(options: StoreOptions) -> Result<(Self, Recovery)> {
         let folder = options.folder.as_deref().map(|root| DataFolder::open(root, options.disk.as_ref())).transpose()?;
         let index = Index::default();
+        let keys = KeyBook::new(options.keys);
         let memory = Memory::new(options.memory, options.merging == Merging::ByHand);
         let (origin, recovery, before) = match &folder {
             Some(folder) => {
-                let (origin, recovery, before) = open_folder(folder, &options.disk, &index, &memory)?;
+                let (origin, recovery, before) = open_folder(folder, &options.disk, (&index, &keys), &memory)?;
                 (Some(origin), recovery, before)
             }
             None => (None, Recovery::default(), Uptime::default()),
         };
         say(options.folder.as_deref(), &recovery);
         let uptime = UptimeClock::begin(options.clock.clone(), before);
-        let handle = start(options, folder, origin, index, uptime, memory)?;
+        let handle = start(options, folder, origin, (index, keys), uptime, memory)?;
         Ok((Self { handle: Arc::new(handle) }, recovery))
     }
 
@@ -104,7 +106,13 @@ impl Store {
     ) -> Result<Put> {
         let shared = &self.handle.shared;
         shared.check_open()?;
-        let PutSpec { table, mode, durability, retention } = spec;
+        let PutSpec { table, mode, durability, retention, key } = spec;
+        let keyed = key.map(|key| Keyed::begin(shared, key, &table, mode, durability, &retention)).transpose()?;
+        if let Some(durability) = keyed.as_ref().and_then(|keyed| keyed.first()) {
+            let intake = Box::new(intake(shared.homes(None))?.with_fingerprint().discarding());
+            let (shared, staging) = (shared.clone(), None);
+            return Ok(Put { shared, table, mode, durability, retention, intake, staging, keyed });
+        }
         let current = shared.index.live(&table, shared.uptime.now()).map(|table| table.content());
         current.as_ref().map_or(Ok(()), |content| content.check_facts())?;
         let new = if shared.paths.is_some() { Durability::Durable } else { Durability::Ephemeral };
@@ -117,11 +125,12 @@ impl Store {
             return Err(no_folder());
         }
         let staging = shared.staging(asked);
-        let intake = Box::new(intake(shared.homes(staging.as_ref()))?);
+        let intake = intake(shared.homes(staging.as_ref()))?;
+        let intake = Box::new(if keyed.is_some() { intake.with_fingerprint() } else { intake });
         if let Some(content) = current.filter(|_| mode == PutMode::Append) {
             content.schema.accept(intake.schema()).map_err(|error| schema_mismatch(&table, &error))?;
         }
-        Ok(Put { shared: shared.clone(), table, mode, durability: asked, retention, intake, staging })
+        Ok(Put { shared: shared.clone(), table, mode, durability: asked, retention, intake, staging, keyed })
     }
 
     /// One version of a table: the current one, or the one asked for. Versions since the last replace can be read, or as
@@ -281,14 +290,16 @@ impl Store {
 fn open_folder(
     folder: &DataFolder,
     disk: &Arc<dyn Disk>,
-    index: &Index,
+    (index, keys): (&Index, &KeyBook),
     memory: &Arc<Memory>,
 ) -> Result<(Arc<Origin>, Recovery, Uptime)> {
     let paths = folder.paths().clone();
     let mut catalog = open_catalog(&paths, disk.as_ref())?;
     folder.sync_names(disk.as_ref())?;
     let stored = catalog.load()?;
-    let before = uptime_before(catalog.as_mut(), &stored)?;
+    let found = catalog.keys()?;
+    let before = uptime_before(catalog.as_mut(), &stored, &found)?;
+    take_over(keys, &found);
     let catalog: SharedCatalog = Arc::new(Mutex::new(Some(catalog)));
     let origin = Arc::new(Origin { disk: disk.clone(), paths, catalog, memory: memory.clone() });
     let recovery = recover(&origin, stored, before, index)?;
@@ -299,7 +310,7 @@ fn start(
     options: StoreOptions,
     folder: Option<DataFolder>,
     origin: Option<Arc<Origin>>,
-    index: Index,
+    (index, keys): (Index, KeyBook),
     uptime: UptimeClock,
     memory: Arc<Memory>,
 ) -> Result<Handle> {
@@ -328,6 +339,7 @@ fn start(
         retention: options.retention,
         deadlines: Deadlines::default(),
         expired: ExpiredCounts::default(),
+        keys,
         health: watch::Sender::new(Health::Open),
     });
     let mut threads = Threads { merges: None, expiry: None, memory: None, committer: None, sweeper: sweeping, folder };
@@ -398,21 +410,5 @@ fn join(thread: Option<JoinHandle<()>>) {
         && thread.join().is_err()
     {
         tracing::error!("a thread of the store panicked");
-    }
-}
-
-fn say(folder: Option<&Path>, recovery: &Recovery) {
-    let Some(folder) = folder else { return };
-    let Recovery { tables, segments, orphans_removed, orphans_kept, damaged } = recovery;
-    tracing::info!(folder = %folder.display(), tables, segments, orphans_removed, orphans_kept, "opened the data folder");
-    for (table, reason) in damaged {
-        tracing::error!(%table, reason, "a table is damaged");
-    }
-    if *orphans_kept > 0 {
-        tracing::warn!(
-            orphans_kept,
-            "files of no table are kept, since a damaged table may be theirs; the first start \
-                        after it was dropped removes them"
-        );
     }
 }

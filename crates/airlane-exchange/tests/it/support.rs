@@ -45,6 +45,7 @@ pub(crate) async fn put(exchange: &Exchange, table: &str, mode: PutMode, batches
         mode,
         durability: None,
         retention: RetentionChange::default(),
+        key: None,
     };
     let mut put = exchange.put_batches(&Caller::local(), spec, schema).expect("a put");
     for batch in batches {

@@ -20,6 +20,8 @@ pub const MESSAGE_ORDER_INVALID: Code = Code::new("message_order_invalid", Error
 pub const SCHEMA_INVALID: Code = Code::new("schema_invalid", ErrorKind::InvalidArgument);
 /// The schema of an append differs from the schema of the table.
 pub const SCHEMA_MISMATCH: Code = Code::new("schema_mismatch", ErrorKind::FailedPrecondition);
+/// A put has the idempotency key of an earlier put of the same caller to the same table, but other rows, another schema or other options.
+pub const IDEMPOTENCY_CONFLICT: Code = Code::new("idempotency_conflict", ErrorKind::AlreadyExists);
 /// The values of a record batch are not what its schema promises: offsets out of order, text that is not UTF-8, a dictionary index without a value.
 pub const DATA_INVALID: Code = Code::new("data_invalid", ErrorKind::InvalidArgument);
 /// A message or a table is larger than a limit of the server: body bytes, rows, decompressed bytes, dictionaries, or nesting.
@@ -96,6 +98,7 @@ pub const ALL: &[Code] = &[
     MESSAGE_ORDER_INVALID,
     SCHEMA_INVALID,
     SCHEMA_MISMATCH,
+    IDEMPOTENCY_CONFLICT,
     DATA_INVALID,
     LIMIT_EXCEEDED,
     TABLE_NOT_FOUND,

@@ -5,6 +5,7 @@ mod compressed;
 mod corpus;
 mod dictionaries;
 mod drive;
+mod fingerprint;
 mod forge;
 mod fuzz;
 mod intake;

@@ -1,5 +1,7 @@
 //! What every catalog must do, as cases that an implementation runs against itself.
 
+mod keys;
+
 use airlane_model::{Result, Retention, RetentionChange, SegmentId, TableId, TableName, Timestamp, Version};
 use bytes::Bytes;
 
@@ -38,6 +40,11 @@ const CASES: &[(&str, Case)] = &[
     ("a refused change takes the whole commit back", atomic),
     ("a commit may hold changes that build on one another", chained),
     ("tables come in the order of their names", ordered),
+    ("the keys of puts are kept apart and in order", keys::keeps),
+    ("the keys of puts outlive their tables", keys::outlive_tables),
+    ("the oldest keys are forgotten when told so", keys::forget),
+    ("a refused change takes keys back too", keys::atomic),
+    ("keys have the hash that they always had", keys::hashes_are_fixed),
 ];
 
 /// What went wrong in a case.

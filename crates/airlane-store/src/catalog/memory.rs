@@ -1,15 +1,19 @@
 //! The catalog of ephemeral tables: gone with the process, and never waiting for a disk.
 
+mod keys;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 
-use airlane_model::{Result, Retention, SegmentId, TableId, TableName, Timestamp, Version};
+use airlane_model::{PutKey, Result, Retention, SegmentId, TableId, TableName, Timestamp, Version};
 use bytes::Bytes;
 
 use super::{
-    Catalog, Change, CommitError, NewSegment, StoredSegment, StoredTable, StoredVersion, body_missing, refused, unknown,
+    Catalog, Change, CommitError, KeyFacts, NewSegment, StoredKey, StoredSegment, StoredTable, StoredVersion,
+    body_missing, refused, unknown,
 };
 use crate::uptime::Uptime;
+use keys::MemoryKeys;
 
 /// Keeps everything in memory.
 #[derive(Debug, Default)]
@@ -18,6 +22,7 @@ pub struct MemoryCatalog {
     tables: HashMap<TableId, Kept>,
     bodies: HashMap<SegmentId, Bytes>,
     uptime: Uptime,
+    keys: MemoryKeys,
 }
 
 #[derive(Debug)]
@@ -39,6 +44,8 @@ enum Undo {
     Retain(TableId, Retention, Vec<StoredVersion>),
     Drop(TableId, Kept),
     Uptime(Uptime),
+    KeepKey,
+    ForgetKeys(Vec<StoredKey>),
 }
 
 impl Catalog for MemoryCatalog {
@@ -49,6 +56,14 @@ impl Catalog for MemoryCatalog {
 
     fn saved_uptime(&mut self) -> Result<Uptime> {
         Ok(self.uptime)
+    }
+
+    fn find_key(&mut self, key: &PutKey, table: &TableName) -> Result<Option<StoredKey>> {
+        Ok(self.keys.find(key, table))
+    }
+
+    fn keys(&mut self) -> Result<Vec<KeyFacts>> {
+        Ok(self.keys.all())
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
@@ -131,6 +146,10 @@ impl MemoryCatalog {
                 Ok(Undo::Drop(*table, dropped))
             }
             Change::SaveUptime { uptime } => Ok(Undo::Uptime(std::mem::replace(&mut self.uptime, *uptime))),
+            Change::KeepKey { key } => self.keys.keep(key).map(|()| Undo::KeepKey),
+            Change::ForgetKeys { count } => {
+                Ok(Undo::ForgetKeys(self.keys.forget(usize::try_from(*count).unwrap_or(usize::MAX))))
+            }
         }
     }
 
@@ -167,6 +186,8 @@ impl MemoryCatalog {
                 }
             }
             Undo::Uptime(uptime) => self.uptime = uptime,
+            Undo::KeepKey => self.keys.take_back(),
+            Undo::ForgetKeys(forgotten) => self.keys.remember(forgotten),
             Undo::Drop(id, kept) => {
                 self.names.insert(kept.name.clone(), id);
                 self.tables.insert(id, kept);
@@ -222,7 +243,12 @@ impl Undo {
         match self {
             Undo::Replace(_, _, _, segments) | Undo::Merge(_, _, segments) => segments,
             Undo::Drop(_, kept) => &kept.segments,
-            Undo::Create(_) | Undo::Append(..) | Undo::Retain(..) | Undo::Uptime(_) => &[],
+            Undo::Create(_)
+            | Undo::Append(..)
+            | Undo::Retain(..)
+            | Undo::Uptime(_)
+            | Undo::KeepKey
+            | Undo::ForgetKeys(_) => &[],
         }
     }
 }
@@ -250,6 +276,12 @@ mod tests {
         }
         fn saved_uptime(&mut self) -> Result<Uptime> {
             self.0.lock().saved_uptime()
+        }
+        fn find_key(&mut self, key: &PutKey, table: &TableName) -> Result<Option<StoredKey>> {
+            self.0.lock().find_key(key, table)
+        }
+        fn keys(&mut self) -> Result<Vec<KeyFacts>> {
+            self.0.lock().keys()
         }
         fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
             self.0.lock().commit(changes)

@@ -7,11 +7,11 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
-use airlane_model::{Error, Result, SegmentId, codes};
+use airlane_model::{Error, PutKey, Result, SegmentId, TableName, codes};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::catalog::{Catalog, Change, CommitError, StoredTable};
+use crate::catalog::{Catalog, Change, CommitError, KeyFacts, StoredKey, StoredTable};
 use crate::disk::{Disk, DiskFile, SystemDisk};
 use crate::uptime::Uptime;
 
@@ -85,6 +85,7 @@ pub enum Operation {
     Load,
     Commit,
     Body,
+    FindKey,
     Purge,
 }
 
@@ -260,6 +261,15 @@ impl Catalog for FaultCatalog {
 
     fn saved_uptime(&mut self) -> Result<Uptime> {
         self.catalog.saved_uptime()
+    }
+
+    fn find_key(&mut self, key: &PutKey, table: &TableName) -> Result<Option<StoredKey>> {
+        self.step(Operation::FindKey)?;
+        self.catalog.find_key(key, table)
+    }
+
+    fn keys(&mut self) -> Result<Vec<KeyFacts>> {
+        self.catalog.keys()
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {

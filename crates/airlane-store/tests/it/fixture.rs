@@ -1,5 +1,6 @@
 //! Data folders, written once and kept in git, are read by every later version (D13): one of the first catalog, one
-//! whose catalog has checksums of rows (layout 2), and one whose tables have a retention (layout 4).
+//! whose catalog has checksums of rows (layout 2), one whose tables have a retention (layout 4), and one with the key
+//! of a put (layout 7).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use airlane_model::{Chance, Clock, PutMode, SystemClock, Timestamp, Version, codes};
 use airlane_segment::TableSchema;
-use airlane_store::{Recovery, Store, StoreOptions};
+use airlane_store::{PutSpec, Recovery, Store, StoreOptions};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int64Type};
 use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
@@ -59,19 +60,26 @@ fn cities() -> RecordBatch {
 #[tokio::test]
 #[ignore = "manual: writes the fixture"]
 async fn write_fixture() {
-    let folder = fixture("catalog-4");
+    let folder = fixture("catalog-7-keys");
     assert!(!folder.exists(), "a fixture is never written again: {}", folder.display());
     write_sample(&folder).await;
-    let counting = Arc::new(Counting::default());
+    // Not the ids of the sample again.
+    let counting = Arc::new(Counting { ids: AtomicU64::new(0x1000), ..Counting::default() });
     let store = open(StoreOptions { clock: counting.clone(), chance: counting, ..by_hand(options(&folder)) });
     for (table, rules) in
         [("small", [("ttl", "1h"), ("versions", "3")]), ("cities", [("idle", "7d"), ("pinned", "true")])]
     {
         store.set_retention(&name(table), change(&rules)).await.expect("a retention");
     }
+    put(&store, keyed(), 0..4).await.expect("a put");
+    store.drop_table(&name("gone")).await.expect("a drop");
     store.close().await;
     fs::remove_file(folder.join("LOCK")).expect("a lock");
     fs::remove_file(folder.join("catalog.reserve")).expect("a reserve");
+}
+
+fn keyed() -> PutSpec {
+    PutSpec { key: Some(key_of("ada", "orders-2026-11-26")), ..spec("gone", PutMode::Append, None) }
 }
 
 /// Three tables: small and large segments, several versions, a dictionary.
@@ -110,7 +118,7 @@ async fn d13_a_folder_of_format_1_is_read_and_written() {
     copy(&fixture("format-1"), folder.path());
     assert_eq!(layout(folder.path()), 1);
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 4, "it was migrated");
+    assert_eq!(layout(folder.path()), 7, "it was migrated");
 }
 
 #[tokio::test]
@@ -119,7 +127,7 @@ async fn d13_a_folder_with_a_catalog_of_layout_2_is_read_and_written() {
     copy(&fixture("catalog-2"), folder.path());
     assert_eq!(layout(folder.path()), 2);
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 4, "it was migrated");
+    assert_eq!(layout(folder.path()), 7, "it was migrated");
 }
 
 #[tokio::test]
@@ -135,7 +143,25 @@ async fn d13_a_folder_with_a_catalog_of_layout_4_is_read_and_written() {
     assert!(left > Duration::from_secs(3_500), "{left:?}");
     store.close().await;
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 4);
+    assert_eq!(layout(folder.path()), 7, "it was migrated");
+}
+
+#[tokio::test]
+async fn d13_p7_a_folder_with_the_key_of_a_put_is_read_and_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&fixture("catalog-7-keys"), folder.path());
+    assert_eq!(layout(folder.path()), 7);
+    let store = open(by_hand(options(folder.path())));
+    assert_eq!(store.idempotency_keys(), 1);
+    let receipt = put(&store, keyed(), 0..4).await.expect("the same put");
+    assert_eq!((receipt.version, receipt.rows, receipt.rows_put), (Version::FIRST, 4, 4));
+    assert_eq!(receipt.ticket, "gone@1");
+    let error = put(&store, keyed(), 0..5).await.expect_err("another put");
+    assert_eq!(error.code(), codes::IDEMPOTENCY_CONFLICT);
+    assert!(store.snapshot(&name("gone"), None, None).is_err(), "it was dropped");
+    store.close().await;
+    assert_read_and_written(folder.path()).await;
+    assert_eq!(layout(folder.path()), 7);
 }
 
 /// What a migration adds makes no damaged row good.

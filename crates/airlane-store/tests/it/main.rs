@@ -7,6 +7,8 @@ mod faults;
 mod fixture;
 mod folder;
 mod full_disk;
+mod keyed_kills;
+mod keys;
 mod kills;
 mod memory;
 mod merging;

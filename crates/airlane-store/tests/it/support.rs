@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use airlane_model::{ByteSize, Durability, PutMode, Receipt, Result, RetentionChange, TableName};
+use airlane_model::{ByteSize, Durability, PutKey, PutMode, Receipt, Result, RetentionChange, TableName};
 use airlane_segment::{TableSchema, WriterOptions};
 use airlane_store::{Merging, PutSpec, Snapshot, Store, StoreOptions};
 use arrow_array::cast::AsArray;
@@ -52,7 +52,12 @@ pub(crate) fn batch(keys: std::ops::Range<i64>) -> RecordBatch {
 }
 
 pub(crate) fn spec(table: &str, mode: PutMode, durability: Option<Durability>) -> PutSpec {
-    PutSpec { table: name(table), mode, durability, retention: RetentionChange::default() }
+    PutSpec { table: name(table), mode, durability, retention: RetentionChange::default(), key: None }
+}
+
+/// The key of a caller.
+pub(crate) fn key_of(caller: &str, key: &str) -> PutKey {
+    PutKey { caller: caller.into(), key: key.parse().expect("a valid key") }
 }
 
 /// A change of retention, by its rules.

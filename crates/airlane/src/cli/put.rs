@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use airlane_client::PutOptions;
 use airlane_format::{Format, ReadOptions};
-use airlane_model::{ByteSize, Durability, PutMode, Result, TableName};
+use airlane_model::{ByteSize, Durability, IdempotencyKey, PutMode, Result, TableName};
 
 use super::retention::Rules;
 use super::{Globals, transfer, words};
@@ -21,6 +21,7 @@ use crate::output::{self, human};
   airlane put flights flights.parquet
   airlane put eu/prices prices.csv --append
   airlane put scratch/t t.parquet --ttl 1h
+  airlane put orders today.csv --append --idempotency-key orders-2026-11-26
   psql -c 'copy t to stdout csv header' | airlane put t - --durability ephemeral")]
 pub(crate) struct Put {
     /// The table, such as `prices` or `eu/prices`
@@ -55,6 +56,13 @@ pub(crate) struct Put {
     #[command(flatten)]
     rules: Rules,
 
+    /// A name for this put that makes it safe to repeat
+    ///
+    /// When you have put the same rows with the same key into this table before, you get that answer again and nothing
+    /// is stored; other rows are refused. 1 to 255 printable characters. Remembered for a day.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+
     /// How much of a CSV or NDJSON file decides the types of its columns
     ///
     /// A value further on that does not fit is an error, never a silent change.
@@ -66,6 +74,7 @@ impl Put {
     pub(super) async fn run(&self, globals: &Globals) -> Result<()> {
         let table = TableName::parse(&self.table)?;
         let retention = self.rules.change()?;
+        let key = self.idempotency_key.as_deref().map(str::parse::<IdempotencyKey>).transpose()?;
         let options = ReadOptions { format: self.format, sample: self.sample };
         let path = self.file.clone();
         let opened = tokio::task::spawn_blocking(move || match path == Path::new("-") {
@@ -76,7 +85,7 @@ impl Put {
         let reader = reader.map_err(super::thread_failed)??;
         let client = client?;
         let mode = if self.append { PutMode::Append } else { self.mode };
-        let put = PutOptions { mode, durability: self.durability, retention };
+        let put = PutOptions { mode, durability: self.durability, retention, key };
         let progress = Progress::begin(globals.json, reader.rows_total());
         let (schema, batches) = (reader.schema(), transfer::stream(reader, progress.clone()));
         let receipt = client.put(&table, schema, batches, put).await;

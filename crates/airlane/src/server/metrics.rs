@@ -89,6 +89,7 @@ pub const METRICS: &[Metric] = &[
     ),
     gauges("airlane_tables_damaged", &[], "Tables of which stored data is known to be damaged"),
     counts("airlane_expired_tables_total", &["reason"], "Tables that went by themselves, by the rule that ended them"),
+    gauges("airlane_idempotency_keys", &[], "Idempotency keys that are remembered"),
     gauges("airlane_memory_limit_bytes", &[], "The memory budget"),
     gauges(
         "airlane_memory_bytes",
@@ -129,6 +130,7 @@ pub(super) fn refresh(store: &Store) {
     for (reason, name) in ExpiryReason::TABLE {
         counter!("airlane_expired_tables_total", "reason" => name).absolute(store.expired_tables(reason));
     }
+    gauge!("airlane_idempotency_keys").set(float(store.idempotency_keys() as u64));
     refresh_memory(&store.memory());
     gauge!("airlane_tables_damaged").set(float(store.damaged_tables() as u64));
     for (durability, totals) in store.totals() {

@@ -46,6 +46,25 @@ async fn every_type_is_put_described_and_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p7_a_put_with_a_key_is_done_once() {
+    let server = TestServer::start().await;
+    let client = server.connect().await.expect("connect");
+    let (schema, batches) = tables::sample("airlines");
+    let put = async |key: &str, batches: &[RecordBatch]| {
+        let key = Some(key.parse().expect("a key"));
+        let options = PutOptions { mode: PutMode::Append, key, ..PutOptions::default() };
+        client.put(&name("t"), schema.clone(), stream::iter(batches.to_vec().into_iter().map(Ok)), options).await
+    };
+    let first = put("one", &batches).await.expect("put");
+    let parts = [batches[0].slice(0, 3), batches[0].slice(3, batches[0].num_rows() - 3)];
+    assert_eq!(put("one", &parts).await.expect("the same rows"), first);
+    assert_eq!(put("two", &batches).await.expect("another put").rows, 2 * first.rows);
+    let error = put("one", &parts[..1]).await.expect_err("other rows");
+    assert_eq!(error.code(), codes::IDEMPOTENCY_CONFLICT);
+    assert!(error.place().is_some() && error.hint_text().is_some(), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_old_version_is_described_with_its_own_schema() {
     let server = TestServer::start().await;
     let client = server.connect().await.expect("connect");

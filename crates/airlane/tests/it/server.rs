@@ -14,6 +14,7 @@ mod health;
 mod hostile;
 mod http;
 mod hydration;
+mod idempotency;
 mod limits;
 mod metrics;
 mod mtls;

@@ -88,22 +88,22 @@ pub(super) fn uptime_checksum(micros: i64) -> i64 {
 }
 
 /// xxh3-64 of the columns of a row.
-struct Sum(Xxh3);
+pub(super) struct Sum(Xxh3);
 
 impl Sum {
     /// Begins with which kind of row it is, and with the id of its table.
-    fn new(kind: i64, table: &[u8]) -> Self {
+    pub(super) fn new(kind: i64, table: &[u8]) -> Self {
         let mut sum = Self(Xxh3::new());
         sum.numbers(&[kind]);
         sum.blob(table);
         sum
     }
 
-    fn numbers(&mut self, numbers: &[i64]) {
+    pub(super) fn numbers(&mut self, numbers: &[i64]) {
         numbers.iter().for_each(|number| self.0.update(&number.to_le_bytes()));
     }
 
-    fn blob(&mut self, bytes: &[u8]) {
+    pub(super) fn blob(&mut self, bytes: &[u8]) {
         self.0.update(&(bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
     }
@@ -123,7 +123,7 @@ impl Sum {
         }
     }
 
-    fn value(&self) -> i64 {
+    pub(super) fn value(&self) -> i64 {
         self.0.digest().cast_signed()
     }
 }

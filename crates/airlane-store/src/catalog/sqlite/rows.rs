@@ -110,6 +110,8 @@ impl Rows<'_> {
                 self.set_retention(&mut row, retention, *keep_from)
             }
             Change::SaveUptime { uptime } => self.save_uptime(*uptime),
+            Change::KeepKey { key } => self.keep_key(key),
+            Change::ForgetKeys { count } => self.forget_keys(*count),
         }
     }
 
@@ -290,7 +292,7 @@ impl Rows<'_> {
         statement.query_row([key], |row| row.get(0)).map_err(error_of)
     }
 
-    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
+    pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
         let mut statement = self.connection.prepare_cached(sql).map_err(error_of)?;
         statement.execute(values).map_err(error_of)
     }
@@ -310,7 +312,7 @@ fn count<T>(of: &[T]) -> i64 {
     of.len() as i64
 }
 
-fn integer(value: u64) -> Result<i64> {
+pub(super) fn integer(value: u64) -> Result<i64> {
     i64::try_from(value)
         .map_err(|_| Error::new(codes::LIMIT_EXCEEDED, format!("{value} is more than the catalog can count")))
 }

@@ -1,3 +1,5 @@
+mod keys;
+
 use std::path::PathBuf;
 
 use airlane_model::{Retention, TableId, TableName, TimeSpan, Timestamp, Version};
@@ -79,7 +81,7 @@ fn refuses_files_that_are_no_catalog_of_this_version() {
         change(&format!("PRAGMA user_version = {layout}"));
         let error = SqliteCatalog::open(&path).expect_err("another layout");
         assert_eq!(error.code(), codes::FORMAT_UNSUPPORTED);
-        assert!(error.hint_text().is_some_and(|hint| hint.contains("reads layouts up to 4")), "{error}");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("reads layouts up to 7")), "{error}");
     }
     change("PRAGMA user_version = 1; PRAGMA application_id = 7");
     assert_eq!(SqliteCatalog::open(&path).expect_err("another program's").code(), codes::FORMAT_UNSUPPORTED);
@@ -308,6 +310,8 @@ enum Step {
     Merge(u8, u8, u8),
     Retain(u8, u8),
     Drop(u8),
+    KeepKey(u8, u8),
+    ForgetKeys(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -318,6 +322,8 @@ fn step() -> impl Strategy<Value = Step> {
         (0..4_u8, 0..6_u8, 0..6_u8).prop_map(|(table, first, count)| Step::Merge(table, first, count)),
         (0..4_u8, 0..3_u8).prop_map(|(table, back)| Step::Retain(table, back)),
         (0..4_u8).prop_map(Step::Drop),
+        (0..4_u8, 0..6_u8).prop_map(|(table, key)| Step::KeepKey(table, key)),
+        (0..3_u8).prop_map(Step::ForgetKeys),
     ]
 }
 
@@ -372,11 +378,14 @@ proptest! {
                         keep_from: Version::new(versions.saturating_sub(back.into()).max(1)).expect("not zero"),
                     }),
                     Step::Drop(number) => changes.push(Change::DropTable { table: table(number) }),
+                    Step::KeepKey(number, key) => changes.push(keys::keep(&keys::stored(number, key))),
+                    Step::ForgetKeys(count) => changes.push(Change::ForgetKeys { count: count.into() }),
                 }
             }
             let outcomes = (sqlite.commit(&changes).is_ok(), memory.commit(&changes).is_ok());
             prop_assert_eq!(outcomes.0, outcomes.1, "{:?}", changes);
             prop_assert_eq!(sqlite.load().expect("tables"), memory.load().expect("tables"));
+            prop_assert_eq!(sqlite.keys().expect("keys"), memory.keys().expect("keys"));
         }
     }
 }

@@ -53,6 +53,7 @@ fn load(exchange: &Exchange, runtime: &tokio::runtime::Handle, table: &TableName
         mode: PutMode::Replace,
         durability: Some(Durability::Ephemeral),
         retention: RetentionChange::default(),
+        key: None,
     };
     let at = |error: Error| match error.place() {
         _ if error.code() == codes::DURABILITY_CONFLICT => {

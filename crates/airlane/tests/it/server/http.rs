@@ -55,6 +55,7 @@ async fn health_readiness_and_metrics() {
     // A4: the check before decoding exists to keep it there.
     assert!(text.contains("airlane_decode_panics_total 0\n"), "{text}");
     assert!(text.contains("airlane_tables_damaged 0\n"), "{text}");
+    assert!(text.contains("airlane_idempotency_keys 0\n"), "{text}");
     assert!(metric(&server, "airlane_flight_rows_total").await >= 1_000.0);
     assert!(metric(&server, "airlane_flight_bytes_total").await >= 8_000.0);
 }

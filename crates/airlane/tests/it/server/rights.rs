@@ -66,6 +66,7 @@ impl TestServer {
             mode: PutMode::Replace,
             durability: None,
             retention: RetentionChange::default(),
+            key: None,
         };
         let schema = TableSchema::from_arrow(&batches[0].schema()).expect("a schema");
         let mut put = self.handle.exchange().put_batches(&Caller::local(), spec, schema).expect("a put");
