@@ -12,9 +12,11 @@ use airlane_model::{Error, Result, Retention, SegmentId, TableId, TableName, Tim
 use bytes::Bytes;
 
 use crate::uptime::Uptime;
+use counts::{Counted, StoredCount, StoredCounts};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+pub mod counts;
 pub mod memory;
 pub mod sqlite;
 
@@ -32,6 +34,12 @@ pub trait Catalog: Send + fmt::Debug {
     /// # Errors
     /// `storage_failed`.
     fn saved_uptime(&mut self) -> Result<Uptime>;
+
+    /// The used reads of tickets and tables.
+    ///
+    /// # Errors
+    /// `storage_failed`.
+    fn counts(&mut self) -> Result<StoredCounts>;
 
     /// Keeps all changes, in order, or none. A durable catalog has synced them when it answers `Ok`.
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError>;
@@ -128,6 +136,16 @@ pub enum Change {
         /// The uptime.
         uptime: Uptime,
     },
+    /// How many reads are used. It takes the place of the count before; the count of a table goes with the table.
+    SetCount {
+        /// The count.
+        count: StoredCount,
+    },
+    /// A count that nobody needs any more.
+    ForgetCount {
+        /// Of what.
+        of: Counted,
+    },
 }
 
 impl Change {
@@ -139,6 +157,7 @@ impl Change {
             Self::CreateTable { .. } | Self::SetRetention { .. } | Self::DropTable { .. } | Self::SaveUptime { .. } => {
                 &[]
             }
+            Self::SetCount { .. } | Self::ForgetCount { .. } => &[],
         }
     }
 

@@ -27,6 +27,7 @@ pub mod catalog;
 mod check;
 mod commit;
 mod content;
+mod counts;
 pub mod disk;
 mod error;
 mod expiry;
@@ -52,6 +53,7 @@ mod uptime;
 
 pub use catalog::StoredDictionary;
 pub use content::{ReaderDictionaries, Snapshot};
+pub use counts::{CountedRead, LEASE, ReadSpec, TicketCount};
 pub use disk::{Disk, SystemDisk};
 pub use expiry::ExpiryReason;
 pub use index::table_not_found;

@@ -15,6 +15,7 @@ use tokio::task;
 use crate::catalog::memory::MemoryCatalog;
 use crate::commit::{Job, run_committer};
 use crate::content::Snapshot;
+use crate::counts::Counts;
 use crate::disk::Disk;
 use crate::error::storage;
 use crate::expiry::{Deadlines, ExpiredCounts, run_expiry, save_uptime, watch_all};
@@ -60,16 +61,16 @@ impl Store {
     pub fn open(options: StoreOptions) -> Result<(Self, Recovery)> {
         let folder = options.folder.as_deref().map(|root| DataFolder::open(root, options.disk.as_ref())).transpose()?;
         let index = Index::default();
-        let (origin, recovery, before) = match &folder {
+        let (origin, recovery, before, counts) = match &folder {
             Some(folder) => {
-                let (origin, recovery, before) = open_folder(folder, &options.disk, &index)?;
-                (Some(origin), recovery, before)
+                let (origin, recovery, before, counts) = open_folder(folder, &options.disk, &index)?;
+                (Some(origin), recovery, before, counts)
             }
-            None => (None, Recovery::default(), Uptime::default()),
+            None => Default::default(),
         };
         say(options.folder.as_deref(), &recovery);
         let uptime = UptimeClock::begin(options.clock.clone(), before);
-        let handle = start(options, folder, origin, index, uptime)?;
+        let handle = start(options, folder, origin, index, uptime, counts)?;
         Ok((Self { handle: Arc::new(handle) }, recovery))
     }
 
@@ -260,16 +261,20 @@ impl Store {
     }
 }
 
-fn open_folder(folder: &DataFolder, disk: &Arc<dyn Disk>, index: &Index) -> Result<(Arc<Origin>, Recovery, Uptime)> {
+/// What a folder holds.
+type Opened = (Arc<Origin>, Recovery, Uptime, Counts);
+
+fn open_folder(folder: &DataFolder, disk: &Arc<dyn Disk>, index: &Index) -> Result<Opened> {
     let paths = folder.paths().clone();
     let mut catalog = open_catalog(&paths, disk.as_ref())?;
     folder.sync_names(disk.as_ref())?;
     let stored = catalog.load()?;
     let before = uptime_before(catalog.as_mut(), &stored)?;
+    let counts = Counts::load(catalog.counts()?);
     let catalog: SharedCatalog = Arc::new(Mutex::new(Some(catalog)));
     let origin = Arc::new(Origin { disk: disk.clone(), paths, catalog });
     let recovery = recover(&origin, stored, before, index)?;
-    Ok((origin, recovery, before))
+    Ok((origin, recovery, before, counts))
 }
 
 fn start(
@@ -278,6 +283,7 @@ fn start(
     origin: Option<Arc<Origin>>,
     index: Index,
     uptime: UptimeClock,
+    counts: Counts,
 ) -> Result<Handle> {
     let failed = |error| storage("start a thread", Path::new("airlane-store"), error);
     let paths = folder.as_ref().map(|folder| folder.paths().clone());
@@ -305,6 +311,7 @@ fn start(
         retention: options.retention,
         deadlines: Deadlines::default(),
         expired: ExpiredCounts::default(),
+        counts: Arc::new(counts),
         health: watch::Sender::new(Health::Open),
     });
     let mut threads = Threads { merges: None, expiry: None, committer: None, sweeper: sweeping, folder };

@@ -14,6 +14,7 @@
 //!   it is not on the disk; without this, commits after the restart would stand behind frames that a power cut loses.
 
 mod checksums;
+mod counts;
 mod load;
 mod migrate;
 mod reserve;
@@ -32,6 +33,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::counts::StoredCounts;
 use super::{Catalog, Change, CommitError, StoredTable};
 use crate::failpoint::failpoint;
 use crate::uptime::Uptime;
@@ -41,12 +43,13 @@ use rows::{Rows, SCHEMA};
 
 /// "ARLN": says in the file's header what it is.
 const APPLICATION_ID: i32 = 0x4152_4c4e;
-/// The layout of the tables; see [`rows`]. One bit that flips in the file's header makes no layout of another, so there is
-/// no layout 3.
-const SCHEMA_VERSION: i32 = 4;
+/// The layout of the tables; see [`rows`]. One bit that flips in the file's header makes no layout of another, so there are
+/// no layouts 3, 5 and 6.
+const SCHEMA_VERSION: i32 = 7;
 /// The layouts before; see [`migrate`].
 const SCHEMA_VERSION_1: i32 = 1;
 const SCHEMA_VERSION_2: i32 = 2;
+const SCHEMA_VERSION_4: i32 = 4;
 /// Pages of the log (4 KiB each) from which on it is copied into the file before more is added. With the largest batch
 /// of the committer on top it fits into the reserve, so that a drop can empty it on a full disk.
 const LOG_PAGES_MAX: u64 = 1_024;
@@ -180,6 +183,10 @@ impl Catalog for SqliteCatalog {
         load::saved_uptime(&self.connection)
     }
 
+    fn counts(&mut self) -> Result<StoredCounts> {
+        counts::counts(&self.connection)
+    }
+
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
         self.reserve.hold();
         let makes_room = changes.iter().any(|change| matches!(change, Change::DropTable { .. }));
@@ -244,7 +251,7 @@ fn check_layout(connection: &Connection) -> Result<Indexes> {
     let text = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0)).map_err(error_of);
     let (application, version) = (number("application_id")?, number("user_version")?);
     match (application, version) {
-        (APPLICATION_ID, SCHEMA_VERSION_1 | SCHEMA_VERSION_2 | SCHEMA_VERSION) => {
+        (APPLICATION_ID, SCHEMA_VERSION_1 | SCHEMA_VERSION_2 | SCHEMA_VERSION_4 | SCHEMA_VERSION) => {
             if text("integrity_check")? == "ok" {
                 return Ok(Indexes::Whole);
             }
@@ -278,8 +285,11 @@ fn lay_out(connection: &Connection) -> Result<()> {
     let outcome = match version {
         SCHEMA_VERSION_1 => migrate::from_1(connection),
         SCHEMA_VERSION_2 => migrate::from_2(connection),
+        SCHEMA_VERSION_4 => Ok(()),
         _ => run(SCHEMA),
     };
+    // What is new in layout 7.
+    let outcome = outcome.and_then(|()| run(counts::COUNTS_SCHEMA));
     outcome.and_then(|()| {
         run(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
     })

@@ -11,6 +11,7 @@ use airlane_model::{Error, Result, SegmentId, codes};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::catalog::counts::StoredCounts;
 use crate::catalog::{Catalog, Change, CommitError, StoredTable};
 use crate::disk::{Disk, DiskFile, SystemDisk};
 use crate::uptime::Uptime;
@@ -260,6 +261,10 @@ impl Catalog for FaultCatalog {
 
     fn saved_uptime(&mut self) -> Result<Uptime> {
         self.catalog.saved_uptime()
+    }
+
+    fn counts(&mut self) -> Result<StoredCounts> {
+        self.catalog.counts()
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {

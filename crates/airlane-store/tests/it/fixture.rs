@@ -1,5 +1,6 @@
 //! Data folders, written once and kept in git, are read by every later version (D13): one of the first catalog, one
-//! whose catalog has checksums of rows (layout 2), and one whose tables have a retention (layout 4).
+//! whose catalog has checksums of rows (layout 2), one whose tables have a retention (layout 4), and one that has counts of
+//! reads (layout 7).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -110,7 +111,7 @@ async fn d13_a_folder_of_format_1_is_read_and_written() {
     copy(&fixture("format-1"), folder.path());
     assert_eq!(layout(folder.path()), 1);
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 4, "it was migrated");
+    assert_eq!(layout(folder.path()), 7, "it was migrated");
 }
 
 #[tokio::test]
@@ -119,7 +120,7 @@ async fn d13_a_folder_with_a_catalog_of_layout_2_is_read_and_written() {
     copy(&fixture("catalog-2"), folder.path());
     assert_eq!(layout(folder.path()), 2);
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 4, "it was migrated");
+    assert_eq!(layout(folder.path()), 7, "it was migrated");
 }
 
 #[tokio::test]
@@ -135,7 +136,7 @@ async fn d13_a_folder_with_a_catalog_of_layout_4_is_read_and_written() {
     assert!(left > Duration::from_secs(3_500), "{left:?}");
     store.close().await;
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 4);
+    assert_eq!(layout(folder.path()), 7, "it was migrated");
 }
 
 /// What a migration adds makes no damaged row good.

@@ -205,22 +205,26 @@ fn read_segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
 }
 
 /// A number. Another type is damage, which the checksum tells of; it must not end the reading.
-fn integer(row: &Row<'_>, index: usize) -> rusqlite::Result<i64> {
+pub(super) fn integer(row: &Row<'_>, index: usize) -> rusqlite::Result<i64> {
     Ok(row.get_ref(index)?.as_i64().unwrap_or_default())
 }
 
 /// A blob, or the bytes of a text.
-fn blob(row: &Row<'_>, index: usize) -> rusqlite::Result<Vec<u8>> {
+pub(super) fn blob(row: &Row<'_>, index: usize) -> rusqlite::Result<Vec<u8>> {
     Ok(row.get_ref(index)?.as_bytes().unwrap_or_default().to_vec())
 }
 
-fn rows<T>(connection: &Connection, sql: &str, read: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>> {
+pub(super) fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>> {
     let mut statement = connection.prepare(sql).map_err(error_of)?;
     let rows = statement.query_map([], |row| read(row)).map_err(error_of)?;
     rows.collect::<rusqlite::Result<_>>().map_err(error_of)
 }
 
-fn id_of(bytes: &[u8]) -> Option<[u8; 16]> {
+pub(super) fn id_of(bytes: &[u8]) -> Option<[u8; 16]> {
     bytes.try_into().ok()
 }
 

@@ -5,6 +5,7 @@
 //!   not show, come along and are then shown as damage.
 //! * Layout 2 had no retention. It gets the columns, whose defaults change no [checksum](super::checksums), so that a
 //!   damaged row stays one.
+//! * Layout 4 had no counts of reads. It gets their [table](super::counts), as the others do.
 
 use std::collections::BTreeMap;
 

@@ -102,6 +102,7 @@ impl Rows<'_> {
                     None => self.table(*table)?.key,
                 };
                 self.delete_parts(key)?;
+                self.forget_count_of_table(*table)?;
                 self.execute("DELETE FROM tables WHERE key = ?1", params![key])?;
                 Ok(())
             }
@@ -110,6 +111,8 @@ impl Rows<'_> {
                 self.set_retention(&mut row, retention, *keep_from)
             }
             Change::SaveUptime { uptime } => self.save_uptime(*uptime),
+            Change::SetCount { count } => self.set_count(count),
+            Change::ForgetCount { of } => self.forget_count(*of),
         }
     }
 
@@ -290,7 +293,7 @@ impl Rows<'_> {
         statement.query_row([key], |row| row.get(0)).map_err(error_of)
     }
 
-    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
+    pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
         let mut statement = self.connection.prepare_cached(sql).map_err(error_of)?;
         statement.execute(values).map_err(error_of)
     }
@@ -310,7 +313,7 @@ fn count<T>(of: &[T]) -> i64 {
     of.len() as i64
 }
 
-fn integer(value: u64) -> Result<i64> {
+pub(super) fn integer(value: u64) -> Result<i64> {
     i64::try_from(value)
         .map_err(|_| Error::new(codes::LIMIT_EXCEEDED, format!("{value} is more than the catalog can count")))
 }
