@@ -71,6 +71,7 @@ fn tickets(report: &mut Report, effort: &Effort, runtime: &Runtime) -> Result<()
         mode: PutMode::Replace,
         durability: None,
         retention: RetentionChange::default(),
+        key: None,
     };
     let mut put = exchange.put_batches(&caller, spec, TableSchema::from_arrow(&batch.schema())?)?;
     put.append(&batch)?;

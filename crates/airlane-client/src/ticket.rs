@@ -1,6 +1,7 @@
 //! What a signed ticket is asked for, and what it says.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use airlane_model::{RowRange, TableId, TableName, Ticket, Timestamp, Version};
@@ -17,6 +18,10 @@ pub struct TicketOptions {
     pub ttl: Option<Duration>,
     /// The caller who alone may use it.
     pub caller: Option<String>,
+    /// How often it can be read.
+    pub reads: Option<NonZeroU64>,
+    /// Has a read count from its beginning on, whatever becomes of the reader.
+    pub at_most_once: bool,
 }
 
 impl TicketOptions {
@@ -34,6 +39,12 @@ impl TicketOptions {
         }
         if let Some(caller) = &self.caller {
             body["caller"] = serde_json::json!(caller);
+        }
+        if let Some(reads) = self.reads {
+            body["reads"] = serde_json::json!(reads);
+        }
+        if self.at_most_once {
+            body["at_most_once"] = true.into();
         }
         body.to_string()
     }
@@ -58,11 +69,17 @@ pub struct SignedTicketInfo {
     pub expires: Option<Timestamp>,
     /// The caller who alone may use it; anybody when absent.
     pub caller: Option<String>,
+    /// How often it, and all that was narrowed from it together, can be read; without a count when absent.
+    #[serde(default)]
+    pub reads: Option<NonZeroU64>,
+    /// Whether a read counts from its beginning on.
+    #[serde(default)]
+    pub at_most_once: bool,
 }
 
 impl fmt::Debug for SignedTicketInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ticket: _, table, version, rows, columns, expires, caller, .. } = self;
+        let Self { ticket: _, table, version, rows, columns, expires, caller, reads, .. } = self;
         f.debug_struct("SignedTicketInfo")
             .field("table", table)
             .field("version", version)
@@ -70,6 +87,7 @@ impl fmt::Debug for SignedTicketInfo {
             .field("columns", columns)
             .field("expires", expires)
             .field("caller", caller)
+            .field("reads", reads)
             .finish_non_exhaustive()
     }
 }

@@ -15,17 +15,17 @@ use std::sync::Arc;
 
 use airlane_model::{Caller, PlainTicket, Result, RetentionChange, RowRange, TableInfo, TableName, Ticket, Timestamp};
 use airlane_segment::TableSchema;
-use airlane_store::Store;
+use airlane_store::{ReadSpec, Store};
 
 pub use airlane_store::PutSpec;
 
 pub use pause::Pause;
 pub use put::PutStream;
 pub use read::{ReadStream, StreamMessage};
-pub use tickets::{SignedPass, TicketSpec};
+pub use tickets::{COUNTED_TTL_DEFAULT, COUNTED_TTL_MAX, SignedPass, TicketSpec};
 
 use keys::KeyRing;
-use tickets::Reading;
+use tickets::{Reading, count_of};
 
 /// What a door can ask for.
 #[derive(Clone, Debug)]
@@ -99,17 +99,22 @@ impl Exchange {
     }
 
     /// Opens what a ticket names for reading. The table is not idle as long as the answer is held, unless that is of no
-    /// rows.
+    /// rows. Where reads are counted, it claims one.
     ///
     /// # Errors
     /// `table_not_found`, `version_not_found`, `table_recreated`, `rows_out_of_range`; `ticket_refused`,
-    /// `ticket_expired` for signed tickets.
+    /// `ticket_expired`, `ticket_used` for signed tickets; `ticket_in_use`.
     pub fn read(&self, caller: &Caller, ticket: &Ticket) -> Result<ReadStream> {
-        let Reading { snapshot, rows, projection, .. } = self.reading(caller, ticket)?;
+        let Reading { snapshot, rows, projection, pass } = self.reading(caller, ticket)?;
         // Whoever asks for no rows of a table that has some wants its schema: a look, and no read.
         let is_look = rows.rows() == 0 && snapshot.info().rows > 0;
-        let snapshot = if is_look { snapshot } else { self.store.begin_read(snapshot) };
-        Ok(ReadStream::new(snapshot, rows, projection, self.store.memory_budget().clone()))
+        let budget = self.store.memory_budget().clone();
+        if is_look {
+            return Ok(ReadStream::new(snapshot, rows, projection, budget, None));
+        }
+        let (ticket, part) = (pass.as_ref().and_then(count_of), pass.and_then(|pass| pass.read));
+        let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows })?;
+        Ok(ReadStream::new(self.store.begin_read(snapshot), rows, projection, budget, counted))
     }
 
     /// Plans the flights of a ticket, at most `endpoints_max` of them. Their tickets pin the version; those of a signed
@@ -119,12 +124,15 @@ impl Exchange {
     /// As [`read`](Self::read), and `data_damaged`.
     pub fn flights(&self, caller: &Caller, ticket: &Ticket, endpoints_max: usize) -> Result<FlightPlan> {
         let reading = self.reading(caller, ticket)?;
-        let flights = flights::plan(&reading, endpoints_max)?;
+        let part = self.read_of(&reading);
+        // A plain ticket cannot say of what read it is a part.
+        let is_single = reading.pass.is_none() && reading.snapshot.info().retention.counted_reads().is_some();
+        let flights = flights::plan(&reading, if is_single { 1 } else { endpoints_max })?;
         let info = reading.snapshot.info().clone();
         let is_whole = flights.len() == 1 && reading.rows == RowRange { start: 0, end: info.rows };
         let endpoints = flights.iter().map(|flight| {
             let rows = (!is_whole).then_some(flight.rows);
-            let ticket = self.part_of(&reading, rows)?;
+            let ticket = self.part_of(&reading, rows, part)?;
             Ok(Endpoint { ticket, rows: flight.rows.rows() })
         });
         let bytes = flights.iter().map(|flight| flight.bytes).sum();

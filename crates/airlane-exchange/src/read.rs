@@ -7,7 +7,7 @@ use airlane_model::{Result, RowRange, TableInfo};
 use airlane_segment::encode::{PlainBatch, compress, plain_schema};
 use airlane_segment::segment::projected;
 use airlane_segment::{Charge, Codec, MemoryBudget, MemoryUse, Message, Projection, Segment, TableSchema};
-use airlane_store::{SegmentRef, Snapshot};
+use airlane_store::{CountedRead, SegmentRef, Snapshot};
 use arrow_array::RecordBatch;
 
 use crate::Pause;
@@ -56,6 +56,8 @@ pub struct ReadStream {
     made: Option<Charge>,
     /// The hash of the dictionary that was last sent under each id.
     dictionaries_sent: HashMap<i64, u64>,
+    /// Where the reads of the ticket or the table are counted, until the end.
+    counted: Option<CountedRead>,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,7 @@ impl ReadStream {
         range: RowRange,
         projection: Option<Projection>,
         budget: MemoryBudget,
+        counted: Option<CountedRead>,
     ) -> Self {
         Self {
             snapshot,
@@ -100,6 +103,7 @@ impl ReadStream {
             budget,
             made: None,
             dictionaries_sent: HashMap::new(),
+            counted,
         }
     }
 
@@ -137,8 +141,13 @@ impl ReadStream {
     }
 
     /// Whether asking for the next message may take long: it lies in a segment that was not read since the start, so
-    /// that a file is read, or it has to be compressed, written in plain types or made of some columns.
+    /// that a file is read, or it has to be compressed, written in plain types or made of some columns. Where reads are
+    /// counted, a commit is waited for at the end, or before the first row.
     pub fn may_block(&self) -> bool {
+        let is_at_end = self.position >= self.range.end;
+        if self.counted.as_ref().is_some_and(|counted| is_at_end || counted.is_to_burn()) {
+            return true;
+        }
         let is_made = self.codec.is_some() || self.projection.is_some();
         let is_slow = |bytes: u64| self.plain.is_some() || (is_made && bytes > QUICK_BYTES_MAX);
         match &self.current {
@@ -175,11 +184,13 @@ impl ReadStream {
     ///
     /// # Errors
     /// `data_damaged`; `storage_full` when there is no memory to compress; `limit_exceeded`, `not_implemented` for what
-    /// cannot be sent in plain types.
+    /// cannot be sent in plain types. Where reads are counted: `storage_full`, `storage_failed`, `commit_unknown`,
+    /// `shutting_down` when that cannot be kept.
     pub fn next_message(&mut self) -> Result<Option<StreamMessage>> {
         if !self.find_segment()? {
-            return Ok(None);
+            return self.end_count().map(|()| None);
         }
+        self.begin_count()?;
         if let Some(dictionary) = self.next_dictionary()? {
             return Ok(Some(StreamMessage::Dictionary(self.sent(dictionary)?)));
         }
@@ -236,16 +247,27 @@ impl ReadStream {
     /// The next batch as arrays of the table's schema, or `None` at the end: for readers in this process.
     ///
     /// # Errors
-    /// `data_damaged`.
+    /// `data_damaged`, and as [`next_message`](Self::next_message) where reads are counted.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         if !self.find_segment()? {
-            return Ok(None);
+            return self.end_count().map(|()| None);
         }
+        self.begin_count()?;
         let Some(piece) = self.next_piece(u64::MAX) else { return Ok(None) };
         let batch = piece.segment.batch_as(piece.batch, self.snapshot.schema())?;
         let batch = project(batch, self.projection.as_ref())?;
         let before = (piece.rows.start - piece.segment.batch_rows(piece.batch).start) as usize;
         Ok(Some(batch.slice(before, (piece.rows.end - piece.rows.start) as usize)))
+    }
+
+    fn begin_count(&mut self) -> Result<()> {
+        self.counted.as_mut().map_or(Ok(()), CountedRead::begin)
+    }
+
+    fn end_count(&mut self) -> Result<()> {
+        // A read of no rows begins here, too.
+        self.begin_count()?;
+        self.counted.take().map_or(Ok(()), CountedRead::end)
     }
 
     /// Makes the segment of the next row the current one; false at the end.
@@ -303,6 +325,9 @@ impl ReadStream {
             row_offset: self.position,
         };
         self.position = current.base + end;
+        if let Some(counted) = &mut self.counted {
+            counted.handed_over(self.position);
+        }
         if end == batch_rows.end {
             current.batch += 1;
             current.weighed = None;

@@ -4,15 +4,23 @@
 //! caller to whom it is bound stays. The rights of a caller decide when a plain ticket is signed, and not again when the
 //! signed one is used.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use airlane_model::{
-    Caller, Error, Pass, PlainTicket, Result, RowRange, SignedTicket, Ticket, TicketId, Timestamp, codes,
+    Caller, Error, Pass, PlainTicket, ReadId, ReadPart, ReadsAllowed, Result, RowRange, SignedTicket, Ticket, TicketId,
+    Timestamp, codes,
 };
 use airlane_segment::{Projection, TableSchema};
-use airlane_store::Snapshot;
+use airlane_store::{Snapshot, TicketCount};
 
 use crate::{Exchange, access, flights};
+
+/// How long a ticket whose reads are counted lives that asks for no time.
+pub const COUNTED_TTL_DEFAULT: Duration = Duration::from_secs(60 * 60);
+
+/// How long such a ticket can live: its count is kept as long.
+pub const COUNTED_TTL_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What a signed ticket is to let read; what is absent stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +33,10 @@ pub struct TicketSpec {
     pub ttl: Option<Duration>,
     /// The caller who alone may use it.
     pub caller: Option<String>,
+    /// How often it can be read.
+    pub reads: Option<NonZeroU64>,
+    /// Has a read count from its beginning on, whatever becomes of the reader.
+    pub at_most_once: bool,
 }
 
 /// A ticket that was signed, and what it says.
@@ -82,6 +94,8 @@ impl Exchange {
                 issued: now,
                 expires: None,
                 caller: None,
+                reads: None,
+                read: None,
             },
         };
         pass.issued = now;
@@ -101,6 +115,7 @@ impl Exchange {
             let expires = now.saturating_add(ttl);
             pass.expires = Some(pass.expires.map_or(expires, |earlier| earlier.min(expires)));
         }
+        self.count(&mut pass, spec.reads, spec.at_most_once, spec.ttl)?;
         if let Some(bound) = spec.caller {
             if pass.caller.as_ref().is_some_and(|caller| *caller != bound) {
                 return Err(Error::new(codes::OPTION_INVALID, "the ticket is bound to another caller already")
@@ -128,8 +143,46 @@ impl Exchange {
         };
         let now = self.store.clock().now();
         let expires = now.saturating_add(expires.saturating_since(pass.issued));
+        // Its count is kept no longer.
+        let expires = pass.reads.map_or(expires, |reads| expires.min(reads.until));
         let renewed = self.keys.sign(&Pass { issued: now, expires: Some(expires), ..pass })?;
         Ok((renewed.into(), Some(table.map_or(expires, |table| table.min(expires)))))
+    }
+
+    /// Has the reads of a ticket counted, or fewer of them allowed.
+    fn count(&self, pass: &mut Pass, max: Option<NonZeroU64>, at_most_once: bool, ttl: Option<Duration>) -> Result<()> {
+        match (&mut pass.reads, max) {
+            (Some(reads), max) => {
+                if let Some(wider) = max.filter(|max| *max > reads.max) {
+                    let message = format!("{wider} reads are more than the {} of the ticket", reads.max);
+                    return Err(Error::new(codes::OPTION_INVALID, message).hint("ask for fewer, or leave `reads` out"));
+                }
+                reads.max = max.unwrap_or(reads.max);
+                reads.at_most_once |= at_most_once;
+            }
+            (None, Some(max)) => {
+                if ttl.is_some_and(|ttl| ttl > COUNTED_TTL_MAX) {
+                    return Err(Error::new(
+                        codes::OPTION_INVALID,
+                        "a ticket whose reads are counted lives for 7d at most",
+                    )
+                    .hint("give a `ttl` of `7d` or less; without one it is `1h`"));
+                }
+                let after = |time| pass.issued.saturating_add(time);
+                let until = pass.expires.unwrap_or_else(|| after(COUNTED_TTL_DEFAULT)).min(after(COUNTED_TTL_MAX));
+                pass.expires = Some(until);
+                pass.reads = Some(ReadsAllowed { max, until, at_most_once });
+                // A counter of its own: others may hold the ticket that it was made of.
+                pass.id = TicketId::random(self.store.chance());
+                pass.read = None;
+            }
+            (None, None) if at_most_once => {
+                return Err(Error::new(codes::OPTION_INVALID, "`at_most_once` is for tickets whose reads are counted")
+                    .hint("say how often it can be read: `reads`"));
+            }
+            (None, None) => {}
+        }
+        Ok(())
     }
 
     /// What a ticket lets a caller read.
@@ -167,11 +220,22 @@ impl Exchange {
             return Err(Error::new(codes::TICKET_EXPIRED, format!("the ticket for `{}` has expired", pass.table))
                 .hint("ask for a new ticket"));
         }
+        if let Some(count) = count_of(&pass) {
+            self.store.check_reads(&count, pass.read.as_ref(), &pass.table)?;
+        }
         Ok(pass)
     }
 
+    /// What makes the flights of a read one read, where reads are counted.
+    pub(crate) fn read_of(&self, reading: &Reading) -> Option<ReadPart> {
+        let pass = reading.pass.as_ref()?;
+        let is_counted = pass.reads.is_some() || reading.snapshot.info().retention.counted_reads().is_some();
+        let new = || ReadPart { id: ReadId::random(self.store.chance()), rows: reading.rows };
+        is_counted.then(|| pass.read.unwrap_or_else(new))
+    }
+
     /// The ticket of some rows of a read.
-    pub(crate) fn part_of(&self, reading: &Reading, rows: Option<RowRange>) -> Result<Ticket> {
+    pub(crate) fn part_of(&self, reading: &Reading, rows: Option<RowRange>, part: Option<ReadPart>) -> Result<Ticket> {
         let info = reading.snapshot.info();
         match &reading.pass {
             None => Ok(Ticket::Plain(PlainTicket {
@@ -180,9 +244,14 @@ impl Exchange {
                 table_id: Some(info.table_id),
                 rows,
             })),
-            Some(pass) => Ok(self.keys.sign(&Pass { rows, ..pass.clone() })?.into()),
+            Some(pass) => Ok(self.keys.sign(&Pass { rows, read: part, ..pass.clone() })?.into()),
         }
     }
+}
+
+/// How often a ticket can be read, if that is counted.
+pub(crate) fn count_of(pass: &Pass) -> Option<TicketCount> {
+    pass.reads.map(|allowed| TicketCount { id: pass.id, allowed })
 }
 
 /// A row range that must lie in another.

@@ -215,7 +215,7 @@ mod tests {
             ),
             (command("{\"path\":\"p\",\"idempotency_key\":7}"), codes::DESCRIPTOR_INVALID),
             (command("{\"path\":\"p\",\"window\":\"1h\"}"), codes::NOT_IMPLEMENTED),
-            (command("{\"path\":\"p\",\"reads\":1}"), codes::NOT_IMPLEMENTED),
+            (command("{\"path\":\"p\",\"reads\":0}"), codes::OPTION_INVALID),
             (command("SELECT 1"), codes::NOT_IMPLEMENTED),
             (command(&long), codes::LIMIT_EXCEEDED),
             (FlightDescriptor { cmd: vec![0xFF].into(), ..command("") }, codes::DESCRIPTOR_INVALID),

@@ -84,3 +84,8 @@ random_id! {
     /// The identity of a signed ticket and of all that were narrowed from it.
     TicketId
 }
+
+random_id! {
+    /// The identity of a read that has several parts: the flights of one FlightInfo, and what resumes them.
+    ReadId
+}

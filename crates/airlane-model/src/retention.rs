@@ -32,7 +32,10 @@ pub struct Retention {
     /// So many of its newest versions can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub versions: Option<NonZeroU64>,
-    /// The table does not go by itself, whatever `ttl` and `idle` say.
+    /// The table goes when it was read so often since its last commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reads: Option<NonZeroU64>,
+    /// The table does not go by itself, whatever `ttl`, `idle` and `reads` say.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
 }
@@ -41,6 +44,11 @@ impl Retention {
     /// Whether it has no rule.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// After how many reads the table goes, if reads are counted at all.
+    pub fn counted_reads(&self) -> Option<NonZeroU64> {
+        self.reads.filter(|_| !self.pinned)
     }
 }
 
@@ -51,6 +59,7 @@ impl fmt::Display for Retention {
             self.ttl.map(|ttl| format!("ttl={ttl}")),
             self.idle.map(|idle| format!("idle={idle}")),
             self.versions.map(|versions| format!("versions={versions}")),
+            self.reads.map(|reads| format!("reads={reads}")),
             self.pinned.then(|| "pinned=true".to_owned()),
         ];
         f.write_str(&texts.into_iter().flatten().collect::<Vec<_>>().join(" "))
@@ -94,10 +103,10 @@ impl<T: fmt::Display> Rule<T> {
 const NONE: &str = "none";
 
 /// The rules that can be changed.
-pub const RULES: [&str; 4] = ["ttl", "idle", "versions", "pinned"];
+pub const RULES: [&str; 5] = ["ttl", "idle", "versions", "reads", "pinned"];
 
 /// Rules that are planned.
-const RULES_LATER: [&str; 2] = ["window", "reads"];
+const RULES_LATER: [&str; 1] = ["window"];
 
 /// Whether a word names a rule, also one that is not implemented yet.
 pub fn is_rule(name: &str) -> bool {
@@ -113,22 +122,25 @@ pub struct RetentionChange {
     pub idle: Rule<TimeSpan>,
     /// See [`Retention::versions`].
     pub versions: Rule<NonZeroU64>,
+    /// See [`Retention::reads`].
+    pub reads: Rule<NonZeroU64>,
     /// See [`Retention::pinned`].
     pub pinned: Option<bool>,
 }
 
 impl RetentionChange {
     /// The change of one rule, by its name and a text: a time such as `1h` for `ttl` and `idle`, a number for
-    /// `versions`, `true` or `false` for `pinned`; `none` takes the rule off.
+    /// `versions` and `reads`, `true` or `false` for `pinned`; `none` takes the rule off.
     ///
     /// # Errors
-    /// `option_invalid`; `not_implemented` for `window` and `reads`.
+    /// `option_invalid`; `not_implemented` for `window`.
     pub fn of(rule: &str, text: &str) -> Result<Self> {
         let mut change = Self::default();
         match rule {
             "ttl" => change.ttl = span(rule, text)?,
             "idle" => change.idle = span(rule, text)?,
-            "versions" => change.versions = parse(text, |text| text.parse().map_err(|_| no_number(text)))?,
+            "versions" => change.versions = parse(text, |text| text.parse().map_err(|_| no_number(rule, text)))?,
+            "reads" => change.reads = parse(text, |text| text.parse().map_err(|_| no_number(rule, text)))?,
             "pinned" => change.pinned = Some(switch(text)?),
             later if RULES_LATER.contains(&later) => {
                 return Err(Error::new(
@@ -157,6 +169,7 @@ impl RetentionChange {
             ttl: self.ttl.apply(to.ttl),
             idle: self.idle.apply(to.idle),
             versions: self.versions.apply(to.versions),
+            reads: self.reads.apply(to.reads),
             pinned: self.pinned.unwrap_or(to.pinned),
         }
     }
@@ -170,6 +183,7 @@ impl RetentionChange {
             ttl: joined("ttl", self.ttl, other.ttl)?,
             idle: joined("idle", self.idle, other.idle)?,
             versions: joined("versions", self.versions, other.versions)?,
+            reads: joined("reads", self.reads, other.reads)?,
             pinned: match (self.pinned, other.pinned) {
                 (Some(one), Some(two)) if one != two => return Err(contradiction("pinned", &one, &two)),
                 (one, two) => one.or(two),
@@ -179,8 +193,8 @@ impl RetentionChange {
 
     /// The rules that change, as [`of`](Self::of) takes them.
     pub fn rules(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let texts =
-            [self.ttl.text(), self.idle.text(), self.versions.text(), self.pinned.map(|pinned| pinned.to_string())];
+        let pinned = self.pinned.map(|pinned| pinned.to_string());
+        let texts = [self.ttl.text(), self.idle.text(), self.versions.text(), self.reads.text(), pinned];
         RULES.into_iter().zip(texts).filter_map(|(rule, text)| Some((rule, text?)))
     }
 }
@@ -198,8 +212,8 @@ fn span(rule: &str, text: &str) -> Result<Rule<TimeSpan>> {
     Ok(parsed)
 }
 
-fn no_number(text: &str) -> Error {
-    Error::new(codes::OPTION_INVALID, format!("`{}` is no number of versions", text.escape_debug()))
+fn no_number(rule: &str, text: &str) -> Error {
+    Error::new(codes::OPTION_INVALID, format!("`{}` is no number of {rule}", text.escape_debug()))
         .hint(format!("write a whole number from 1 on, or `{NONE}`"))
 }
 

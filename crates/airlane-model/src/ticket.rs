@@ -16,7 +16,7 @@ use crate::name::TableName;
 use crate::table::Version;
 
 pub use plain::PlainTicket;
-pub use signed::{Pass, SignedTicket};
+pub use signed::{Pass, ReadPart, ReadsAllowed, SignedTicket};
 
 /// A ticket of either form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

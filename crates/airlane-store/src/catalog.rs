@@ -12,10 +12,12 @@ use airlane_model::{Error, PutKey, Result, Retention, SegmentId, TableId, TableN
 use bytes::Bytes;
 
 use crate::uptime::Uptime;
+use counts::{Counted, StoredCount, StoredCounts};
 pub use keys::{KeyFacts, Outcome, StoredKey, key_hash};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+pub mod counts;
 mod keys;
 pub mod memory;
 pub mod sqlite;
@@ -46,6 +48,12 @@ pub trait Catalog: Send + fmt::Debug {
     /// # Errors
     /// `storage_failed`.
     fn keys(&mut self) -> Result<Vec<KeyFacts>>;
+
+    /// The used reads of tickets and tables.
+    ///
+    /// # Errors
+    /// `storage_failed`.
+    fn counts(&mut self) -> Result<StoredCounts>;
 
     /// Keeps all changes, in order, or none. A durable catalog has synced them when it answers `Ok`.
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError>;
@@ -152,6 +160,16 @@ pub enum Change {
         /// How many.
         count: u64,
     },
+    /// How many reads are used. It takes the place of the count before; the count of a table goes with the table.
+    SetCount {
+        /// The count.
+        count: StoredCount,
+    },
+    /// A count that nobody needs any more.
+    ForgetCount {
+        /// Of what.
+        of: Counted,
+    },
 }
 
 impl Change {
@@ -165,7 +183,9 @@ impl Change {
             | Self::DropTable { .. }
             | Self::SaveUptime { .. }
             | Self::KeepKey { .. }
-            | Self::ForgetKeys { .. } => &[],
+            | Self::ForgetKeys { .. }
+            | Self::SetCount { .. }
+            | Self::ForgetCount { .. } => &[],
         }
     }
 

@@ -28,7 +28,26 @@ impl Store {
             check_files(shared, files, &mut found);
         }
         check_memory(shared, &mut found);
+        check_counts(shared, &mut found);
         found
+    }
+}
+
+/// Both catalogs together hold the counts that memory does.
+fn check_counts(shared: &Shared, found: &mut Vec<String>) {
+    let catalogs = shared.origin.iter().map(|origin| &origin.catalog).chain([&shared.ephemeral.catalog]);
+    let mut kept = Vec::new();
+    for catalog in catalogs {
+        match catalog.lock().as_mut().map(|catalog| catalog.counts()) {
+            Some(Ok(stored)) => kept.extend(stored.counts),
+            Some(Err(error)) => found.push(format!("the counts of a catalog cannot be read: {error}")),
+            None => {}
+        }
+    }
+    kept.sort_by_key(|count| count.of);
+    let memory = shared.counts.all();
+    if memory != kept {
+        found.push(format!("the counts differ: memory has {memory:?}, the catalogs {kept:?}"));
     }
 }
 

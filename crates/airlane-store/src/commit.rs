@@ -10,7 +10,7 @@
 //! for each few would cost all of them more.
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use airlane_model::{
 use tokio::sync::oneshot;
 
 use crate::catalog::{CommitError, Place};
+use crate::counts::CountRequest;
 use crate::error::copy;
 use crate::failpoint::failpoint;
 use crate::plan::{Context, Plan, PlannedPut};
@@ -50,6 +51,8 @@ pub(crate) enum Job {
     Expire(TableName, TableId, Reply<bool>),
     /// Change how long a table is kept.
     Retain(TableName, RetentionChange, Reply<TableInfo>),
+    /// Keep that a read is used; the last read of a table ends it. Whoever asks blocks a thread.
+    Count(CountRequest, Sender<Result<()>>),
     /// Keep how long the store has been open.
     SaveUptime(Reply<()>),
     /// Swap segments for fewer ones; answers whether they were still there.
@@ -64,7 +67,8 @@ impl Job {
         let segments = match self {
             Self::Put(request, ..) => &request.segments,
             Self::Merge(request, ..) => &request.new,
-            Self::Drop(..) | Self::Expire(..) | Self::Retain(..) | Self::SaveUptime(_) | Self::Stop => return 0,
+            Self::Drop(..) | Self::Expire(..) | Self::Retain(..) => return 0,
+            Self::Count(..) | Self::SaveUptime(_) | Self::Stop => return 0,
         };
         segments.iter().filter_map(|segment| segment.new.body.as_ref()).map(bytes::Bytes::len).sum()
     }
@@ -78,6 +82,7 @@ enum Answer {
     Drop(Box<TableInfo>, Reply<TableInfo>),
     Expire(Reply<bool>),
     Retain(Box<TableInfo>, Reply<TableInfo>),
+    Count(CountRequest, Sender<Result<()>>),
     SaveUptime(Reply<()>),
     Merge(bool, Kept, Reply<bool>),
 }
@@ -155,12 +160,15 @@ pub(crate) fn run_batch(shared: &Shared, catalog: &SharedCatalog, durability: Du
         now: shared.uptime.moment(),
         retention: &shared.retention,
         deadlines: &shared.deadlines,
+        counts: &shared.counts,
         durability,
     };
     let mut plan = Plan::new(context);
     let answers: Vec<Answer> = jobs.into_iter().filter_map(|job| take(shared, &mut plan, job)).collect();
     plan.forget_keys();
     if plan.changes().is_empty() {
+        // Reads may have ended that were used before.
+        plan.publish();
         answers.into_iter().for_each(|answer| succeed(shared, answer));
         return;
     }
@@ -232,6 +240,10 @@ fn take(shared: &Shared, plan: &mut Plan<'_>, job: Job) -> Option<Answer> {
             Ok(info) => return Some(Answer::Retain(Box::new(info), reply)),
             Err(error) => send(reply, Err(error)),
         },
+        Job::Count(request, reply) => {
+            plan.count(&request);
+            return Some(Answer::Count(request, reply));
+        }
         Job::SaveUptime(reply) => {
             plan.save_uptime();
             return Some(Answer::SaveUptime(reply));
@@ -305,6 +317,7 @@ fn succeed(shared: &Shared, answer: Answer) {
         }
         Answer::Drop(info, reply) | Answer::Retain(info, reply) => send(reply, Ok(*info)),
         Answer::Expire(reply) => send(reply, Ok(true)),
+        Answer::Count(request, reply) => answer_count(request, &reply, Ok(())),
         Answer::SaveUptime(reply) => send(reply, Ok(())),
     }
 }
@@ -314,6 +327,7 @@ fn fail(answer: Answer, error: &Error) {
         Answer::Put(_, kept, reply) | Answer::Again(_, kept, reply) => give_up(kept, reply, Err(copy(error))),
         Answer::Drop(_, reply) | Answer::Retain(_, reply) => send(reply, Err(copy(error))),
         Answer::Expire(reply) => send(reply, Err(copy(error))),
+        Answer::Count(request, reply) => answer_count(request, &reply, Err(copy(error))),
         Answer::SaveUptime(reply) => send(reply, Err(copy(error))),
         Answer::Merge(_, kept, reply) => give_up(kept, reply, Err(copy(error))),
     }
@@ -325,6 +339,7 @@ pub(crate) fn refuse(job: Job, error: Error) {
         Job::Put(_, staging, reply) => give_up(staging, reply, Err(error)),
         Job::Drop(_, _, reply) | Job::Retain(_, _, reply) => send(reply, Err(error)),
         Job::Expire(_, _, reply) => send(reply, Err(error)),
+        Job::Count(request, reply) => answer_count(request, &reply, Err(error)),
         Job::SaveUptime(reply) => send(reply, Err(error)),
         Job::Merge(_, staging, reply) => give_up(staging, reply, Err(error)),
         Job::Stop => {}
@@ -335,6 +350,13 @@ pub(crate) fn refuse(job: Job, error: Error) {
 fn give_up<T>(files: impl Sized, reply: Reply<T>, answer: Result<T>) {
     drop(files);
     send(reply, answer);
+}
+
+/// Answers a read. What became of the request is settled first.
+fn answer_count(request: CountRequest, reply: &Sender<Result<()>>, answer: Result<()>) {
+    drop(request);
+    // The thread of the reader may be gone.
+    let _ = reply.send(answer);
 }
 
 /// Answers somebody who may have gone away meanwhile.

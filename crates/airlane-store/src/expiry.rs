@@ -43,11 +43,13 @@ pub enum ExpiryReason {
     Ttl,
     /// It was `idle` for too long.
     Idle,
+    /// It was read as often as its rule `reads` lets it be.
+    Reads,
 }
 
 impl ExpiryReason {
     /// Each reason and its word.
-    pub const TABLE: [(Self, &str); 2] = [(Self::Ttl, "ttl"), (Self::Idle, "idle")];
+    pub const TABLE: [(Self, &str); 3] = [(Self::Ttl, "ttl"), (Self::Idle, "idle"), (Self::Reads, "reads")];
 
     /// Its word.
     pub fn name(self) -> &'static str {

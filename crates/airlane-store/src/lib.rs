@@ -28,6 +28,7 @@ pub mod catalog;
 mod check;
 mod commit;
 mod content;
+mod counts;
 pub mod disk;
 mod error;
 mod expiry;
@@ -55,6 +56,7 @@ mod uptime;
 
 pub use catalog::StoredDictionary;
 pub use content::{ReaderDictionaries, Snapshot};
+pub use counts::{CountedRead, LEASE, ReadSpec, TicketCount};
 pub use disk::{Disk, SystemDisk};
 pub use expiry::ExpiryReason;
 pub use index::{Totals, table_not_found};

@@ -4,6 +4,7 @@
 //! fails alone and leaves no trace in the plan. The plan is then committed as one transaction and published at one
 //! moment, or abandoned.
 
+mod counting;
 mod keys;
 mod refusals;
 
@@ -17,6 +18,7 @@ use airlane_model::{
 
 use crate::catalog::{Change, NewSegment, Place, StoredVersion};
 use crate::content::{Content, HistoryStep, VERSIONS_KEPT_MAX};
+use crate::counts::{Counting, Counts};
 use crate::expiry::{Deadlines, ExpiryReason};
 use crate::index::{Index, table_not_found};
 use crate::request::{MergeRequest, PutRequest, Written};
@@ -37,6 +39,7 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Moment,
     pub(crate) retention: &'a RetentionDefaults,
     pub(crate) deadlines: &'a Deadlines,
+    pub(crate) counts: &'a Counts,
     /// All tables of a plan have this durability.
     pub(crate) durability: Durability,
 }
@@ -49,6 +52,7 @@ pub(crate) struct Plan<'a> {
     superseded: Vec<SegmentRef>,
     reserved: Vec<TableName>,
     expired: Vec<(TableName, TableId, ExpiryReason)>,
+    counting: Counting,
 }
 
 /// A table as it will be; without content it is dropped.
@@ -60,8 +64,8 @@ struct Planned {
 
 impl<'a> Plan<'a> {
     pub(crate) fn new(context: Context<'a>) -> Self {
-        let (tables, changes, superseded, reserved, expired) = Default::default();
-        Self { context, tables, changes, superseded, reserved, expired }
+        let (tables, changes, superseded, reserved, expired, counting) = Default::default();
+        Self { context, tables, changes, superseded, reserved, expired, counting }
     }
 
     pub(crate) fn changes(&self) -> &[Change] {
@@ -127,7 +131,7 @@ impl<'a> Plan<'a> {
         let current = current.ok_or_else(|| table_not_found(name))?;
         current.check_facts()?;
         let retention = change.apply(current.retention);
-        if retention == current.retention {
+        if retention == current.retention || self.end_if_read_up(&current, &retention) {
             return Ok(current.info());
         }
         let keep_from = oldest_kept(current.version.version, &retention);
@@ -201,6 +205,7 @@ impl<'a> Plan<'a> {
         let contents = self.context.index.publish(tables);
         self.reserved.clear();
         self.set_deadlines(&kept);
+        self.context.counts.publish(std::mem::take(&mut self.counting), self.context.durability);
         let frees_memory = self.context.durability == Durability::Ephemeral && self.drops();
         Sweep { segments: std::mem::take(&mut self.superseded), contents, frees_memory }
     }
@@ -210,6 +215,7 @@ impl<'a> Plan<'a> {
         for change in &self.changes {
             if let Change::DropTable { table } = change {
                 self.context.deadlines.forget(*table);
+                self.context.counts.forget_table(*table);
             }
         }
         for content in kept {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::commit::{Job, refuse, run_batch};
+use crate::counts::Counts;
 use crate::disk::Disk;
 use crate::expiry::{Deadlines, ExpiredCounts};
 use crate::folder::Paths;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) deadlines: Deadlines,
     pub(crate) expired: ExpiredCounts,
     pub(crate) keys: KeyBook,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) health: watch::Sender<Health>,
 }
 

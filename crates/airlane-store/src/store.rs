@@ -15,6 +15,7 @@ use tokio::task;
 use crate::catalog::memory::MemoryCatalog;
 use crate::commit::{Job, run_committer};
 use crate::content::Snapshot;
+use crate::counts::Counts;
 use crate::disk::Disk;
 use crate::error::storage;
 use crate::expiry::{Deadlines, ExpiredCounts, run_expiry, save_uptime, watch_all};
@@ -65,16 +66,18 @@ impl Store {
         let index = Index::default();
         let keys = KeyBook::new(options.keys);
         let memory = Memory::new(options.memory, options.merging == Merging::ByHand);
-        let (origin, recovery, before) = match &folder {
+        let (origin, recovery, before, counts) = match &folder {
             Some(folder) => {
-                let (origin, recovery, before) = open_folder(folder, &options.disk, (&index, &keys), &memory)?;
-                (Some(origin), recovery, before)
+                let opened = open_folder(folder, &options.disk, (&index, &keys), &memory)?;
+                let (origin, recovery, before, counts) = opened;
+                (Some(origin), recovery, before, counts)
             }
-            None => (None, Recovery::default(), Uptime::default()),
+            None => Default::default(),
         };
         say(options.folder.as_deref(), &recovery);
         let uptime = UptimeClock::begin(options.clock.clone(), before);
-        let handle = start(options, folder, origin, (index, keys), uptime, memory)?;
+        let parts = Parts { index, keys, counts, memory };
+        let handle = start(options, folder, origin, parts, uptime)?;
         Ok((Self { handle: Arc::new(handle) }, recovery))
     }
 
@@ -287,12 +290,15 @@ impl Store {
     }
 }
 
+/// What a folder holds.
+type Opened = (Arc<Origin>, Recovery, Uptime, Counts);
+
 fn open_folder(
     folder: &DataFolder,
     disk: &Arc<dyn Disk>,
     (index, keys): (&Index, &KeyBook),
     memory: &Arc<Memory>,
-) -> Result<(Arc<Origin>, Recovery, Uptime)> {
+) -> Result<Opened> {
     let paths = folder.paths().clone();
     let mut catalog = open_catalog(&paths, disk.as_ref())?;
     folder.sync_names(disk.as_ref())?;
@@ -300,20 +306,29 @@ fn open_folder(
     let found = catalog.keys()?;
     let before = uptime_before(catalog.as_mut(), &stored, &found)?;
     take_over(keys, &found);
+    let counts = Counts::load(catalog.counts()?);
     let catalog: SharedCatalog = Arc::new(Mutex::new(Some(catalog)));
     let origin = Arc::new(Origin { disk: disk.clone(), paths, catalog, memory: memory.clone() });
     let recovery = recover(&origin, stored, before, index)?;
-    Ok((origin, recovery, before))
+    Ok((origin, recovery, before, counts))
+}
+
+/// What a store begins with in memory.
+struct Parts {
+    index: Index,
+    keys: KeyBook,
+    counts: Counts,
+    memory: Arc<Memory>,
 }
 
 fn start(
     options: StoreOptions,
     folder: Option<DataFolder>,
     origin: Option<Arc<Origin>>,
-    (index, keys): (Index, KeyBook),
+    parts: Parts,
     uptime: UptimeClock,
-    memory: Arc<Memory>,
 ) -> Result<Handle> {
+    let Parts { index, keys, counts, memory } = parts;
     let failed = |error| storage("start a thread", Path::new("airlane-store"), error);
     let paths = folder.as_ref().map(|folder| folder.paths().clone());
     let files = paths.clone().map(|paths| (options.disk.clone(), paths));
@@ -340,6 +355,7 @@ fn start(
         deadlines: Deadlines::default(),
         expired: ExpiredCounts::default(),
         keys,
+        counts: Arc::new(counts),
         health: watch::Sender::new(Health::Open),
     });
     let mut threads = Threads { merges: None, expiry: None, memory: None, committer: None, sweeper: sweeping, folder };

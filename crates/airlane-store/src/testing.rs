@@ -67,6 +67,11 @@ impl Store {
         self.shared().deadlines.visits()
     }
 
+    /// How many counts of used reads there are, and how many reads are under way.
+    pub fn counted_reads(&self) -> (usize, usize) {
+        self.shared().counts.sizes()
+    }
+
     /// How many tables have a deadline.
     pub fn deadlines(&self) -> usize {
         self.shared().deadlines.len()

@@ -21,6 +21,8 @@ fn pass() -> Pass {
         issued: Timestamp::from_micros(1),
         expires: Some(Timestamp::from_micros(2)),
         caller: Some("ci".into()),
+        reads: None,
+        read: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a reader of an exchange receives, seen through arrow's own stream reader.
 
+mod counted;
 mod reads;
 mod support;
 mod tickets;

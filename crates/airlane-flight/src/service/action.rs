@@ -15,7 +15,7 @@ const ACTIONS: [(&str, &str); 9] = [
     ),
     (
         "retention",
-        "Changes how long a table is kept. Body: {\"table\": \"name\"} and some of ttl, idle, versions and pinned, such as \
+        "Changes how long a table is kept. Body: {\"table\": \"name\"} and some of ttl, idle, versions, reads and pinned, such as \
          \"ttl\": \"1h\"; \"none\" takes a rule off. Result: JSON with the table.",
     ),
     (
@@ -26,8 +26,8 @@ const ACTIONS: [(&str, &str); 9] = [
     (
         "ticket",
         "Signs a ticket: whoever holds it may read what it says. Body: {\"ticket\": \"name or ticket\", \"columns\": [\"a\"], \
-         \"rows\": \"0-1000\", \"ttl\": \"10m\", \"caller\": \"who alone may use it\"}, all but the ticket optional. Result: JSON with \
-         the ticket and what it says.",
+         \"rows\": \"0-1000\", \"ttl\": \"10m\", \"caller\": \"who alone may use it\", \"reads\": 1, \
+         \"at_most_once\": true}, all but the ticket optional. Result: JSON with the ticket and what it says.",
     ),
     (
         "CancelFlightInfo",

@@ -1,5 +1,7 @@
 //! The action that signs tickets.
 
+use std::num::NonZeroU64;
+
 use airlane_exchange::{Exchange, TicketSpec};
 use airlane_model::{Caller, Result, RowRange, TableId, TableName, TimeSpan, Timestamp, Version};
 use bytes::Bytes;
@@ -7,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::body;
 
-const HINT: &str = "send {\"ticket\": \"prices\", \"columns\": [\"a\"], \"rows\": \"0-1000\", \"ttl\": \"10m\", \"caller\": \"ci\"}; \
-                    all but `ticket` may be left out";
+const HINT: &str = "send {\"ticket\": \"prices\", \"columns\": [\"a\"], \"rows\": \"0-1000\", \"ttl\": \"10m\", \"caller\": \"ci\", \
+                    \"reads\": 1, \"at_most_once\": true}; all but `ticket` may be left out";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,9 @@ struct Asked {
     rows: Option<RowRange>,
     ttl: Option<String>,
     caller: Option<String>,
+    reads: Option<NonZeroU64>,
+    #[serde(default)]
+    at_most_once: bool,
 }
 
 /// A signed ticket and what it says.
@@ -31,6 +36,8 @@ pub(super) struct Signed {
     columns: Option<Vec<String>>,
     expires: Option<Timestamp>,
     caller: Option<String>,
+    reads: Option<NonZeroU64>,
+    at_most_once: bool,
 }
 
 /// Signs the ticket that a body asks for.
@@ -38,7 +45,8 @@ pub(super) fn sign(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Result
     let asked: Asked = body::json("ticket", body, HINT)?;
     let ttl = asked.ttl.as_deref().map(str::parse::<TimeSpan>).transpose();
     let ttl = ttl.map_err(|error| error.at(format!("`ttl`, {}", body::place("ticket"))))?.map(TimeSpan::as_duration);
-    let spec = TicketSpec { columns: asked.columns, rows: asked.rows, ttl, caller: asked.caller };
+    let Asked { columns, rows, caller: bound, reads, at_most_once, .. } = asked;
+    let spec = TicketSpec { columns, rows, ttl, caller: bound, reads, at_most_once };
     let signed = exchange.sign(caller, &asked.ticket.parse()?, spec)?;
     let pass = signed.pass;
     Ok(Signed {
@@ -50,5 +58,7 @@ pub(super) fn sign(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Result
         columns: pass.columns,
         expires: pass.expires,
         caller: pass.caller,
+        reads: pass.reads.map(|reads| reads.max),
+        at_most_once: pass.reads.is_some_and(|reads| reads.at_most_once),
     })
 }

@@ -36,6 +36,10 @@ pub const TABLE_RECREATED: Code = Code::new("table_recreated", ErrorKind::NotFou
 pub const TICKET_REFUSED: Code = Code::new("ticket_refused", ErrorKind::NotFound);
 /// The time of a signed ticket is over.
 pub const TICKET_EXPIRED: Code = Code::new("ticket_expired", ErrorKind::PermissionDenied);
+/// A ticket that can be read so many times (`reads`) was read as often, by itself and by all that were narrowed from it.
+pub const TICKET_USED: Code = Code::new("ticket_used", ErrorKind::PermissionDenied);
+/// Every read that a ticket or a table has left is under way. Each counts when all of it was delivered; one whose reader goes away is given back.
+pub const TICKET_IN_USE: Code = Code::retryable("ticket_in_use", ErrorKind::Unavailable);
 /// A put asks for another durability than the table has.
 pub const DURABILITY_CONFLICT: Code = Code::new("durability_conflict", ErrorKind::FailedPrecondition);
 /// A row range begins after its end or lies outside the table.
@@ -106,6 +110,8 @@ pub const ALL: &[Code] = &[
     TABLE_RECREATED,
     TICKET_REFUSED,
     TICKET_EXPIRED,
+    TICKET_USED,
+    TICKET_IN_USE,
     DURABILITY_CONFLICT,
     ROWS_OUT_OF_RANGE,
     NOT_IMPLEMENTED,

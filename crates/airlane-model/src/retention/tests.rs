@@ -21,12 +21,21 @@ fn a_change_names_some_rules_and_keeps_the_others() {
 
 #[test]
 fn a_change_is_written_as_it_is_read() {
-    let all = change(&[("ttl", "1h"), ("idle", "none"), ("versions", "3"), ("pinned", "false")]).expect("valid");
+    let rules = [("ttl", "1h"), ("idle", "none"), ("versions", "3"), ("reads", "1"), ("pinned", "false")];
+    let all = change(&rules).expect("valid");
     let texts: Vec<_> = all.rules().collect();
     let texts: Vec<(&str, &str)> = texts.iter().map(|(rule, text)| (*rule, text.as_str())).collect();
-    assert_eq!(texts, [("ttl", "1h"), ("idle", "none"), ("versions", "3"), ("pinned", "false")]);
+    assert_eq!(texts, rules);
     assert_eq!(change(&texts).expect("valid"), all);
     assert_eq!(RetentionChange::default().rules().count(), 0);
+}
+
+#[test]
+fn reads_are_counted_as_long_as_the_table_may_go() {
+    let once = retention(&[("reads", "1")]);
+    assert_eq!(once.counted_reads().map(std::num::NonZeroU64::get), Some(1));
+    assert_eq!(retention(&[("reads", "1"), ("pinned", "true")]).counted_reads(), None);
+    assert_eq!(change(&[("reads", "none")]).expect("valid").apply(once).counted_reads(), None);
 }
 
 #[test]
@@ -43,7 +52,8 @@ fn refuses_what_is_no_rule() {
         ("pinned", "yes", codes::OPTION_INVALID),
         ("tll", "1h", codes::OPTION_INVALID),
         ("window", "1h", codes::NOT_IMPLEMENTED),
-        ("reads", "1", codes::NOT_IMPLEMENTED),
+        ("reads", "0", codes::OPTION_INVALID),
+        ("reads", "once", codes::OPTION_INVALID),
     ] {
         let error = RetentionChange::of(rule, text).expect_err(text);
         assert_eq!(error.code(), code, "{rule} {text}");

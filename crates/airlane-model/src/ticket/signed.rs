@@ -1,12 +1,13 @@
 //! Signed tickets: the text, and what it says to the server that signed it.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
 use super::PlainTicket;
 use crate::clock::Timestamp;
-use crate::id::{TableId, TicketId};
+use crate::id::{ReadId, TableId, TicketId};
 use crate::name::TableName;
 use crate::table::{RowRange, Version};
 
@@ -63,6 +64,35 @@ pub struct Pass {
     /// The caller who alone may use it; anybody when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
+    /// How often it can be read; without a count when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<ReadsAllowed>,
+    /// The read that this is a part of; a read of its own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<ReadPart>,
+}
+
+/// How often a ticket, and all that were narrowed from it together, can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadsAllowed {
+    /// So often.
+    pub max: NonZeroU64,
+    /// No renewal passes this end, after which the count may be forgotten.
+    pub until: Timestamp,
+    /// A read counts from its beginning on, whatever becomes of the reader.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_most_once: bool,
+}
+
+/// A part of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadPart {
+    /// The read.
+    pub id: ReadId,
+    /// All rows of the read: when they are delivered, it is at its end.
+    pub rows: RowRange,
 }
 
 impl Pass {
@@ -101,8 +131,12 @@ mod tests {
             issued: Timestamp::from_micros(7),
             expires: Some(Timestamp::from_micros(8)),
             caller: Some("ci".into()),
+            reads: Some(ReadsAllowed { max: NonZeroU64::MIN, until: Timestamp::from_micros(9), at_most_once: true }),
+            read: Some(ReadPart { id: ReadId::from_bytes([3; 16]), rows: RowRange { start: 0, end: 10 } }),
         };
-        for pass in [Pass { columns: None, rows: None, expires: None, caller: None, ..pass.clone() }, pass] {
+        let bare =
+            Pass { columns: None, rows: None, expires: None, caller: None, reads: None, read: None, ..pass.clone() };
+        for pass in [bare, pass] {
             let text = serde_json::to_string(&pass).expect("JSON");
             assert_eq!(serde_json::from_str::<Pass>(&text).expect("a pass"), pass, "{text}");
         }

@@ -2,12 +2,13 @@
 
 mod keys;
 
-use airlane_model::{Result, Retention, RetentionChange, SegmentId, TableId, TableName, Timestamp, Version};
+use airlane_model::{Result, Retention, RetentionChange, SegmentId, TableId, TableName, TicketId, Timestamp, Version};
 use bytes::Bytes;
 
 use super::{
     Catalog, Change, CommitError, NewSegment, Place, StoredDictionary, StoredSegment, StoredTable, StoredVersion,
 };
+use crate::catalog::counts::{Counted, StoredCount, StoredCounts, Until};
 use crate::uptime::Uptime;
 
 /// Opens one catalog; once more after the earlier one was dropped, with what that one committed.
@@ -37,6 +38,7 @@ const CASES: &[(&str, Case)] = &[
     ("a retention is kept, and forgets versions", retains),
     ("the uptime is the last one that was saved", saves_uptime),
     ("a drop forgets everything", drops),
+    ("counts of reads are kept, one for each ticket and table", counts),
     ("a refused change takes the whole commit back", atomic),
     ("a commit may hold changes that build on one another", chained),
     ("tables come in the order of their names", ordered),
@@ -282,6 +284,36 @@ fn saves_uptime(open: &mut Open) -> Result<(), Failure> {
     open().commit(&[save(9)])?;
     refused("a commit with a refused change", open().commit(&[save(11), create(2, "a")]))?;
     same("the last that was kept", &open().saved_uptime()?, &Uptime::from_micros(9))
+}
+
+fn counts(open: &mut Open) -> Result<(), Failure> {
+    let until = Until { uptime: Uptime::from_micros(7), wall: Timestamp::from_micros(-9) };
+    let ticket = |number, used| StoredCount { of: Counted::Ticket(TicketId::from_bytes([number; 16])), used, until };
+    let of_table = |number, stored: u64, used| {
+        let of = Counted::Table(id(number), version(stored, 0).version);
+        StoredCount { of, used, until: Until::default() }
+    };
+    let set = |count| Change::SetCount { count };
+    let check = |open: &mut Open, expected: &[StoredCount]| {
+        let expected = StoredCounts { counts: expected.to_vec(), damaged: Vec::new() };
+        same("the counts", &open().counts()?, &expected)
+    };
+    check(open, &[])?;
+    open().commit(&[create(1, "a"), replace(1, b"s", version(1, 1), &[1]), set(ticket(1, 1)), set(ticket(2, 5))])?;
+    // A ticket and a table may have the same id: they are counted apart.
+    open().commit(&[set(of_table(1, 1, 2)), set(ticket(1, 2))])?;
+    check(open, &[ticket(1, 2), ticket(2, 5), of_table(1, 1, 2)])?;
+    open().commit(&[set(of_table(1, 2, 1)), Change::ForgetCount { of: ticket(2, 0).of }])?;
+    check(open, &[ticket(1, 2), of_table(1, 2, 1)])?;
+    let wrong = [set(ticket(1, 3)), Change::ForgetCount { of: ticket(1, 0).of }, set(ticket(9, 1))];
+    let drop = Change::DropTable { table: id(1) };
+    refused(
+        "a commit with a refused change",
+        open().commit(&[&wrong[..], &[drop.clone(), create(2, "b"), create(3, "b")]].concat()),
+    )?;
+    check(open, &[ticket(1, 2), of_table(1, 2, 1)])?;
+    open().commit(&[drop])?;
+    check(open, &[ticket(1, 2)])
 }
 
 fn drops(open: &mut Open) -> Result<(), Failure> {

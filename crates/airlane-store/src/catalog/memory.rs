@@ -8,6 +8,7 @@ use std::ops::Range;
 use airlane_model::{PutKey, Result, Retention, SegmentId, TableId, TableName, Timestamp, Version};
 use bytes::Bytes;
 
+use super::counts::{Counted, StoredCount, StoredCounts};
 use super::{
     Catalog, Change, CommitError, KeyFacts, NewSegment, StoredKey, StoredSegment, StoredTable, StoredVersion,
     body_missing, refused, unknown,
@@ -23,6 +24,17 @@ pub struct MemoryCatalog {
     bodies: HashMap<SegmentId, Bytes>,
     uptime: Uptime,
     keys: MemoryKeys,
+    counts: BTreeMap<CountKey, StoredCount>,
+}
+
+/// A table has one count, whatever its version.
+type CountKey = (bool, [u8; 16]);
+
+fn count_key(of: Counted) -> CountKey {
+    match of {
+        Counted::Ticket(id) => (false, id.to_bytes()),
+        Counted::Table(id, _) => (true, id.to_bytes()),
+    }
 }
 
 #[derive(Debug)]
@@ -42,10 +54,11 @@ enum Undo {
     Append(TableId, Vec<StoredVersion>, usize),
     Merge(TableId, Range<usize>, Vec<StoredSegment>),
     Retain(TableId, Retention, Vec<StoredVersion>),
-    Drop(TableId, Kept),
+    Drop(TableId, Kept, Option<StoredCount>),
     Uptime(Uptime),
     KeepKey,
     ForgetKeys(Vec<StoredKey>),
+    Count(CountKey, Option<StoredCount>),
 }
 
 impl Catalog for MemoryCatalog {
@@ -64,6 +77,10 @@ impl Catalog for MemoryCatalog {
 
     fn keys(&mut self) -> Result<Vec<KeyFacts>> {
         Ok(self.keys.all())
+    }
+
+    fn counts(&mut self) -> Result<StoredCounts> {
+        Ok(StoredCounts { counts: self.counts.values().copied().collect(), damaged: Vec::new() })
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
@@ -143,13 +160,19 @@ impl MemoryCatalog {
             Change::DropTable { table } => {
                 let dropped = self.tables.remove(table).ok_or_else(|| unknown(*table))?;
                 self.names.remove(&dropped.name);
-                Ok(Undo::Drop(*table, dropped))
+                let count = self.counts.remove(&count_key(Counted::Table(*table, Version::FIRST)));
+                Ok(Undo::Drop(*table, dropped, count))
             }
             Change::SaveUptime { uptime } => Ok(Undo::Uptime(std::mem::replace(&mut self.uptime, *uptime))),
             Change::KeepKey { key } => self.keys.keep(key).map(|()| Undo::KeepKey),
             Change::ForgetKeys { count } => {
                 Ok(Undo::ForgetKeys(self.keys.forget(usize::try_from(*count).unwrap_or(usize::MAX))))
             }
+            Change::SetCount { count } => {
+                let key = count_key(count.of);
+                Ok(Undo::Count(key, self.counts.insert(key, *count)))
+            }
+            Change::ForgetCount { of } => Ok(Undo::Count(count_key(*of), self.counts.remove(&count_key(*of)))),
         }
     }
 
@@ -188,10 +211,13 @@ impl MemoryCatalog {
             Undo::Uptime(uptime) => self.uptime = uptime,
             Undo::KeepKey => self.keys.take_back(),
             Undo::ForgetKeys(forgotten) => self.keys.remember(forgotten),
-            Undo::Drop(id, kept) => {
+            Undo::Drop(id, kept, count) => {
                 self.names.insert(kept.name.clone(), id);
                 self.tables.insert(id, kept);
+                self.counts.extend(count.map(|count| (count_key(count.of), count)));
             }
+            Undo::Count(key, Some(before)) => _ = self.counts.insert(key, before),
+            Undo::Count(key, None) => _ = self.counts.remove(&key),
         }
     }
 
@@ -242,13 +268,14 @@ impl Undo {
     fn segments(&self) -> &[StoredSegment] {
         match self {
             Undo::Replace(_, _, _, segments) | Undo::Merge(_, _, segments) => segments,
-            Undo::Drop(_, kept) => &kept.segments,
+            Undo::Drop(_, kept, _) => &kept.segments,
             Undo::Create(_)
             | Undo::Append(..)
             | Undo::Retain(..)
             | Undo::Uptime(_)
             | Undo::KeepKey
-            | Undo::ForgetKeys(_) => &[],
+            | Undo::ForgetKeys(_)
+            | Undo::Count(..) => &[],
         }
     }
 }
@@ -282,6 +309,9 @@ mod tests {
         }
         fn keys(&mut self) -> Result<Vec<KeyFacts>> {
             self.0.lock().keys()
+        }
+        fn counts(&mut self) -> Result<StoredCounts> {
+            self.0.lock().counts()
         }
         fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
             self.0.lock().commit(changes)

@@ -14,6 +14,7 @@
 //!   it is not on the disk; without this, commits after the restart would stand behind frames that a power cut loses.
 
 mod checksums;
+mod counts;
 mod keys;
 mod load;
 mod migrate;
@@ -33,6 +34,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::counts::StoredCounts;
 use super::{Catalog, Change, CommitError, KeyFacts, StoredKey, StoredTable};
 use crate::failpoint::failpoint;
 use crate::uptime::Uptime;
@@ -42,8 +44,8 @@ use rows::{Rows, SCHEMA};
 
 /// "ARLN": says in the file's header what it is.
 const APPLICATION_ID: i32 = 0x4152_4c4e;
-/// The layout of the tables; see [`rows`]. One bit that flips in the file's header makes no layout of another, so there is
-/// no layout 3, 5 or 6.
+/// The layout of the tables; see [`rows`]. One bit that flips in the file's header makes no layout of another, so there are
+/// no layouts 3, 5 and 6.
 const SCHEMA_VERSION: i32 = 7;
 /// The layouts before; see [`migrate`].
 const SCHEMA_VERSION_1: i32 = 1;
@@ -190,6 +192,10 @@ impl Catalog for SqliteCatalog {
         keys::all(&self.connection)
     }
 
+    fn counts(&mut self) -> Result<StoredCounts> {
+        counts::counts(&self.connection)
+    }
+
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
         self.reserve.hold();
         let makes_room = changes.iter().any(|change| matches!(change, Change::DropTable { .. }));
@@ -291,7 +297,9 @@ fn lay_out(connection: &Connection) -> Result<()> {
         SCHEMA_VERSION_4 => Ok(()),
         _ => run(SCHEMA),
     };
-    outcome.and_then(|()| run(keys::SCHEMA)).and_then(|()| {
+    // What is new in layout 7.
+    let outcome = outcome.and_then(|()| run(keys::SCHEMA)).and_then(|()| run(counts::COUNTS_SCHEMA));
+    outcome.and_then(|()| {
         run(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
     })
     // A transaction that failed ends with the connection.

@@ -11,6 +11,7 @@ use airlane_model::{Error, PutKey, Result, SegmentId, TableName, codes};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::catalog::counts::StoredCounts;
 use crate::catalog::{Catalog, Change, CommitError, KeyFacts, StoredKey, StoredTable};
 use crate::disk::{Disk, DiskFile, SystemDisk};
 use crate::uptime::Uptime;
@@ -270,6 +271,10 @@ impl Catalog for FaultCatalog {
 
     fn keys(&mut self) -> Result<Vec<KeyFacts>> {
         self.catalog.keys()
+    }
+
+    fn counts(&mut self) -> Result<StoredCounts> {
+        self.catalog.counts()
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {

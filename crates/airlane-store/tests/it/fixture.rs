@@ -1,6 +1,6 @@
 //! Data folders, written once and kept in git, are read by every later version (D13): one of the first catalog, one
-//! whose catalog has checksums of rows (layout 2), one whose tables have a retention (layout 4), and one with the key
-//! of a put (layout 7).
+//! whose catalog has checksums of rows (layout 2), one whose tables have a retention (layout 4), and one that has counts of
+//! reads and the key of a put (layout 7).
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -38,7 +38,11 @@ pub(crate) struct Rules {
     #[arg(long, value_name = "COUNT")]
     versions: Option<String>,
 
-    /// Whether the table stays whatever `ttl` and `idle` say
+    /// The table goes when it was read so often since its last commit, or `none`
+    #[arg(long, value_name = "COUNT")]
+    reads: Option<String>,
+
+    /// Whether the table stays whatever `ttl`, `idle` and `reads` say
     #[arg(long, value_name = "BOOL", value_parser = ["true", "false"])]
     pinned: Option<String>,
 }
@@ -49,7 +53,13 @@ impl Rules {
     /// # Errors
     /// `option_invalid`.
     pub(crate) fn change(&self) -> Result<RetentionChange> {
-        let rules = [("ttl", &self.ttl), ("idle", &self.idle), ("versions", &self.versions), ("pinned", &self.pinned)];
+        let rules = [
+            ("ttl", &self.ttl),
+            ("idle", &self.idle),
+            ("versions", &self.versions),
+            ("reads", &self.reads),
+            ("pinned", &self.pinned),
+        ];
         let mut change = RetentionChange::default();
         for (rule, text) in rules {
             if let Some(text) = text {

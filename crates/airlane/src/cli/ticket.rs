@@ -1,5 +1,7 @@
 //! `airlane ticket`.
 
+use std::num::NonZeroU64;
+
 use airlane_client::TicketOptions;
 use airlane_model::{Result, RowRange, Ticket, TimeSpan};
 
@@ -16,6 +18,7 @@ use crate::output::{self, human};
     after_help = "Examples:
   airlane ticket prices --ttl 10m                             all of it, for ten minutes
   airlane ticket prices --columns day,price --rows 0-1000     two columns of the first thousand rows
+  airlane ticket prices --reads 1                             once, within an hour
   airlane get \"$(airlane ticket prices --ttl 1m)\" -o prices.parquet"
 )]
 pub(crate) struct SignTicket {
@@ -37,6 +40,17 @@ pub(crate) struct SignTicket {
     /// The caller who alone may use it [default: whoever holds it]
     #[arg(long, value_name = "NAME")]
     caller: Option<String>,
+
+    /// How often it can be read [default: as often as its holder likes]
+    ///
+    /// Such a ticket lives for an hour, unless `--ttl` says otherwise, and for seven days at most. A read counts when all
+    /// of it was delivered: one whose reader goes away is given back.
+    #[arg(long, value_name = "COUNT")]
+    reads: Option<NonZeroU64>,
+
+    /// Have a read count from its beginning on, whatever becomes of the reader
+    #[arg(long, requires = "reads")]
+    at_most_once: bool,
 }
 
 impl SignTicket {
@@ -44,8 +58,14 @@ impl SignTicket {
         let ticket: Ticket = self.ticket.parse()?;
         let ttl = self.ttl.as_deref().map(str::parse::<TimeSpan>).transpose();
         let ttl = ttl.map_err(|error| error.at("`--ttl`"))?.map(TimeSpan::as_duration);
-        let options =
-            TicketOptions { columns: self.columns.clone(), rows: self.rows, ttl, caller: self.caller.clone() };
+        let options = TicketOptions {
+            columns: self.columns.clone(),
+            rows: self.rows,
+            ttl,
+            caller: self.caller.clone(),
+            reads: self.reads,
+            at_most_once: self.at_most_once,
+        };
         let signed = globals.connect().await?.sign(&ticket, &options).await?;
         if globals.json {
             return output::json(&signed);
@@ -59,6 +79,12 @@ impl SignTicket {
         }
         if let Some(caller) = &signed.caller {
             said.push_str(&format!(", by {caller} alone"));
+        }
+        if let Some(reads) = signed.reads {
+            said.push_str(&match reads.get() {
+                1 => ", once".to_owned(),
+                reads => format!(", {reads} times"),
+            });
         }
         output::note(&said);
         output::text(&format!("{}\n", signed.ticket))

@@ -87,6 +87,13 @@ pub(super) fn uptime_checksum(micros: i64) -> i64 {
     sum.value()
 }
 
+/// The checksum of a row of `counts`.
+pub(super) fn count_checksum(id: &[u8], numbers: &[i64]) -> i64 {
+    let mut sum = Sum::new(5, id);
+    sum.numbers(numbers);
+    sum.value()
+}
+
 /// xxh3-64 of the columns of a row.
 pub(super) struct Sum(Xxh3);
 

@@ -224,7 +224,7 @@ pub(super) fn rows<T>(
     rows.collect::<rusqlite::Result<_>>().map_err(error_of)
 }
 
-fn id_of(bytes: &[u8]) -> Option<[u8; 16]> {
+pub(super) fn id_of(bytes: &[u8]) -> Option<[u8; 16]> {
     bytes.try_into().ok()
 }
 

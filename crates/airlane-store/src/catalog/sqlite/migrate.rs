@@ -5,7 +5,8 @@
 //!   not show, come along and are then shown as damage.
 //! * Layout 2 had no retention. It gets the columns, whose defaults change no [checksum](super::checksums), so that a
 //!   damaged row stays one.
-//! * Layout 4 had no keys of puts. All layouts before get the table of its own that these are in.
+//! * Layout 4 had no [keys](super::keys) of puts and no [counts](super::counts) of reads. All layouts before get the tables of
+//!   their own that these are in.
 
 use std::collections::BTreeMap;
 

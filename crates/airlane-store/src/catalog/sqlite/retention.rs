@@ -13,6 +13,7 @@ const IDLE: u64 = 2;
 const VERSIONS: u64 = 3;
 /// Always 1.
 const PINNED: u64 = 4;
+const READS: u64 = 5;
 
 pub(super) fn write_retention(retention: &Retention) -> Vec<u8> {
     let micros = |span: TimeSpan| u64::try_from(span.as_duration().as_micros()).unwrap_or(u64::MAX);
@@ -21,6 +22,7 @@ pub(super) fn write_retention(retention: &Retention) -> Vec<u8> {
         (IDLE, retention.idle.map(micros)),
         (VERSIONS, retention.versions.map(NonZeroU64::get)),
         (PINNED, retention.pinned.then_some(1)),
+        (READS, retention.reads.map(NonZeroU64::get)),
     ];
     let fields = rules.into_iter().filter_map(|(rule, value)| Some([rule, value?])).flatten();
     fields.flat_map(u64::to_le_bytes).collect()
@@ -42,6 +44,7 @@ pub(super) fn read_retention(bytes: &[u8]) -> Option<Retention> {
             IDLE => retention.idle = Some(span(value)),
             VERSIONS => retention.versions = Some(NonZeroU64::new(value)?),
             PINNED => retention.pinned = true,
+            READS => retention.reads = Some(NonZeroU64::new(value)?),
             _ => return None,
         }
     }
@@ -55,7 +58,8 @@ mod tests {
     #[test]
     fn d13_rules_come_back_and_unknown_ones_are_told() {
         let some = Retention { ttl: Some(TimeSpan::new(Duration::from_secs(1))), pinned: true, ..Retention::default() };
-        let all = Retention { idle: "7d".parse().ok(), versions: NonZeroU64::new(3), ..some };
+        let all =
+            Retention { idle: "7d".parse().ok(), versions: NonZeroU64::new(3), reads: NonZeroU64::new(1), ..some };
         for retention in [Retention::default(), some, all] {
             assert_eq!(read_retention(&write_retention(&retention)), Some(retention));
         }

@@ -102,6 +102,7 @@ impl Rows<'_> {
                     None => self.table(*table)?.key,
                 };
                 self.delete_parts(key)?;
+                self.forget_count_of_table(*table)?;
                 self.execute("DELETE FROM tables WHERE key = ?1", params![key])?;
                 Ok(())
             }
@@ -112,6 +113,8 @@ impl Rows<'_> {
             Change::SaveUptime { uptime } => self.save_uptime(*uptime),
             Change::KeepKey { key } => self.keep_key(key),
             Change::ForgetKeys { count } => self.forget_keys(*count),
+            Change::SetCount { count } => self.set_count(count),
+            Change::ForgetCount { of } => self.forget_count(*of),
         }
     }
 

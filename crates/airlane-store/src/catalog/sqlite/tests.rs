@@ -2,12 +2,13 @@ mod keys;
 
 use std::path::PathBuf;
 
-use airlane_model::{Retention, TableId, TableName, TimeSpan, Timestamp, Version};
+use airlane_model::{Retention, TableId, TableName, TicketId, TimeSpan, Timestamp, Version};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
 use crate::catalog::conformance;
+use crate::catalog::counts::{Counted, StoredCount, Until};
 use crate::catalog::memory::MemoryCatalog;
 use crate::catalog::{NewSegment, Place, StoredDictionary, StoredSegment, StoredVersion};
 
@@ -77,7 +78,7 @@ fn refuses_files_that_are_no_catalog_of_this_version() {
         let connection = Connection::open(&path).expect("an open file");
         connection.execute_batch(pragma).expect("a pragma");
     };
-    for layout in [3, 5, 6, 8] {
+    for layout in [3, 5, 6, 8, 15] {
         change(&format!("PRAGMA user_version = {layout}"));
         let error = SqliteCatalog::open(&path).expect_err("another layout");
         assert_eq!(error.code(), codes::FORMAT_UNSUPPORTED);
@@ -282,6 +283,30 @@ fn d10_d4_a_damaged_uptime_counts_for_nothing() {
         catalog.commit(&[Change::SaveUptime { uptime }]).expect("a commit");
         assert_eq!(catalog.connection.execute(damage, []).expect(damage), 1, "{damage}");
         assert_eq!(catalog.saved_uptime().expect(damage), Uptime::default(), "{damage}");
+    }
+}
+
+/// What a damaged count says is not believed, and nobody may take it for none: its id is told.
+#[test]
+fn d4_a_damaged_count_is_told_by_its_id() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut catalog = SqliteCatalog::open(&path_in(&folder)).expect("the catalog");
+    let count = |number: u8| StoredCount {
+        of: Counted::Ticket(TicketId::from_bytes([number; 16])),
+        used: 3,
+        until: Until { uptime: Uptime::from_micros(5), wall: Timestamp::from_micros(6) },
+    };
+    for column in ["kind", "version", "used", "until", "until_uptime", "row_checksum", "id"] {
+        catalog.commit(&[1, 2].map(|number| Change::SetCount { count: count(number) })).expect("a commit");
+        let value =
+            if column == "id" { "CAST(x'07' || substr(id, 2) AS BLOB)".to_owned() } else { format!("{column} + 1") };
+        let damage = format!("UPDATE counts SET {column} = {value} WHERE id = x'{}'", "01".repeat(16));
+        assert_eq!(catalog.connection.execute(&damage, []).expect(&damage), 1, "{damage}");
+        let stored = catalog.counts().expect("counts");
+        assert_eq!(stored.counts, [count(2)], "{damage}");
+        assert_eq!(stored.damaged.len(), 1, "{damage}");
+        assert_eq!(stored.damaged[0][8..], [1; 8], "{damage}");
+        catalog.connection.execute("DELETE FROM counts", []).expect("none");
     }
 }
 

@@ -116,8 +116,6 @@ async fn the_action_changes_what_it_names() {
         let status = act(&mut client, "retention", body).await.expect_err(body);
         assert_eq!(code_name(&status), code, "{body}");
     }
-    let status = put_command(&mut client, r#"{"path":"a","reads":1}"#).await.expect_err("later");
-    assert_eq!(code_name(&status), "not_implemented");
     act(&mut client, "retention", r#"{"table":"a","pinned":false}"#).await.expect("a table");
     assert_eq!(server.tables(), [""; 0], "its time is over");
 }

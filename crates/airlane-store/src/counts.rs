@@ -1,0 +1,392 @@
+//! Counted reads: how many of a ticket or a table are used, and which are under way.
+//!
+//! ```text
+//! begin ──▶ claim: used + under way < max, else `ticket_used` or `ticket_in_use`
+//!   │         └─ at most once: used at once, in the catalog before the first row
+//! parts of one read join it: the flights of one FlightInfo, and what resumes them
+//!   │
+//! end ────▶ all rows delivered? ─ yes ─▶ used, in the catalog, before the reader hears of the end
+//!                                └ no ──▶ given back: at once when it has one part, else when its lease is over
+//! ```
+//!
+//! Claims live in memory: a restart gives them back. What is used is in the catalog of the table's durability.
+
+mod covered;
+mod request;
+mod stream;
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use airlane_model::{Durability, Error, ReadId, Result, RowRange, TableId, TableName, TicketId, Version, codes};
+use parking_lot::Mutex;
+
+use crate::catalog::counts::{Counted, StoredCount, StoredCounts, Until};
+use crate::uptime::{Moment, Uptime};
+
+use covered::Covered;
+pub(crate) use request::{CountRequest, Step};
+pub use stream::{CountedRead, ReadSpec, TicketCount};
+
+/// How long a read waits for its next part, counted from the end of the last one.
+pub const LEASE: Duration = Duration::from_secs(60);
+
+/// Counts that a commit forgets beside its own, at most.
+const FORGOTTEN_MAX: usize = 64;
+
+/// All counts of a store.
+#[derive(Debug, Default)]
+pub(crate) struct Counts(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    tickets: HashMap<TicketId, (StoredCount, Durability)>,
+    /// Of each table, for the version it had.
+    tables: HashMap<TableId, StoredCount>,
+    /// Tickets in the order in which their counts may be forgotten, apart for each catalog.
+    ends: [BTreeSet<(Until, TicketId)>; 2],
+    under_way: HashMap<ReadId, UnderWay>,
+    /// Reads without a stream, in the order in which their leases end.
+    leases: BTreeSet<(Uptime, ReadId)>,
+    /// How many reads that are under way are not used yet.
+    claims: HashMap<Counted, u64>,
+    damaged: Vec<[u8; 16]>,
+}
+
+/// A read between its claim and its end.
+#[derive(Debug)]
+struct UnderWay {
+    ticket: Option<TicketId>,
+    table: Option<(TableId, Version)>,
+    /// All rows of it.
+    rows: RowRange,
+    covered: Covered,
+    /// Streams of it.
+    open: usize,
+    /// The end of its lease, while it has no stream.
+    lease: Option<Uptime>,
+    /// Its use of the ticket is in the catalog.
+    is_burnt: bool,
+    /// Its use is being committed.
+    is_ending: bool,
+    /// No other part of it can come.
+    is_alone: bool,
+}
+
+impl UnderWay {
+    /// What it holds a claim of.
+    fn claims(&self) -> impl Iterator<Item = Counted> {
+        let ticket = self.ticket.filter(|_| !self.is_burnt).map(Counted::Ticket);
+        ticket.into_iter().chain(self.table.map(|(id, version)| Counted::Table(id, version)))
+    }
+}
+
+/// A counter that a read is to use, and how often it allows that.
+#[derive(Clone, Copy, Debug)]
+struct Allowed {
+    of: Counted,
+    max: u64,
+}
+
+impl Counts {
+    /// What a catalog holds.
+    pub(crate) fn load(stored: StoredCounts) -> Self {
+        let counts = Self::default();
+        let mut state = counts.0.lock();
+        if !stored.damaged.is_empty() {
+            let rows = stored.damaged.len();
+            tracing::error!(rows, "counts of reads are damaged; tickets and tables that they may be of are refused");
+        }
+        state.damaged = stored.damaged;
+        stored.counts.into_iter().for_each(|count| state.set_used(count, Durability::Durable));
+        drop(state);
+        counts
+    }
+
+    /// Begins a stream of a read: its first claims, the others join.
+    fn begin(&self, read: ReadId, claim: &Claim<'_>, now: Uptime) -> Result<()> {
+        let mut state = self.0.lock();
+        state.end_leases(now);
+        if let Some(under_way) = state.under_way.get_mut(&read) {
+            under_way.open += 1;
+            under_way.covered.resume(claim.stream.start);
+            if let Some(lease) = under_way.lease.take() {
+                state.leases.remove(&(lease, read));
+            }
+            return Ok(());
+        }
+        for allowed in claim.ticket.iter().chain(&claim.table) {
+            state.check(*allowed, claim.name)?;
+        }
+        let ticket = claim.ticket.and_then(|allowed| match allowed.of {
+            Counted::Ticket(id) => Some(id),
+            Counted::Table(..) => None,
+        });
+        let table = claim.table.and_then(|allowed| match allowed.of {
+            Counted::Table(id, version) => Some((id, version)),
+            Counted::Ticket(_) => None,
+        });
+        let under_way = UnderWay {
+            ticket,
+            table,
+            rows: claim.rows,
+            covered: Covered::default(),
+            open: 1,
+            lease: None,
+            is_burnt: false,
+            is_ending: false,
+            is_alone: claim.is_alone,
+        };
+        for of in under_way.claims() {
+            *state.claims.entry(of).or_default() += 1;
+        }
+        state.under_way.insert(read, under_way);
+        Ok(())
+    }
+
+    /// Refuses a ticket that is used up, unless for a part of a read that is under way.
+    fn check_used(&self, ticket: TicketId, max: u64, read: Option<ReadId>, name: &TableName) -> Result<()> {
+        let state = self.0.lock();
+        if read.and_then(|read| state.under_way.get(&read)).is_some_and(|read| read.ticket == Some(ticket)) {
+            return Ok(());
+        }
+        state.check_used(Allowed { of: Counted::Ticket(ticket), max }, name)
+    }
+
+    /// A stream came to the end of its rows. Tells whether the read did, and is to be committed by the asker.
+    fn deliver(&self, read: ReadId, rows: RowRange) -> bool {
+        let mut state = self.0.lock();
+        let Some(under_way) = state.under_way.get_mut(&read) else { return false };
+        under_way.covered.add(rows);
+        if under_way.is_ending || !under_way.covered.holds(under_way.rows) {
+            return false;
+        }
+        under_way.is_ending = true;
+        true
+    }
+
+    /// A stream is gone; `broken` is what it had handed over when it broke off.
+    fn leave(&self, read: ReadId, broken: RowRange, now: Uptime) {
+        let mut state = self.0.lock();
+        let Some(under_way) = state.under_way.get_mut(&read) else { return };
+        under_way.covered.break_off(broken);
+        under_way.open = under_way.open.saturating_sub(1);
+        if under_way.open > 0 {
+            return;
+        }
+        if under_way.is_alone {
+            state.remove(read);
+            return;
+        }
+        let lease = now.saturating_add(LEASE);
+        under_way.lease = Some(lease);
+        state.leases.insert((lease, read));
+    }
+
+    /// What a read uses when a step of it is committed.
+    pub(crate) fn uses(&self, read: ReadId, step: Step) -> Uses {
+        let state = self.0.lock();
+        let Some(under_way) = state.under_way.get(&read) else { return Uses::default() };
+        Uses {
+            ticket: under_way.ticket.filter(|_| !under_way.is_burnt),
+            table: under_way.table.filter(|_| step == Step::End),
+        }
+    }
+
+    /// What is used; `None` when nothing is.
+    pub(crate) fn stored(&self, of: Counted) -> Option<StoredCount> {
+        self.0.lock().stored(of)
+    }
+
+    /// Counts in the catalog of a durability that are of no use any more.
+    pub(crate) fn forgettable(&self, now: Moment, durability: Durability) -> Vec<Counted> {
+        let state = self.0.lock();
+        let ends = &state.ends[lane(durability)];
+        let due = ends.iter().take(FORGOTTEN_MAX).take_while(|(until, _)| until.uptime < now.uptime);
+        due.filter(|(until, _)| until.wall < now.wall).map(|(_, id)| Counted::Ticket(*id)).collect()
+    }
+
+    /// Takes over what was committed.
+    pub(crate) fn publish(&self, outcome: Counting, durability: Durability) {
+        let mut state = self.0.lock();
+        for (read, step) in outcome.steps {
+            match step {
+                Step::Burn => state.burn(read),
+                Step::End => state.remove(read),
+            }
+        }
+        outcome.counts.into_iter().for_each(|count| state.set_used(count, durability));
+        outcome.forgotten.into_iter().for_each(|of| state.forget(of));
+    }
+
+    /// A table is gone, and its count with it.
+    pub(crate) fn forget_table(&self, table: TableId) {
+        self.0.lock().tables.remove(&table);
+    }
+
+    /// A step was not committed.
+    fn give_up(&self, read: ReadId) {
+        if let Some(under_way) = self.0.lock().under_way.get_mut(&read) {
+            under_way.is_ending = false;
+        }
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        let state = self.0.lock();
+        (state.tickets.len() + state.tables.len(), state.under_way.len())
+    }
+
+    pub(crate) fn all(&self) -> Vec<StoredCount> {
+        let state = self.0.lock();
+        let tickets = state.tickets.values().map(|(count, _)| count);
+        let mut all: Vec<StoredCount> = tickets.chain(state.tables.values()).copied().collect();
+        all.sort_by_key(|count| count.of);
+        all
+    }
+}
+
+/// What the first stream of a read claims.
+struct Claim<'a> {
+    name: &'a TableName,
+    ticket: Option<Allowed>,
+    table: Option<Allowed>,
+    /// All rows of the read.
+    rows: RowRange,
+    /// Those of this stream.
+    stream: RowRange,
+    is_alone: bool,
+}
+
+/// What a step of a read uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Uses {
+    pub(crate) ticket: Option<TicketId>,
+    pub(crate) table: Option<(TableId, Version)>,
+}
+
+/// What a commit changed.
+#[derive(Debug, Default)]
+pub(crate) struct Counting {
+    pub(crate) counts: Vec<StoredCount>,
+    pub(crate) forgotten: Vec<Counted>,
+    pub(crate) steps: Vec<(ReadId, Step)>,
+}
+
+impl State {
+    fn stored(&self, of: Counted) -> Option<StoredCount> {
+        match of {
+            Counted::Ticket(id) => self.tickets.get(&id).map(|(count, _)| *count),
+            // A count of an earlier version is of no table any more: a commit begins anew.
+            Counted::Table(id, _) => self.tables.get(&id).copied().filter(|count| count.of == of),
+        }
+    }
+
+    fn used(&self, of: Counted) -> u64 {
+        self.stored(of).map_or(0, |count| count.used)
+    }
+
+    fn set_used(&mut self, count: StoredCount, durability: Durability) {
+        self.forget(count.of);
+        match count.of {
+            Counted::Ticket(id) => {
+                self.ends[lane(durability)].insert((count.until, id));
+                self.tickets.insert(id, (count, durability));
+            }
+            Counted::Table(id, _) => _ = self.tables.insert(id, count),
+        }
+    }
+
+    fn forget(&mut self, of: Counted) {
+        match of {
+            Counted::Ticket(id) => {
+                if let Some((count, durability)) = self.tickets.remove(&id) {
+                    self.ends[lane(durability)].remove(&(count.until, id));
+                }
+            }
+            Counted::Table(id, _) => _ = self.tables.remove(&id),
+        }
+    }
+
+    fn check_used(&self, allowed: Allowed, name: &TableName) -> Result<()> {
+        let (id, what) = match allowed.of {
+            Counted::Ticket(id) => (id.to_bytes(), "the ticket"),
+            Counted::Table(id, _) => (id.to_bytes(), "the table"),
+        };
+        if self.damaged.iter().any(|damaged| damaged[..8] == id[..8] || damaged[8..] == id[8..]) {
+            let message = format!("how often {what} for `{name}` was read is damaged in the catalog");
+            return Err(Error::new(codes::DATA_DAMAGED, message).at(format!("table `{name}`")).hint(
+                "ask for a new ticket; where it is the table whose reads are counted, take its rule `reads` off",
+            ));
+        }
+        match (self.used(allowed.of) >= allowed.max, allowed.of) {
+            (true, Counted::Ticket(_)) => Err(Error::new(
+                codes::TICKET_USED,
+                format!("the ticket for `{name}` is used up: it could be read {}", times(allowed.max)),
+            )
+            .hint("ask for a new ticket")),
+            // It is about to go.
+            (true, Counted::Table(..)) => Err(crate::index::table_not_found(name)),
+            (false, _) => Ok(()),
+        }
+    }
+
+    fn check(&self, allowed: Allowed, name: &TableName) -> Result<()> {
+        self.check_used(allowed, name)?;
+        let claims = self.claims.get(&allowed.of).copied().unwrap_or_default();
+        if self.used(allowed.of).saturating_add(claims) < allowed.max {
+            return Ok(());
+        }
+        let what = match allowed.of {
+            Counted::Ticket(_) => format!("the ticket for `{name}`"),
+            Counted::Table(..) => format!("table `{name}`"),
+        };
+        let message = format!("{what} can be read {}, and all reads that are left are under way", times(allowed.max));
+        Err(Error::new(codes::TICKET_IN_USE, message).at(format!("table `{name}`")).hint(format!(
+            "try again later: a read whose reader goes away is given back, after {} s at the latest",
+            LEASE.as_secs()
+        )))
+    }
+
+    /// Gives back what nobody came for.
+    fn end_leases(&mut self, now: Uptime) {
+        while let Some((lease, read)) = self.leases.first().copied().filter(|(lease, _)| *lease <= now) {
+            self.leases.remove(&(lease, read));
+            self.remove(read);
+        }
+    }
+
+    fn remove(&mut self, read: ReadId) {
+        let Some(under_way) = self.under_way.remove(&read) else { return };
+        if let Some(lease) = under_way.lease {
+            self.leases.remove(&(lease, read));
+        }
+        under_way.claims().for_each(|of| self.unclaim(of));
+    }
+
+    fn burn(&mut self, read: ReadId) {
+        let Some(under_way) = self.under_way.get_mut(&read) else { return };
+        let ticket = under_way.ticket.filter(|_| !under_way.is_burnt);
+        under_way.is_burnt = true;
+        if let Some(ticket) = ticket {
+            self.unclaim(Counted::Ticket(ticket));
+        }
+    }
+
+    fn unclaim(&mut self, of: Counted) {
+        if let Some(claims) = self.claims.get_mut(&of) {
+            *claims = claims.saturating_sub(1);
+            if *claims == 0 {
+                self.claims.remove(&of);
+            }
+        }
+    }
+}
+
+fn lane(durability: Durability) -> usize {
+    usize::from(durability == Durability::Durable)
+}
+
+fn times(max: u64) -> String {
+    if max == 1 { "once".to_owned() } else { format!("{max} times") }
+}

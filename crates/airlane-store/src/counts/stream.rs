@@ -1,0 +1,159 @@
+//! A stream of a counted read: it claims when it begins, and has the read committed when it ends.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use airlane_model::{Durability, ReadId, ReadPart, ReadsAllowed, Result, RowRange, TableName, TicketId, Timestamp};
+
+use super::{Allowed, Claim, CountRequest, Step};
+use crate::catalog::counts::Counted;
+use crate::commit::Job;
+use crate::content::Snapshot;
+use crate::index::table_not_found;
+use crate::shared::Shared;
+use crate::store::Store;
+
+/// A ticket whose reads are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct TicketCount {
+    /// Its id, which is that of its counter.
+    pub id: TicketId,
+    /// How often it can be read.
+    pub allowed: ReadsAllowed,
+}
+
+/// What a stream is, as far as reads are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadSpec {
+    /// The ticket, if its reads are counted.
+    pub ticket: Option<TicketCount>,
+    /// The read that the stream is a part of; a read of its own when absent.
+    pub part: Option<ReadPart>,
+    /// The rows of the stream.
+    pub rows: RowRange,
+}
+
+/// A stream of a counted read. Dropped before its [end](Self::end), its reader is gone.
+#[derive(Debug)]
+pub struct CountedRead {
+    shared: Arc<Shared>,
+    table: TableName,
+    durability: Durability,
+    until: Timestamp,
+    read: ReadId,
+    /// From the first row to the one that is to be handed over next.
+    handed: RowRange,
+    /// The read counts before its first row leaves, which is still to be done.
+    is_to_burn: bool,
+}
+
+impl Store {
+    /// Refuses a ticket whose reads are all used, unless it is for a part of one that is under way.
+    ///
+    /// # Errors
+    /// `ticket_used`; `data_damaged` when its count is.
+    pub fn check_reads(&self, ticket: &TicketCount, part: Option<&ReadPart>, table: &TableName) -> Result<()> {
+        let read = part.map(|part| part.id);
+        self.shared().counts.check_used(ticket.id, ticket.allowed.max.get(), read, table)
+    }
+
+    /// Claims a read of a ticket or of a table whose reads are counted; `None` when none are.
+    ///
+    /// # Errors
+    /// `ticket_used`, `ticket_in_use`; `table_not_found` when the table has just gone; `data_damaged`.
+    pub fn begin_counted(&self, snapshot: &Snapshot, spec: &ReadSpec) -> Result<Option<CountedRead>> {
+        let shared = self.shared_handle();
+        let info = snapshot.info();
+        let gone = || table_not_found(&info.table);
+        let is_this = |shared: &Shared| {
+            let table = shared.index.live(&info.table, shared.uptime.now())?;
+            Some(table.content()).filter(|content| content.id == info.table_id)
+        };
+        let content = is_this(&shared).ok_or_else(gone)?;
+        let of_table = content.retention.counted_reads();
+        if spec.ticket.is_none() && of_table.is_none() {
+            return Ok(None);
+        }
+        let of = Counted::Table(content.id, content.version.version);
+        drop(content);
+        let read = spec.part.map_or_else(|| ReadId::random(shared.chance.as_ref()), |part| part.id);
+        let allowed = |ticket: TicketCount| Allowed { of: Counted::Ticket(ticket.id), max: ticket.allowed.max.get() };
+        let claim = Claim {
+            name: &info.table,
+            ticket: spec.ticket.map(allowed),
+            table: of_table.map(|max| Allowed { of, max: max.get() }),
+            rows: spec.part.map_or(spec.rows, |part| part.rows),
+            stream: spec.rows,
+            is_alone: spec.part.is_none(),
+        };
+        shared.counts.begin(read, &claim, shared.uptime.now())?;
+        let counted = CountedRead {
+            table: info.table.clone(),
+            durability: info.durability,
+            until: spec.ticket.map_or(Timestamp::default(), |ticket| ticket.allowed.until),
+            read,
+            handed: RowRange { start: spec.rows.start, end: spec.rows.start },
+            is_to_burn: spec.ticket.is_some_and(|ticket| ticket.allowed.at_most_once),
+            shared,
+        };
+        // A read that ended meanwhile may have been the last one of the table, and then nothing holds its claim.
+        is_this(&counted.shared).ok_or_else(gone)?;
+        Ok(Some(counted))
+    }
+}
+
+impl CountedRead {
+    /// Whether [`begin`](Self::begin) has to wait for a commit.
+    pub fn is_to_burn(&self) -> bool {
+        self.is_to_burn
+    }
+
+    /// To be called before the first row leaves. Blocking.
+    ///
+    /// # Errors
+    /// `storage_full`, `storage_failed`, `commit_unknown`, `shutting_down`.
+    pub fn begin(&mut self) -> Result<()> {
+        if self.is_to_burn {
+            self.commit(Step::Burn)?;
+            self.is_to_burn = false;
+        }
+        Ok(())
+    }
+
+    /// The rows before this position were handed over.
+    pub fn handed_over(&mut self, position: u64) {
+        self.handed.end = position;
+    }
+
+    /// The stream is at its end. Where the read is, too, it is used when this returns. Blocking.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin); then the read is not used, and its last part can be read again.
+    pub fn end(mut self) -> Result<()> {
+        let delivered = self.handed;
+        self.handed.end = delivered.start;
+        if self.shared.counts.deliver(self.read, delivered) {
+            self.commit(Step::End)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&self, step: Step) -> Result<()> {
+        let request = CountRequest {
+            counts: self.shared.counts.clone(),
+            read: self.read,
+            step,
+            table: self.table.clone(),
+            until: self.until,
+        };
+        let (reply, answer) = channel();
+        self.shared.submit(self.durability, Job::Count(request, reply));
+        answer.recv().unwrap_or_else(|_| Err(self.shared.closed()))
+    }
+}
+
+impl Drop for CountedRead {
+    fn drop(&mut self) {
+        self.shared.counts.leave(self.read, self.handed, self.shared.uptime.now());
+    }
+}
