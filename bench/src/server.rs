@@ -1,151 +1,99 @@
-//! `server`: what guarding the server costs. Signed tickets are measured in this process, the gate beside a server without
-//! one, in turn.
-
-use std::time::Instant;
-
-use airlane_exchange::{Exchange, PutSpec, TicketSpec};
-use airlane_model::{Caller, PutMode, RetentionChange, Ticket};
-use airlane_segment::TableSchema;
-use airlane_store::{Store, StoreOptions};
-use arrow_flight::FlightDescriptor;
-use tokio::runtime::Runtime;
+//! `server`: what guarding the server costs, and how it bears what is done to it.
 
 use crate::Result;
-use crate::client::raw;
 use crate::machine::alone;
-use crate::peer::{Kind, Peer, beside};
-use crate::report::{Report, median};
-use crate::table::Shape;
+use crate::report::Report;
+
+mod churn;
+mod doors;
+mod load;
+mod many;
+mod memory;
+mod silent;
+mod stalled;
+mod tickets;
 
 pub(crate) const USAGE: &str = "\
-Usage: cargo xtask bench server [--smoke | --turns N]
+Usage: cargo xtask bench server [--smoke] [--turns N] [--minutes N] [--only PART,...]
 
-  --smoke    a few calls and one turn: shows that the benchmark works, writes no results
-  --turns N  samples of each server (default 9)
+  --smoke      a few calls and one turn: shows that the benchmark works, writes no results
+  --turns N    samples of each server (default 9)
+  --minutes N  how long the working set of three budgets is put and read (default 10) and a third of how long the
+               churn goes on
+  --only PART  some of: tickets, doors, stalled, silent, memory, many, churn; results go to a file of their own
 ";
 
 const ROWS: usize = 10;
 const TABLE: &str = "small";
 const CALLS_IN_FLIGHT: usize = 32;
 
+type Part = (&'static str, fn(&mut Report, &Effort) -> Result<()>);
+
+const PARTS: [Part; 7] = [
+    ("tickets", |report, effort| tickets::measure(report, effort, &runtime()?)),
+    ("doors", |report, effort| doors::measure(report, effort, &runtime()?)),
+    ("stalled", |report, effort| stalled::measure(report, effort, &runtime()?)),
+    ("silent", |report, effort| silent::measure(report, effort, &runtime()?)),
+    ("memory", |report, effort| memory::measure(report, effort, &runtime()?)),
+    ("many", |report, effort| many::measure(report, effort, &runtime()?)),
+    ("churn", |report, effort| churn::measure(report, effort, &runtime()?)),
+];
+
 /// How much is done.
 #[derive(Clone, Debug)]
 pub(crate) struct Effort {
     is_smoke: bool,
     turns: usize,
+    minutes: u64,
     /// Calls of one sample of small gets.
     calls: usize,
     /// Tickets of one sample.
     tickets: usize,
+    only: Vec<String>,
 }
 
 impl Effort {
     pub(crate) fn parse(options: &[String]) -> Result<Self> {
-        let full = Self { is_smoke: false, turns: 9, calls: 40_000, tickets: 100_000 };
-        match options {
-            [] => Ok(full),
-            [smoke] if smoke == "--smoke" => Ok(Self { is_smoke: true, turns: 1, calls: 64, tickets: 100 }),
-            [turns, count] if turns == "--turns" => Ok(Self { turns: count.parse()?, ..full }),
-            _ => Err(format!("`{}` are no options\n{USAGE}", options.join(" ")).into()),
+        let mut effort =
+            Self { is_smoke: false, turns: 9, minutes: 10, calls: 40_000, tickets: 100_000, only: Vec::new() };
+        let mut options = options.iter();
+        while let Some(option) = options.next() {
+            let mut value = || options.next().ok_or_else(|| format!("`{option}` takes a value\n{USAGE}"));
+            match option.as_str() {
+                "--smoke" => {
+                    effort = Self { is_smoke: true, turns: 1, minutes: 0, calls: 64, tickets: 100, only: effort.only };
+                }
+                "--turns" => effort.turns = value()?.parse()?,
+                "--minutes" => effort.minutes = value()?.parse()?,
+                "--only" => effort.only = value()?.split(',').map(str::to_owned).collect(),
+                _ => return Err(format!("`{option}` is no option\n{USAGE}").into()),
+            }
         }
+        match effort.only.iter().find(|part| !PARTS.iter().any(|(name, _)| name == part)) {
+            Some(unknown) => Err(format!("`{unknown}` is no part\n{USAGE}").into()),
+            None => Ok(effort),
+        }
+    }
+
+    /// The amount of a full run, or the little that shows that it works.
+    fn or_little<T>(&self, full: T, little: T) -> T {
+        if self.is_smoke { little } else { full }
     }
 }
 
 pub(crate) fn run(effort: &Effort) -> Result<()> {
     let _alone = if effort.is_smoke { None } else { Some(alone()?) };
-    let mut report = Report::new("Server", "server", format!("{effort:?}"), effort.is_smoke);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    tickets(&mut report, effort, &runtime)?;
-    report.save()?;
-    gate(&mut report, effort, &runtime)?;
+    let name = if effort.only.is_empty() { "server".to_owned() } else { format!("server-{}", effort.only.join("-")) };
+    let mut report = Report::new("Server", &name, format!("{effort:?}"), effort.is_smoke);
+    for (name, measure) in PARTS {
+        if effort.only.is_empty() || effort.only.iter().any(|part| part == name) {
+            measure(&mut report, effort)?;
+            report.save()?;
+        }
+    }
     report.finish()
 }
 
-/// Signing and opening, with all that the exchange does beside: rights, the table's present version, its schema.
-fn tickets(report: &mut Report, effort: &Effort, runtime: &Runtime) -> Result<()> {
-    let exchange = Exchange::open(Store::open(StoreOptions::new(None))?.0)?;
-    let batch = Shape::Mixed.batch(ROWS)?;
-    let caller = Caller::local();
-    let spec = PutSpec {
-        table: TABLE.parse()?,
-        mode: PutMode::Replace,
-        durability: None,
-        retention: RetentionChange::default(),
-        key: None,
-    };
-    let mut put = exchange.put_batches(&caller, spec, TableSchema::from_arrow(&batch.schema())?)?;
-    put.append(&batch)?;
-    runtime.block_on(put.commit())?;
-    let plain: Ticket = TABLE.parse()?;
-    let ttl = || TicketSpec { ttl: Some(std::time::Duration::from_secs(600)), ..TicketSpec::default() };
-    let signed: Ticket = exchange.sign(&caller, &plain, ttl())?.ticket.into();
-    let micros = |begin: Instant| begin.elapsed().as_secs_f64() * 1e6 / effort.tickets as f64;
-    let (mut signing, mut opening) = (Vec::new(), Vec::new());
-    for _ in 0..effort.turns {
-        let begin = Instant::now();
-        for _ in 0..effort.tickets {
-            std::hint::black_box(exchange.sign(&caller, &plain, ttl())?);
-        }
-        signing.push(micros(begin));
-        let begin = Instant::now();
-        for _ in 0..effort.tickets {
-            std::hint::black_box(exchange.schema(&caller, &signed)?);
-        }
-        opening.push(micros(begin));
-    }
-    for (measure, times) in [("signing a ticket", signing), ("opening a signed ticket and its table", opening)] {
-        let middle = median(&times);
-        report.figure(measure, "≤ 5 µs", format!("{middle:.2} µs"), middle <= 5.0);
-        report.samples(measure, Kind::Airlane.name(), "µs", times);
-    }
-    Ok(())
-}
-
-/// Small gets with a token and rights, beside a server that asks for none.
-fn gate(report: &mut Report, effort: &Effort, runtime: &Runtime) -> Result<()> {
-    let measure = "get of a 10-row table, one connection, 32 calls in flight";
-    let made = std::process::Command::new(beside("airlane")?).args(["token", "bench", "--json"]).output()?;
-    let made: serde_json::Value = serde_json::from_slice(&made.stdout)?;
-    let (Some(token), Some(section)) = (made["token"].as_str(), made["section"].as_str()) else {
-        return Err("`airlane token` made none".into());
-    };
-    let rights = beside("airlane")?.with_file_name(format!("airlane-bench-{}-rights.toml", std::process::id()));
-    std::fs::write(&rights, format!("{section}\n[rights.bench]\n\"*\" = [\"read\", \"write\"]\n"))?;
-    let guarded = Peer::airlane(&["--rights-file", &rights.display().to_string()]);
-    std::fs::remove_file(&rights)?;
-    let servers = [(Peer::start(Kind::Airlane)?, None), (guarded?, Some(token))];
-    let connect = async |(peer, token): &(Peer, Option<&str>)| -> Result<raw::Connection> {
-        let connection = raw::Connection::open(peer.port).await?;
-        match token {
-            Some(token) => connection.with_token(token),
-            None => Ok(connection),
-        }
-    };
-    let batch = Shape::Mixed.batch(ROWS)?;
-    for server in &servers {
-        runtime.block_on(async {
-            let descriptor = FlightDescriptor::new_path(vec![TABLE.to_owned()]);
-            let request = raw::put_request(descriptor, batch.clone()).await?;
-            connect(server).await?.call("DoPut", request).await
-        })?;
-    }
-    let mut rates = [Vec::new(), Vec::new()];
-    for turn in 0..effort.turns {
-        for step in 0..servers.len() {
-            let index = (turn + step) % servers.len();
-            let rate = runtime.block_on(async {
-                let connection = connect(&servers[index]).await?;
-                raw::calls_per_second(connection, raw::get_request(TABLE), CALLS_IN_FLIGHT, effort.calls).await
-            });
-            rates[index].push(rate?);
-        }
-    }
-    let (open, guarded) = (median(&rates[0]), median(&rates[1]));
-    let cost = 100.0 * (1.0 - guarded / open);
-    let measured = format!("{cost:.1} % ({guarded:.0}/s against {open:.0}/s)");
-    report.figure(&format!("what a token and rights cost a {measure}"), "≤ 10 %", measured, cost <= 10.0);
-    let [open, guarded] = rates;
-    report.samples(measure, "airlane", "calls/s", open);
-    report.samples(measure, "airlane, with a token and rights", "calls/s", guarded);
-    Ok(())
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
