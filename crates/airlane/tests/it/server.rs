@@ -18,6 +18,7 @@ mod names;
 mod order;
 mod panics;
 mod pings;
+mod proxy;
 mod raw;
 mod retention;
 mod rights;
