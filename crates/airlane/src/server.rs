@@ -43,8 +43,10 @@ pub use options::ServerOptions;
 use route::Doors;
 use status::ServerStatus;
 use stop::Stop;
+pub use tls::{
+    ClientAuthorities, ClientCertificates, LocalNames, TlsCertificate, TlsFiles, TlsOptions, authority_file,
+};
 use tls::{Surroundings, Tls};
-pub use tls::{ClientAuthorities, ClientCertificates, LocalNames, TlsCertificate, TlsFiles, TlsOptions, authority_file};
 
 /// How often the server looks after itself: whether its store has failed, and whether memory is free.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);

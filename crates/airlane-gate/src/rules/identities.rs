@@ -88,7 +88,8 @@ impl File<'_> {
             _ => return Err(self.unknown(key, "key of a caller by Unix socket", UNIX_KEYS)),
         };
         // The last number says "nobody in particular" to the kernel.
-        let uid = uid.filter(|uid| *uid != u32::MAX).ok_or_else(|| self.invalid(offset, "this is no number of a user"))?;
+        let uid =
+            uid.filter(|uid| *uid != u32::MAX).ok_or_else(|| self.invalid(offset, "this is no number of a user"))?;
         Ok((uid, offset))
     }
 

@@ -48,9 +48,8 @@ pub(super) fn identity(settings: &ClientSettings) -> Result<Option<ClientIdentit
     match (&settings.tls_client_certificate, &settings.tls_client_key) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
-            let key = String::from_utf8(read(key, "the key")?).map_err(|_| {
-                Error::new(codes::FILE_INVALID, "the key is no PEM").at(key.display().to_string())
-            })?;
+            let key = String::from_utf8(read(key, "the key")?)
+                .map_err(|_| Error::new(codes::FILE_INVALID, "the key is no PEM").at(key.display().to_string()))?;
             Ok(Some(ClientIdentity { certificate: read(certificate, "the certificate")?, key: Secret::new(key) }))
         }
         _ => Err(Error::new(codes::CONFIG_INVALID, "a certificate and its key go together")

@@ -30,7 +30,10 @@ pub(super) trait Listener: Send + 'static {
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Accepted, Peer)>> + Send;
 
     /// Makes a connection ready, in its own task, and tells what it shows of its client.
-    fn open(&self, accepted: Self::Accepted) -> impl Future<Output = io::Result<(Self::Stream, Shown)>> + Send + 'static;
+    fn open(
+        &self,
+        accepted: Self::Accepted,
+    ) -> impl Future<Output = io::Result<(Self::Stream, Shown)>> + Send + 'static;
 }
 
 impl Listener for TcpListener {

@@ -171,9 +171,9 @@ impl Tls {
         let verifier = clients.as_ref().map(ClientAuthorities::read).transpose()?;
         let tls = Self { config: Arc::new(RwLock::new(parts.config(verifier)?)) };
         let kept = tls.clone();
-        let watching_clients = clients_watch.zip(clients).map(|(watch, clients)| {
-            watch.run(interval, reload, move || kept.take_clients(&parts, &clients))
-        });
+        let watching_clients = clients_watch
+            .zip(clients)
+            .map(|(watch, clients)| watch.run(interval, reload, move || kept.take_clients(&parts, &clients)));
         let watching = async move {
             match watching_clients {
                 Some(clients) => _ = tokio::join!(watching_certificate, clients),
@@ -200,7 +200,8 @@ impl Tls {
     {
         let accepting = TlsAcceptor::from(self.config.read().clone()).accept(stream);
         async move {
-            let stream = timeout(HANDSHAKE_TIMEOUT, accepting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+            let stream =
+                timeout(HANDSHAKE_TIMEOUT, accepting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
             let shown = identity::shown(stream.get_ref().1.peer_certificates());
             Ok((stream, shown))
         }

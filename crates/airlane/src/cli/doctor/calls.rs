@@ -68,7 +68,9 @@ async fn write(client: &Client, name: &str, patience: Patience, findings: &mut F
             let hint = error.hint_text().unwrap_or("look at the server's log").to_owned();
             findings.fail(CHECK, error.message().to_owned(), hint);
         }
-        Err(_) => findings.fail(CHECK, "a table does not get there and back in time", "raise `--timeout` for slow lines"),
+        Err(_) => {
+            findings.fail(CHECK, "a table does not get there and back in time", "raise `--timeout` for slow lines")
+        }
     }
 }
 

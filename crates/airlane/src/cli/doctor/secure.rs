@@ -44,7 +44,8 @@ pub(super) async fn examine(
         }
         None => {
             let hint = "this is another service, or one that is stuck";
-            let message = format!("the server says nothing to a handshake of TLS within {}", human::duration(patience.each));
+            let message =
+                format!("the server says nothing to a handshake of TLS within {}", human::duration(patience.each));
             findings.fail("protocol", message, hint);
             return None;
         }
@@ -56,7 +57,8 @@ pub(super) async fn examine(
     match session.alpn_protocol() {
         Some(b"h2") => findings.ok("http2", "agreed on by ALPN"),
         _ => {
-            let hint = "the proxy in front of the server has to offer HTTP/2 (`h2`); deploy/ has configurations that do";
+            let hint =
+                "the proxy in front of the server has to offer HTTP/2 (`h2`); deploy/ has configurations that do";
             findings.fail("http2", "the server does not offer HTTP/2 by ALPN, which gRPC needs", hint);
             return None;
         }
@@ -70,7 +72,11 @@ async fn no_tls(route: &Route, error: &io::Error, patience: Patience, findings: 
         let hint = "write grpc:// instead of grpc+tls://; is a proxy in front that should speak TLS?";
         return findings.fail("protocol", "the server speaks no TLS, and the address says that it does", hint);
     }
-    findings.fail("protocol", format!("the handshake of TLS fails: {error}"), "look at the port, and at the server's log");
+    findings.fail(
+        "protocol",
+        format!("the handshake of TLS fails: {error}"),
+        "look at the port, and at the server's log",
+    );
 }
 
 /// Whether a server does as much of a handshake as shows that it speaks TLS.
@@ -93,7 +99,10 @@ pub(super) async fn handshake(
     TlsConnector::from(Arc::new(config)).connect(name, route.connect().await?).await
 }
 
-fn config(shown: Arc<Shown>, identity: Option<&ClientIdentity>) -> Result<ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
+fn config(
+    shown: Arc<Shown>,
+    identity: Option<&ClientIdentity>,
+) -> Result<ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let builder = builder.with_safe_default_protocol_versions()?;
     let builder = builder.dangerous().with_custom_certificate_verifier(shown);
@@ -136,7 +145,11 @@ fn certificate(
             let left = until.map_or(i64::MAX, |until| (until.as_micros() - now.as_micros()) / 1_000_000);
             let until = until.map(human::moment).unwrap_or_default();
             if left < ENDS_SOON_SECONDS {
-                findings.warn(CHECK, format!("trusted, and it ends soon: {until}"), "renew it; the server takes the new file by itself");
+                findings.warn(
+                    CHECK,
+                    format!("trusted, and it ends soon: {until}"),
+                    "renew it; the server takes the new file by itself",
+                );
             } else {
                 findings.ok(CHECK, format!("trusted, until {until}"));
             }

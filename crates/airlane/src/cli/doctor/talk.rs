@@ -52,7 +52,8 @@ impl Line<'_> {
         let builder = Builder::new(TokioExecutor::new());
         match self.address {
             Address::Tls { host, .. } => {
-                let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|error| tell(&error))?;
+                let name =
+                    ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|error| tell(&error))?;
                 let stream = secure::handshake(self.route, name, self.options, Arc::new(Shown::default())).await;
                 let stream = stream.map_err(|error| tell(&error))?;
                 let (sender, connection) =
@@ -89,7 +90,8 @@ async fn ask(sender: &mut Sender, request: http::request::Builder, body: Bytes) 
     let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
     let response: Response<Incoming> = sender.send_request(request).await.map_err(|error| told(&error))?;
     let (head, body) = response.into_parts();
-    let body = http_body_util::Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
+    let body =
+        http_body_util::Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
     Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
 }
 
@@ -170,8 +172,16 @@ async fn readiness(line: &Line<'_>, sender: &mut Sender, patience: Patience, fin
 
 /// What a proxy adds to answers. Airlane says nothing of itself.
 fn between(headers: &HeaderMap, findings: &mut Findings) {
-    const NAMES: [&str; 8] =
-        ["via", "server", "x-envoy-upstream-service-time", "x-served-by", "x-cache", "cf-ray", "x-amz-cf-id", "alt-svc"];
+    const NAMES: [&str; 8] = [
+        "via",
+        "server",
+        "x-envoy-upstream-service-time",
+        "x-served-by",
+        "x-cache",
+        "cf-ray",
+        "x-amz-cf-id",
+        "alt-svc",
+    ];
     let found: Vec<_> =
         NAMES.iter().filter_map(|name| headers.get(*name).map(|value| format!("{name}: {}", shown(value)))).collect();
     if found.is_empty() {
@@ -209,7 +219,11 @@ async fn round_trip(line: &Line<'_>, sender: &mut Sender, patience: Patience, fi
             Some(Ok(_)) => times.push(begun.elapsed()),
             _ => {
                 let message = format!("the connection broke after {} answers", times.len() + 1);
-                return findings.fail("round-trip", message, "a proxy in between ends connections: raise what it allows");
+                return findings.fail(
+                    "round-trip",
+                    message,
+                    "a proxy in between ends connections: raise what it allows",
+                );
             }
         }
     }
@@ -228,7 +242,9 @@ async fn large_header(line: &Line<'_>, patience: Patience, findings: &mut Findin
                 `--header-list-bytes-max` of the server";
     match patience.wait(asked).await {
         Some(Ok(answer)) if answer.status == StatusCode::OK => findings.ok(CHECK, format!("{size} get through")),
-        Some(Ok(answer)) => findings.warn(CHECK, format!("{size} are refused with status {}", answer.status.as_u16()), hint),
+        Some(Ok(answer)) => {
+            findings.warn(CHECK, format!("{size} are refused with status {}", answer.status.as_u16()), hint)
+        }
         Some(Err(error)) => findings.warn(CHECK, format!("{size} break the connection: {error}"), hint),
         None => findings.warn(CHECK, format!("{size} get no answer"), hint),
     }
@@ -252,7 +268,11 @@ async fn large_body(line: &Line<'_>, patience: Patience, findings: &mut Findings
         }
         Some(Ok(answer)) => {
             let status = answer.status.as_u16();
-            findings.warn(CHECK, format!("a request of {size} is answered by somebody else, with status {status}"), hint);
+            findings.warn(
+                CHECK,
+                format!("a request of {size} is answered by somebody else, with status {status}"),
+                hint,
+            );
         }
         Some(Err(error)) => findings.warn(CHECK, format!("a request of {size} breaks the connection: {error}"), hint),
         None => findings.warn(CHECK, format!("a request of {size} gets no answer in time"), "is the line slow?"),
@@ -271,9 +291,10 @@ async fn quiet_stream(line: &Line<'_>, patience: Patience, findings: &mut Findin
             .map_err(|error| error.to_string())?;
         let mut sender = line.open().await?;
         let response = sender.send_request(request).await.map_err(|error| told(&error))?;
-        let is_grpc = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
-            kind.as_bytes().starts_with(b"application/grpc")
-        });
+        let is_grpc = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         if !is_grpc || response.headers().contains_key("grpc-status") {
             return Err(format!("status {}", response.status().as_u16()));
         }

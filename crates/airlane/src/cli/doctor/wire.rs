@@ -185,4 +185,3 @@ pub(super) async fn protocol(route: &Route, patience: Patience, findings: &mut F
     }
     None
 }
-

@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn an_authority_of_its_own_is_for_the_names_that_are_said() {
-        let made = given(&[("tls", "auto"), ("tls_names", "data.example.org, 10.0.0.7,::2")]).expect("TLS").expect("TLS");
+        let made =
+            given(&[("tls", "auto"), ("tls_names", "data.example.org, 10.0.0.7,::2")]).expect("TLS").expect("TLS");
         let TlsCertificate::Local(names) = made.certificate else { panic!("files") };
         assert_eq!(names.names, ["data.example.org", "10.0.0.7", "::2"]);
     }

@@ -93,10 +93,7 @@ impl ClientAuthorities {
         Ok(lists)
     }
 
-    fn verifier(
-        &self,
-        revocations: Vec<CertificateRevocationListDer<'static>>,
-    ) -> Result<Arc<dyn ClientCertVerifier>> {
+    fn verifier(&self, revocations: Vec<CertificateRevocationListDer<'static>>) -> Result<Arc<dyn ClientCertVerifier>> {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(&self.authorities)? {
             let added = roots.add(certificate);

@@ -89,8 +89,9 @@ impl LocalAuthority {
                 parsed.map_err(|_| invalid(&key_file, "the file holds no private key in PEM"))?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && file.exists() => {
-                return Err(invalid(&file, "the key of this authority is missing")
-                    .hint("put `authority.key` back beside it, or take this file away: then another authority is made"));
+                return Err(invalid(&file, "the key of this authority is missing").hint(
+                    "put `authority.key` back beside it, or take this file away: then another authority is made",
+                ));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(internal)?;
@@ -107,8 +108,8 @@ impl LocalAuthority {
         let certificate = certificates(&file)?.swap_remove(0);
         // Tells whether the key is that of the certificate.
         certified(vec![certificate.clone()], private(&key), &key_file)?;
-        let (_, parsed) = X509Certificate::from_der(&certificate)
-            .map_err(|_| invalid(&file, "the certificate cannot be read"))?;
+        let (_, parsed) =
+            X509Certificate::from_der(&certificate).map_err(|_| invalid(&file, "the certificate cannot be read"))?;
         let ends = Timestamp::from_micros(parsed.validity().not_after.timestamp().saturating_mul(1_000_000));
         let issuer = Issuer::from_ca_cert_der(&certificate, key)
             .map_err(|error| invalid(&file, format!("the certificate is of no authority: {error}")))?;
@@ -123,8 +124,9 @@ impl LocalAuthority {
     pub(super) fn issue(&self) -> Result<Issued> {
         let now = self.clock.now();
         if now >= self.ends {
-            return Err(invalid(&self.file, "the time of this authority is over")
-                .hint("take `authority.pem` and `authority.key` away: then another is made, which clients have to trust"));
+            return Err(invalid(&self.file, "the time of this authority is over").hint(
+                "take `authority.pem` and `authority.key` away: then another is made, which clients have to trust",
+            ));
         }
         let mut params = CertificateParams::new(self.names.clone())
             .map_err(|error| Error::new(codes::CONFIG_INVALID, format!("a name of the server is none: {error}")))?;

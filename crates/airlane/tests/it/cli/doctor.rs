@@ -55,7 +55,11 @@ impl Found {
     }
 }
 
-fn tls(folder: &Path, authority: &Authority, change: impl FnOnce(&mut rcgen::CertificateParams)) -> (ServerProcess, String) {
+fn tls(
+    folder: &Path,
+    authority: &Authority,
+    change: impl FnOnce(&mut rcgen::CertificateParams),
+) -> (ServerProcess, String) {
     let files = authority.server(folder, change);
     std::fs::write(folder.join("ca.pem"), authority.pem()).expect("written");
     let [certificate, key] = [files.certificate, files.key].map(|path| path.display().to_string());

@@ -6,8 +6,8 @@ use airlane::server::{ClientAuthorities, ClientCertificates, TlsOptions};
 use airlane_client::{Client, ClientIdentity, ConnectOptions, Credentials};
 use airlane_model::{Secret, codes};
 use rcgen::{
-    CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyIdMethod,
-    NameConstraints, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    KeyIdMethod, NameConstraints, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
 use super::harness::TestServer;
@@ -41,8 +41,7 @@ impl Guarded {
                 folder.join("clients.crl")
             });
             let clients = ClientAuthorities { authorities: path, revocations: list, asked };
-            options.tls =
-                Some(TlsOptions { clients: Some(clients), ..authority.server(&folder, |_| {}).into() });
+            options.tls = Some(TlsOptions { clients: Some(clients), ..authority.server(&folder, |_| {}).into() });
             std::fs::write(folder.join("rights.toml"), rights_file(&["ci"], RIGHTS)).expect("written");
             options.rights_file = Some(folder.join("rights.toml"));
         })
@@ -195,10 +194,9 @@ async fn a_token_may_stand_in_for_a_certificate_unless_one_is_required() {
     let token = token_of("ci");
     let (known, stranger) =
         (authority.client(named(vec![uri(INGEST)])), authority.client(named(vec![dns("stranger.example.org")])));
-    for (asked, without, by_token) in [
-        (ClientCertificates::Optional, "", "eu/t us/t"),
-        (ClientCertificates::Required, "handshake", "handshake"),
-    ] {
+    for (asked, without, by_token) in
+        [(ClientCertificates::Optional, "", "eu/t us/t"), (ClientCertificates::Required, "handshake", "handshake")]
+    {
         let guarded = Guarded::start(&authority, asked, None).await;
         assert_eq!(guarded.asks(None, None).await, without, "{asked:?}: anonymous");
         assert_eq!(guarded.asks(None, Some(&token)).await, by_token, "{asked:?}");

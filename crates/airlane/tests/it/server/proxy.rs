@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use airlane_client::{Client, ConnectOptions, PutOptions};
 use airlane_model::codes;
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::RecordBatch;
-use futures::StreamExt;
 use arrow_flight::Ticket;
+use futures::StreamExt;
 use tempfile::TempDir;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
@@ -44,7 +44,8 @@ impl Proxy {
     async fn start(test: &str, server: &str, changes: &[(&str, &str)]) -> Option<Self> {
         // Where Debian has it, which is not on everybody's path.
         let binary = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
-        let is_there = Command::new(binary).arg("-v").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+        let is_there =
+            Command::new(binary).arg("-v").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
         if !is_there {
             println!("SKIPPED: {test}: no nginx (install the package nginx-light)");
             return None;
@@ -74,10 +75,8 @@ impl Proxy {
         nginx.args(["-e", "stderr"]).stdin(Stdio::null());
         let nginx = Killed(nginx.spawn().expect("nginx"));
         let proxy = Self { _nginx: nginx, port, folder, authority };
-        eventually_async("nginx answers", async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-        })
-        .await;
+        eventually_async("nginx answers", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok())
+            .await;
         Some(proxy)
     }
 
@@ -279,7 +278,10 @@ async fn a_quiet_read_stays_because_it_says_something() {
         without_rows += u32::from(rows_at(&message).is_some_and(|(rows, _)| rows == 0));
         messages.push(message);
     }
-    println!("a read through nginx was quiet for {:.1} s, with {without_rows} batches without rows", begun.elapsed().as_secs_f64());
+    println!(
+        "a read through nginx was quiet for {:.1} s, with {without_rows} batches without rows",
+        begun.elapsed().as_secs_f64()
+    );
     assert!(without_rows > 0 && begun.elapsed() >= held);
     let (schema, read) = decode(futures::stream::iter(messages.into_iter().map(Ok))).await.expect("whole");
     assert_eq!(joined(&schema, &read), kinds(100_000));
