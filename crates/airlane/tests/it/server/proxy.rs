@@ -72,7 +72,7 @@ impl Proxy {
         std::fs::write(folder.path().join("nginx.conf"), main_configuration(folder.path())).expect("written");
         let mut nginx = Command::new(binary);
         nginx.arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("nginx.conf"));
-        nginx.args(["-e", "stderr"]).stdin(Stdio::null());
+        nginx.args(["-e", "nginx.log"]).stdin(Stdio::null());
         let nginx = Killed(nginx.spawn().expect("nginx"));
         let proxy = Self { _nginx: nginx, port, folder, authority };
         eventually_async("nginx answers", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok())
@@ -115,7 +115,7 @@ fn main_configuration(folder: &Path) -> String {
         .map(|name| format!("    {name}_temp_path {name};\n"))
         .collect();
     format!(
-        "{user}daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr error;\n\
+        "{user}daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log nginx.log error;\n\
          events {{ worker_connections 512; }}\nhttp {{\n    access_log off;\n{temporary}    include {}/airlane.conf;\n}}\n",
         folder.display()
     )
