@@ -6,6 +6,7 @@
 //! | `generate` | `generate.rs`: what is written by machine and committed |
 //! | `fuzz` | `fuzz.rs`: the fuzz targets at length |
 //! | `bench` | `bench.rs`: the benchmarks against peers |
+//! | `proxy` | `proxy.rs`: large tables and long silence through a proxy |
 //! | `samples` | `samples.rs`: the sample tables |
 
 mod bench;
@@ -14,6 +15,7 @@ mod fuzz;
 mod gate;
 mod generate;
 mod packages;
+mod proxy;
 mod python;
 mod samples;
 mod step;
@@ -32,6 +34,7 @@ Usage: cargo xtask <command>
   generate [--check]           write the generated files, or fail when one is stale
   fuzz [--seconds N]           run the fuzz targets, each for N seconds (default 60)
   bench <name> [--smoke | …]   run a benchmark; `--smoke` only shows that it works
+  proxy                        a GB and ten quiet minutes through nginx
   samples                      make the files of samples/ again
 ";
 
@@ -58,6 +61,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         "generate" => generate::run(&workspace, generate::Mode::parse(rest)?),
         "fuzz" => fuzz::run(&workspace, fuzz::Options::parse(rest)?),
         "bench" => bench::run(&workspace, rest),
+        "proxy" => proxy::run(&workspace),
         "samples" => samples::run(&workspace),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

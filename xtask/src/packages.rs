@@ -11,10 +11,11 @@ struct Tool {
     purpose: &'static str,
 }
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 6] = [
     Tool { probe: &["c++", "--version"], package: "g++", purpose: "fuzzing" },
     Tool { probe: &["curl", "--version"], package: "curl", purpose: "the lines that the demo prints" },
     Tool { probe: &["git", "--version"], package: "git", purpose: "the benchmark" },
+    Tool { probe: &["/usr/sbin/nginx", "-v"], package: "nginx-light", purpose: "the way through a proxy" },
     Tool { probe: &["strace", "--version"], package: "strace", purpose: "failing syncs" },
     Tool { probe: &["python3", "-c", "import ensurepip, venv"], package: "python3-venv", purpose: "stock clients" },
 ];

@@ -22,6 +22,7 @@ mod names;
 mod order;
 mod panics;
 mod pings;
+mod proxy;
 mod raw;
 mod retention;
 mod rights;

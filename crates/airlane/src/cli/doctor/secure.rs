@@ -35,7 +35,11 @@ pub(super) async fn examine(
     findings: &mut Findings,
 ) -> Option<bool> {
     let shown = Arc::new(Shown::default());
-    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok()?;
+    let Ok(name) = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()) else {
+        let message = format!("no certificate can be for `{host}`, which is neither a DNS name nor an address");
+        findings.fail("certificate", message, "use another name of the server");
+        return None;
+    };
     let connected = match patience.wait(handshake(route, name.clone(), options, shown.clone())).await {
         Some(Ok(stream)) => stream,
         Some(Err(error)) => {

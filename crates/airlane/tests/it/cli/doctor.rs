@@ -9,7 +9,7 @@ use airlane_testkit::ServerProcess;
 use rcgen::date_time_ymd;
 use serde_json::Value;
 
-use super::{airlane, binary, succeed};
+use super::{airlane, binary, fail, succeed};
 use crate::certificates::{Authority, dns, named};
 
 /// What the doctor finds: its exit code, and each check with its verdict.
@@ -152,6 +152,50 @@ fn a_server_without_callers_for_the_credentials_is_told() {
     let wrong = Found::with(&[&server.url()], |command| _ = command.env("AIRLANE_TOKEN", "canary"));
     wrong.failed("credentials", "no such token");
     assert!(!wrong.report.to_string().contains("canary"));
+}
+
+#[test]
+fn a_server_that_asks_for_certificates_takes_those_of_the_settings() {
+    let (folder, authority) = (tempfile::tempdir().expect("folder"), Authority::new());
+    let identity = authority.client(named(vec![dns("web.example.org")]));
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let files = authority.server(folder.path(), |_| {});
+    let [certificate, key] = [files.certificate, files.key].map(|path| path.display().to_string());
+    for (name, bytes) in [
+        ("ca.pem", &authority.pem()[..]),
+        ("me.pem", &identity.certificate),
+        ("me.key", identity.key.expose().as_bytes()),
+        ("rights.toml", b"[certificate.web]\ndns = \"web.example.org\"\n[rights.web]\n\"*\" = [\"read\", \"write\"]\n"),
+    ] {
+        std::fs::write(path(name), bytes).expect("written");
+    }
+    let (ca, rights) = (path("ca.pem"), path("rights.toml"));
+    let server = ServerProcess::start(
+        binary(),
+        &folder.path().join("data"),
+        ["--tls-certificate", &certificate, "--tls-key", &key, "--rights-file", &rights].into_iter().chain([
+            "--tls-client-ca",
+            &ca,
+            "--tls-client-auth",
+            "required",
+        ]),
+    );
+    let url = format!("grpc+tls://localhost:{}", server.port());
+    let shown = ["--tls-client-certificate", &path("me.pem"), "--tls-client-key", &path("me.key")];
+    let with = |arguments: &[&str]| {
+        [arguments, &["--tls-ca", &ca], &shown].concat().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let arguments = with(&[&url, "--write"]);
+    let found = Found::of(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(found.code == 0 && found.verdict("write") == "ok", "{:#}", found.report);
+    assert_eq!(succeed(airlane(folder.path()).args(with(&["ls", "--json", "--url", &url]))), "[]\n");
+
+    let found = Found::of(&[&url, "--tls-ca", &ca]);
+    found.failed("health", "no answer over HTTP/2");
+    assert!(found.report.to_string().contains("--tls-client-certificate"), "{:#}", found.report);
+    let half = ["ls", "--url", &url, "--tls-ca", &ca, "--tls-client-key", &path("me.key")];
+    let (code, stderr) = fail(airlane(folder.path()).args(half));
+    assert!(code == 10 && stderr.contains("go together"), "{code}: {stderr}");
 }
 
 /// A server that does to each connection as it is told.

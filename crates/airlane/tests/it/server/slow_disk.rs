@@ -17,7 +17,7 @@ use super::tables::*;
 
 /// Holds whoever comes while it is shut.
 #[derive(Debug, Default)]
-struct Gate {
+pub(super) struct Gate {
     is_shut: Mutex<bool>,
     opened: Condvar,
     waiting: AtomicUsize,
@@ -32,18 +32,18 @@ impl Gate {
         }
     }
 
-    fn shut(&self) {
+    pub(super) fn shut(&self) {
         *self.is_shut.lock() = true;
     }
 
-    fn open(&self) {
+    pub(super) fn open(&self) {
         *self.is_shut.lock() = false;
         self.opened.notify_all();
     }
 }
 
 /// Opens the gate though the test fails: the runtime waits for its threads.
-struct Open(Arc<Gate>);
+pub(super) struct Open(pub(super) Arc<Gate>);
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -103,6 +103,11 @@ async fn puts_that_wait_for_the_disk_keep_nobody_waiting() {
 
 /// Puts tables and starts a server over them that waits at the gate to read them, and says so every few milliseconds.
 async fn start_before_the_gate(folder: &Path, gate: &Arc<Gate>) -> TestServer {
+    start_quiet_before_the_gate(folder, gate, Duration::from_millis(5)).await
+}
+
+/// The same, quiet for so long.
+pub(super) async fn start_quiet_before_the_gate(folder: &Path, gate: &Arc<Gate>, quiet_max: Duration) -> TestServer {
     let first = TestServer::start_with(|store, _| store.folder = Some(folder.join("data"))).await;
     if first.tables().is_empty() {
         let mut client = first.client().await;
@@ -120,7 +125,7 @@ async fn start_before_the_gate(folder: &Path, gate: &Arc<Gate>) -> TestServer {
     let server = TestServer::start_with(|store, options| {
         store.folder = Some(folder.join("data"));
         store.disk = Arc::new(disk);
-        options.quiet_max = Duration::from_millis(5);
+        options.quiet_max = quiet_max;
     })
     .await;
     gate.shut();
@@ -128,13 +133,13 @@ async fn start_before_the_gate(folder: &Path, gate: &Arc<Gate>) -> TestServer {
 }
 
 /// Ends a server, so that another one may have its folder.
-async fn end(mut server: TestServer) {
+pub(super) async fn end(mut server: TestServer) {
     server.handle.stop();
     server.handle.wait().await.expect("stopped");
 }
 
 /// The rows of a record batch message, and where its metadata says that they stand.
-fn rows_at(message: &FlightData) -> Option<(i64, u64)> {
+pub(super) fn rows_at(message: &FlightData) -> Option<(i64, u64)> {
     let header = arrow_ipc::root_as_message(&message.data_header).expect("a message");
     let rows = header.header_as_record_batch()?.length();
     let metadata: serde_json::Value = serde_json::from_slice(&message.app_metadata).expect("JSON");
