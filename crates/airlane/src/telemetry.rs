@@ -1,4 +1,6 @@
-//! Logs, to stderr.
+//! Logs, to stderr, and traces, to whom the environment says.
+
+mod traces;
 
 use std::io::IsTerminal;
 
@@ -6,6 +8,8 @@ use airlane_model::{Error, Result, codes};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::value::LogFormat;
+
+pub(crate) use traces::Traces;
 
 /// Begins to log. A second call changes nothing.
 ///
