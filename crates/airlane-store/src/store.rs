@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
+use airlane_model::figures::TableFigures;
 use airlane_model::{Chance, Clock, Durability, Error, PutMode, Result, TableId, TableInfo, TableName, Version, codes};
 use airlane_segment::{Intake, KnownSchemas, MemfdPool, TableSchema};
 use parking_lot::Mutex;
@@ -149,6 +150,13 @@ impl Store {
         let now = self.handle.shared.uptime.moment();
         let tables = self.handle.shared.index.list(prefix).into_iter();
         tables.filter(|table| !table.is_expired(now.uptime)).map(|table| table.info(now)).collect()
+    }
+
+    /// All tables as [`list`](Self::list) has them, with their reads.
+    pub fn usage(&self) -> Vec<TableFigures> {
+        let now = self.handle.shared.uptime.moment();
+        let tables = self.handle.shared.index.list("").into_iter();
+        tables.filter(|table| !table.is_expired(now.uptime)).map(|table| table.figures(now)).collect()
     }
 
     /// Drops a table: gone from catalog, memory and disk when this returns; running readers finish.

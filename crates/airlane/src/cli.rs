@@ -14,6 +14,7 @@ mod rm;
 mod serve;
 mod ticket;
 mod token;
+mod top;
 mod transfer;
 mod user;
 mod words;
@@ -85,6 +86,7 @@ enum Command {
     Retention(retention::Retention),
     Rm(rm::Rm),
     Ticket(ticket::SignTicket),
+    Top(top::Top),
     User(user::User),
     Token(token::Token),
     Completions(completions::Completions),
@@ -157,6 +159,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Retention(retention) => block_on(retention.run(globals)),
         Command::Rm(rm) => block_on(rm.run(globals)),
         Command::Ticket(ticket) => block_on(ticket.run(globals)),
+        Command::Top(top) => block_on(top.run(globals)),
         Command::User(user) => done(user.run(globals)),
         Command::Token(token) => done(token.run(globals)),
         Command::Completions(completions) => done(completions.run()),

@@ -9,6 +9,7 @@ mod folder;
 mod formats;
 mod progress;
 mod server;
+mod top;
 
 use std::path::Path;
 use std::process::{Child, Command, Output};
