@@ -130,7 +130,9 @@ pub(crate) fn main() -> ExitCode {
     quiet_caught_panics();
     // A usage error ends here, with exit code 2.
     let cli = Cli::parse();
-    match run(&cli) {
+    let ended = run(&cli);
+    telemetry::flush();
+    match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
         Err(error) if report::is_broken_pipe(&error) => ExitCode::SUCCESS,
