@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
-use airlane_model::figures::TableFigures;
 use airlane_model::{Chance, Clock, Durability, Error, PutMode, Result, TableId, TableInfo, TableName, Version, codes};
 use airlane_segment::{Intake, KnownSchemas, MemfdPool, TableSchema};
 use parking_lot::Mutex;
@@ -20,7 +19,7 @@ use crate::disk::Disk;
 use crate::error::storage;
 use crate::expiry::{Deadlines, ExpiredCounts, run_expiry, save_uptime, watch_all};
 use crate::folder::DataFolder;
-use crate::index::{Index, Totals, table_not_found};
+use crate::index::{Index, table_not_found};
 use crate::merge::{MergeQueue, run_merges};
 use crate::options::{Merging, PutSpec, StoreOptions};
 use crate::plan::{durability_conflict, schema_mismatch};
@@ -152,13 +151,6 @@ impl Store {
         tables.filter(|table| !table.is_expired(now.uptime)).map(|table| table.info(now)).collect()
     }
 
-    /// All tables as [`list`](Self::list) has them, with their reads.
-    pub fn usage(&self) -> Vec<TableFigures> {
-        let now = self.handle.shared.uptime.moment();
-        let tables = self.handle.shared.index.list("").into_iter();
-        tables.filter(|table| !table.is_expired(now.uptime)).map(|table| table.figures(now)).collect()
-    }
-
     /// Drops a table: gone from catalog, memory and disk when this returns; running readers finish.
     ///
     /// # Errors
@@ -229,11 +221,6 @@ impl Store {
     /// Tables whose entry in the catalog, or one of whose segments, is known to be damaged.
     pub fn damaged_tables(&self) -> usize {
         self.handle.shared.index.damaged()
-    }
-
-    /// How much there is of each durability.
-    pub fn totals(&self) -> [(Durability, Totals); 2] {
-        self.handle.shared.index.totals()
     }
 
     /// Why the store can take no more puts (a commit failed), if that is so. The server ends then.
