@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use airlane_model::figures::ServerFigures;
 use airlane_model::{
     Durability, Error, IdempotencyKey, PlainTicket, PutMode, Receipt, Result, RetentionChange, RowRange, TableInfo,
     TableName, Ticket, codes,
@@ -179,6 +180,14 @@ impl Client {
         let mut body = serde_json::json!({ "table": table });
         add_rules(&mut body, change);
         self.act("retention", body.to_string()).await
+    }
+
+    /// How the server does.
+    ///
+    /// # Errors
+    /// What the server answers, such as `permission_denied`, and `connection_broken`.
+    pub async fn status(&self) -> Result<ServerFigures> {
+        self.act("status", String::new()).await
     }
 
     async fn act<T: serde::de::DeserializeOwned>(&self, name: &str, body: String) -> Result<T> {

@@ -13,6 +13,7 @@ mod tickets;
 use std::future::Future;
 use std::sync::Arc;
 
+use airlane_model::figures::TableFigures;
 use airlane_model::{Caller, PlainTicket, Result, RetentionChange, RowRange, TableInfo, TableName, Ticket, Timestamp};
 use airlane_segment::TableSchema;
 use airlane_store::{ReadSpec, Store};
@@ -176,6 +177,13 @@ impl Exchange {
     pub fn list(&self, caller: &Caller, prefix: &str) -> Vec<TableInfo> {
         let mut tables = self.store.list(prefix);
         tables.retain(|table| access::is_listed(caller, &table.table));
+        tables
+    }
+
+    /// The tables that the caller may read, with their reads.
+    pub fn usage(&self, caller: &Caller) -> Vec<TableFigures> {
+        let mut tables = self.store.usage();
+        tables.retain(|table| access::is_listed(caller, &table.info.table));
         tables
     }
 

@@ -33,3 +33,4 @@ pub use answer::AnswerBody;
 pub use paths::{Rpc, is_login, is_probe};
 pub use rope::Rope;
 pub use router::{FlightDoor, FlightOptions};
+pub use service::Figures;

@@ -36,7 +36,7 @@ use crate::paths::Rpc;
 use crate::put::{PutBody, PutMachine, Putter};
 use crate::reflection::Health;
 use crate::request::{RequestBody, read_message};
-use crate::service::{COMPRESSED_BYTES_MAX, FlightRpcs};
+use crate::service::{COMPRESSED_BYTES_MAX, Figures, FlightRpcs};
 use crate::status;
 use crate::web;
 
@@ -72,11 +72,11 @@ impl FlightDoor {
     ///
     /// # Errors
     /// `internal`.
-    pub fn new(exchange: Exchange, options: &FlightOptions) -> Result<Self> {
+    pub fn new(exchange: Exchange, options: &FlightOptions, figures: Arc<dyn Figures>) -> Result<Self> {
         let compressed_bytes_max = options.body_bytes_max.min(COMPRESSED_BYTES_MAX).as_usize();
         let readers = Readers::new(options.quiet_max);
         let metrics = Metrics::default();
-        let rpcs = FlightRpcs::new(exchange.clone(), options.endpoints_max, readers.clone(), metrics.clone());
+        let rpcs = FlightRpcs::new(exchange.clone(), options.endpoints_max, readers.clone(), metrics.clone(), figures);
         let rpcs = FlightServiceServer::new(rpcs)
             .accept_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Zstd)

@@ -4,6 +4,7 @@
 //! tonic's codec, over the same exchange and the same order of messages.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use airlane_exchange::{Exchange, ReadStream, StreamMessage};
@@ -34,7 +35,10 @@ mod handshake;
 mod info;
 mod retention;
 mod session;
+mod status;
 mod ticket;
+
+pub use status::Figures;
 
 /// A compressed message, before and after decompression. tonic reserves what a length prefix claims, so the bound is
 /// tighter than the one of the low-copy way, which believes nothing before it is there.
@@ -47,12 +51,19 @@ pub(crate) struct FlightRpcs {
     endpoints_max: usize,
     readers: Readers,
     metrics: Metrics,
+    figures: Arc<dyn Figures>,
 }
 
 impl FlightRpcs {
     /// Over an exchange; FlightInfo offers at most `endpoints_max` endpoints.
-    pub(crate) fn new(exchange: Exchange, endpoints_max: usize, readers: Readers, metrics: Metrics) -> Self {
-        Self { exchange, endpoints_max, readers, metrics }
+    pub(crate) fn new(
+        exchange: Exchange,
+        endpoints_max: usize,
+        readers: Readers,
+        metrics: Metrics,
+        figures: Arc<dyn Figures>,
+    ) -> Self {
+        Self { exchange, endpoints_max, readers, metrics, figures }
     }
 
     fn get(&self, request: &Request<arrow_flight::Ticket>) -> Result<ReadStream> {
@@ -131,7 +142,7 @@ impl FlightService for FlightRpcs {
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
         let caller = caller::of(request.extensions());
-        let body = action::run(&self.exchange, &caller, &request.into_inner()).await;
+        let body = action::run(&self.exchange, self.figures.as_ref(), &caller, &request.into_inner()).await;
         let body = body.map_err(|error| from_error(&error))?;
         Ok(Response::new(Box::pin(stream::iter([Ok(arrow_flight::Result { body: body.into() })]))))
     }

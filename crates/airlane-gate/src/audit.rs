@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use airlane_model::{Caller, Code, Outcome, Trail};
 use bytes::Buf;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body::{Body, Frame, SizeHint};
 use tracing::Level;
 
@@ -51,6 +51,8 @@ pub(crate) struct Audit {
 #[derive(Debug)]
 struct Observed {
     observer: Arc<dyn Observer>,
+    http_method: Option<Method>,
+    http_status: u16,
     traceparent: Option<HeaderValue>,
     tracestate: Option<HeaderValue>,
 }
@@ -75,9 +77,9 @@ impl Audit {
     }
 
     /// Tells an observer of the end.
-    pub(crate) fn observe(&mut self, observer: Arc<dyn Observer>, headers: &HeaderMap) {
+    pub(crate) fn observe(&mut self, observer: Arc<dyn Observer>, http_method: Option<Method>, headers: &HeaderMap) {
         let (traceparent, tracestate) = (headers.get("traceparent").cloned(), headers.get("tracestate").cloned());
-        self.observed = Some(Observed { observer, traceparent, tracestate });
+        self.observed = Some(Observed { observer, http_method, http_status: 0, traceparent, tracestate });
     }
 
     /// Notes who asks; answers the caller with the trail of this request.
@@ -128,6 +130,8 @@ impl Drop for Audit {
             bytes_out: self.bytes_out,
             duration: self.begun.elapsed(),
             outcome: self.trail.outcome().or(self.outcome).unwrap_or(Outcome::CutOff),
+            http_method: self.observed.as_ref().and_then(|observed| observed.http_method.as_ref()),
+            http_status: self.observed.as_ref().map_or(0, |observed| observed.http_status),
             traceparent: self.observed.as_ref().and_then(|observed| observed.traceparent.as_ref()),
             tracestate: self.observed.as_ref().and_then(|observed| observed.tracestate.as_ref()),
         };
@@ -176,6 +180,9 @@ impl<B: Body> Audited<B> {
     /// Watches over an answer.
     pub(crate) fn watch(response: Response<B>, audit: Audit, running: Option<Running>) -> Response<Self> {
         let mut audit = Box::new(audit);
+        if let Some(observed) = &mut audit.observed {
+            observed.http_status = response.status().as_u16();
+        }
         if let Some(outcome) = outcome_of(response.headers()) {
             audit.end(outcome);
         } else if !response.status().is_success() {

@@ -33,6 +33,9 @@ pub trait Doors: Clone + Send + Sync + 'static {
     /// Which of those a request is, by its place in the list.
     fn name_of(&self, head: &Parts) -> usize;
 
+    /// Whether a request is one of gRPC, also in its form for browsers.
+    fn is_grpc(&self, head: &Parts) -> bool;
+
     /// Whether a request is answered to everybody, such as those of probes.
     fn is_open(&self, head: &Parts) -> bool;
 
@@ -137,7 +140,8 @@ impl<S, D: Doors> Gated<S, D> {
         let line = line_level(self.gate.is_guarded() && !is_open);
         let mut audit = Audit::begin(line, peer, self.doors.name_of(&head), self.metrics);
         if let Some(observer) = self.observer.filter(|_| !is_open) {
-            audit.observe(observer, &head.headers);
+            let http_method = (!self.doors.is_grpc(&head)).then(|| head.method.clone());
+            audit.observe(observer, http_method, &head.headers);
         }
         let running = match self.drain.enter() {
             _ if self.doors.is_answered_to_the_end(&head) => None,

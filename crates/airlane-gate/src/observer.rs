@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use airlane_model::{Outcome, TableName};
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 
 use crate::peer::Peer;
 
@@ -36,6 +36,10 @@ pub struct Ended<'a> {
     pub duration: Duration,
     /// How it ended.
     pub outcome: Outcome,
+    /// The method, of an HTTP request that is none of gRPC.
+    pub http_method: Option<&'a Method>,
+    /// The HTTP status of the answer; 0 without one.
+    pub http_status: u16,
     /// The header by which the request belongs to a trace, as it came.
     pub traceparent: Option<&'a HeaderValue>,
     /// What comes with it.

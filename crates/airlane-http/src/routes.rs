@@ -1,6 +1,6 @@
 //! All HTTP paths, in one list.
 
-use airlane_model::{Caller, Error, Result, Right, codes};
+use airlane_model::{Caller, Error, Result, codes};
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
@@ -78,22 +78,9 @@ async fn metrics_text(
     caller: Option<Extension<Caller>>,
 ) -> Result<impl IntoResponse, Problem> {
     let Extension(caller) = caller.unwrap_or_else(|| Extension(Caller::nobody()));
-    if !caller.may_everywhere(Right::Admin) {
-        return Err(Problem(no_admin(&caller)));
-    }
+    caller.check_admin().map_err(Problem)?;
     (state.refresh_metrics)();
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render()))
-}
-
-fn no_admin(caller: &Caller) -> Error {
-    if caller.is_anonymous() {
-        return Error::new(codes::CREDENTIALS_MISSING, "the metrics are shown to callers with credentials only")
-            .hint("send a token, or a user and a password");
-    }
-    let message = format!("`{}` may not see how the server does", caller.name());
-    let hint =
-        format!("who keeps the server's rights file may add `\"*\" = [\"admin\"]` to [rights.{}]", caller.name());
-    Error::new(codes::PERMISSION_DENIED, message).hint(hint)
 }
 
 async fn unknown(method: Method, uri: Uri) -> Problem {

@@ -13,6 +13,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
+use crate::error::{Error, codes};
 use crate::limits::NAME_BYTES_MAX;
 use crate::name::{TableName, is_part};
 use crate::outcome::Outcome;
@@ -173,6 +174,24 @@ impl Caller {
             Grants::Everything => true,
             Grants::Of(grants) => grants.iter().any(|grant| grant.namespaces.is_all() && grant.rights.contains(&right)),
         }
+    }
+
+    /// Lets a caller see how the server does, which takes `admin` for all namespaces.
+    ///
+    /// # Errors
+    /// `permission_denied`, `credentials_missing`.
+    pub fn check_admin(&self) -> Result<(), Error> {
+        if self.may_everywhere(Right::Admin) {
+            return Ok(());
+        }
+        if self.is_anonymous() {
+            let error =
+                Error::new(codes::CREDENTIALS_MISSING, "how the server does is shown to callers with credentials only");
+            return Err(error.hint("send a token, or a user and a password"));
+        }
+        let (name, message) = (self.name(), format!("`{}` may not see how the server does", self.name()));
+        Err(Error::new(codes::PERMISSION_DENIED, message)
+            .hint(format!("who keeps the server's rights file may add `\"*\" = [\"admin\"]` to [rights.{name}]")))
     }
 
     /// The same caller in a request that leaves a trail.

@@ -5,6 +5,7 @@
 pub mod caller;
 pub mod clock;
 pub mod error;
+pub mod figures;
 pub mod id;
 pub mod idempotency;
 pub mod limits;

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use airlane_model::figures::TableFigures;
 use airlane_model::{
     Durability, Error, Result, Retention, TableId, TableInfo, TableName, Ticket, Timestamp, Version, codes,
 };
@@ -205,6 +206,12 @@ impl Table {
     /// The current version, as listing shows it.
     pub(crate) fn info(&self, now: Moment) -> TableInfo {
         TableInfo { expires: self.expires(now), ..self.content().info() }
+    }
+
+    /// The same, with its reads.
+    pub(crate) fn figures(&self, now: Moment) -> TableFigures {
+        let (reads_open, reads) = self.reads.counts();
+        TableFigures { info: self.info(now), reads_open, reads }
     }
 
     fn expires(&self, now: Moment) -> Option<Timestamp> {

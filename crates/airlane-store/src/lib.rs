@@ -53,6 +53,7 @@ mod sweeper;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod uptime;
+mod usage;
 
 pub use catalog::StoredDictionary;
 pub use content::{ReaderDictionaries, Snapshot};

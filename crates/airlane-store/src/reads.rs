@@ -9,13 +9,20 @@ use crate::uptime::{Uptime, UptimeClock};
 #[derive(Debug)]
 pub(crate) struct Reads {
     open: AtomicUsize,
+    /// Reads that were begun since the start.
+    begun: AtomicU64,
     /// When the last one ended, in microseconds of the uptime.
     last: AtomicU64,
 }
 
 impl Reads {
     pub(crate) fn new(last: Uptime) -> Arc<Self> {
-        Arc::new(Self { open: AtomicUsize::new(0), last: AtomicU64::new(last.as_micros()) })
+        Arc::new(Self { open: AtomicUsize::new(0), begun: AtomicU64::new(0), last: AtomicU64::new(last.as_micros()) })
+    }
+
+    /// Reads that run, and reads that were begun since the start.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.open.load(Ordering::Relaxed) as u64, self.begun.load(Ordering::Relaxed))
     }
 
     /// When it was last read: now, while somebody reads it.
@@ -34,6 +41,7 @@ pub(crate) struct Reading {
 
 impl Reading {
     pub(crate) fn begin(reads: Arc<Reads>, clock: UptimeClock) -> Self {
+        reads.begun.fetch_add(1, Ordering::Relaxed);
         reads.open.fetch_add(1, Ordering::SeqCst);
         Self { reads, clock }
     }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
 use airlane_model::{Chance, Clock, Durability, Error, PutMode, Result, TableId, TableInfo, TableName, Version, codes};
-use airlane_segment::{Intake, KnownSchemas, MemoryBudget, TableSchema};
+use airlane_segment::{Intake, KnownSchemas, TableSchema};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::task;
@@ -20,9 +20,9 @@ use crate::disk::Disk;
 use crate::error::storage;
 use crate::expiry::{Deadlines, ExpiredCounts, run_expiry, save_uptime, watch_all};
 use crate::folder::DataFolder;
-use crate::index::{Index, Totals, table_not_found};
+use crate::index::{Index, table_not_found};
 use crate::keys::{KeyBook, Keyed, take_over};
-use crate::memory::{Memory, MemoryState, run_rounds};
+use crate::memory::{Memory, run_rounds};
 use crate::merge::{MergeQueue, run_merges};
 use crate::options::{Merging, PutSpec, StoreOptions};
 use crate::plan::{durability_conflict, schema_mismatch};
@@ -233,24 +233,9 @@ impl Store {
         shared.paths.as_ref().map_or(Ok(()), |paths| paths.keep_ticket_keys(keys.as_bytes(), shared.disk.as_ref()))
     }
 
-    /// How much memory is used, and for what.
-    pub fn memory(&self) -> MemoryState {
-        self.handle.shared.memory.state()
-    }
-
-    /// What memory for data is taken from.
-    pub fn memory_budget(&self) -> &MemoryBudget {
-        &self.handle.shared.memory.budget
-    }
-
     /// Tables whose entry in the catalog, or one of whose segments, is known to be damaged.
     pub fn damaged_tables(&self) -> usize {
         self.handle.shared.index.damaged()
-    }
-
-    /// How much there is of each durability.
-    pub fn totals(&self) -> [(Durability, Totals); 2] {
-        self.handle.shared.index.totals()
     }
 
     /// Why the store can take no more puts (a commit failed), if that is so. The server ends then.

@@ -33,6 +33,23 @@ impl ServerProcess {
         started.unwrap_or_else(|said| panic!("the server {said}"))
     }
 
+    /// As [`start`](Self::start), with variables of the environment.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_in<A: AsRef<OsStr>>(
+        variables: &[(&str, &str)],
+        binary: &Path,
+        data_dir: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut command = command(binary, folder.path());
+        command.envs(variables.iter().copied());
+        let started = Self::launch(command, folder, data_dir, arguments);
+        started.unwrap_or_else(|said| panic!("the server {said}"))
+    }
+
     /// As [`start`](Self::start), by a program that takes the binary and its arguments after its own and becomes the
     /// server, such as `strace -D`.
     ///
@@ -142,7 +159,7 @@ pub fn command(binary: &Path, folder: &Path) -> Command {
     let mut command = Command::new(binary);
     command.current_dir(folder).env("HOME", folder).env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME");
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("AIRLANE_") {
+        if ["AIRLANE_", "OTEL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
         }
     }

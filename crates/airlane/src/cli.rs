@@ -15,6 +15,7 @@ mod rm;
 mod serve;
 mod ticket;
 mod token;
+mod top;
 mod transfer;
 mod user;
 mod words;
@@ -90,6 +91,7 @@ enum Command {
     Rm(rm::Rm),
     Ticket(ticket::SignTicket),
     Doctor(doctor::Doctor),
+    Top(top::Top),
     User(user::User),
     Token(token::Token),
     Completions(completions::Completions),
@@ -125,7 +127,9 @@ pub(crate) fn main() -> ExitCode {
     quiet_caught_panics();
     // A usage error ends here, with exit code 2.
     let cli = Cli::parse();
-    match run(&cli) {
+    let ended = run(&cli);
+    telemetry::flush();
+    match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
         Ok(Outcome::Unwell) => ExitCode::from(EXIT_UNWELL),
@@ -158,6 +162,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Rm(rm) => block_on(rm.run(globals)),
         Command::Ticket(ticket) => block_on(ticket.run(globals)),
         Command::Doctor(doctor) => end_of(doctor.run(globals)),
+        Command::Top(top) => block_on(top.run(globals)),
         Command::User(user) => done(user.run(globals)),
         Command::Token(token) => done(token.run(globals)),
         Command::Completions(completions) => done(completions.run()),

@@ -26,6 +26,13 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     text(&format!("{line}\n"))
 }
 
+/// Writes a value to stdout as one line of JSON, for programs that read several.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<()> {
+    let line = serde_json::to_string(value)
+        .map_err(|error| Error::new(codes::INTERNAL, format!("the answer has no form in JSON: {error}")))?;
+    text(&format!("{line}\n"))
+}
+
 /// Tells a person at the terminal what was done; scripts hear nothing but answers and errors.
 pub(crate) fn note(text: &str) {
     if io::stderr().is_terminal() {

@@ -10,6 +10,7 @@ mod authority;
 mod budget;
 mod connection;
 mod executor;
+mod figures;
 mod joined;
 mod listener;
 mod memory;
@@ -41,6 +42,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use airlane_gate::Reload;
 use connection::Builders;
+use figures::Figures;
 pub use metrics::{METRICS, Metric, MetricKind};
 pub use options::ServerOptions;
 use route::Doors;
@@ -201,7 +203,11 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
         Arc::new(move || metrics::refresh(&store))
     };
     let doors = Doors {
-        flight: FlightDoor::new(exchange.clone(), &flight_options)?,
+        flight: FlightDoor::new(
+            exchange.clone(),
+            &flight_options,
+            Arc::new(Figures::new(store.clone(), status.clone())),
+        )?,
         http: airlane_http::router(HttpState { readiness: status.clone(), refresh_metrics }),
     };
     let flight = doors.flight.clone();

@@ -1,11 +1,18 @@
-//! Logs, to stderr.
+//! Logs, to stderr, and traces, to whom the environment says.
 
-use std::io::IsTerminal;
+mod lines;
+mod traces;
+
+use std::io::{IsTerminal, stderr};
+use std::sync::OnceLock;
 
 use airlane_model::{Error, Result, codes};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::value::LogFormat;
+
+use lines::Lines;
+pub(crate) use traces::Traces;
 
 /// Begins to log. A second call changes nothing.
 ///
@@ -17,11 +24,27 @@ pub(crate) fn begin(filter: &str, format: LogFormat) -> Result<()> {
             .at("setting `log`")
             .hint("write a level or a list of levels for parts of the program: info,airlane_store=debug")
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // An error says that somebody else, such as a test, has begun to log.
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+    let lines = Lines::begin(stderr()).map_err(|error| {
+        Error::new(codes::INTERNAL, format!("the thread that writes the log cannot be started: {error}")).source(error)
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
+    let begun = match format {
+        LogFormat::Text => builder.with_ansi(stderr().is_terminal()).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+    // An error says that somebody else, such as a test, has begun to log.
+    if begun.is_ok() {
+        let _ = LINES.set(lines);
+    }
     Ok(())
+}
+
+/// The lines of this process.
+static LINES: OnceLock<Lines> = OnceLock::new();
+
+/// Waits until all lines so far are written. To be called before something else writes to stderr, and at the end.
+pub(crate) fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush();
+    }
 }

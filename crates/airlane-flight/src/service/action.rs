@@ -5,9 +5,9 @@ use airlane_model::{Caller, Error, PlainTicket, Result, TableInfo, Ticket, codes
 use arrow_flight::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
-use super::{body, endpoint, retention, session, ticket};
+use super::{Figures, body, endpoint, retention, session, status, ticket};
 
-const ACTIONS: [(&str, &str); 9] = [
+const ACTIONS: [(&str, &str); 10] = [
     (
         "describe",
         "Describes a table. Body: its name or ticket, or {\"table\": \"name\"}. \
@@ -28,6 +28,11 @@ const ACTIONS: [(&str, &str); 9] = [
         "Signs a ticket: whoever holds it may read what it says. Body: {\"ticket\": \"name or ticket\", \"columns\": [\"a\"], \
          \"rows\": \"0-1000\", \"ttl\": \"10m\", \"caller\": \"who alone may use it\", \"reads\": 1, \
          \"at_most_once\": true}, all but the ticket optional. Result: JSON with the ticket and what it says.",
+    ),
+    (
+        "status",
+        "Tells how the server does, to callers with the right admin for all namespaces. No body. Result: JSON with requests, rows, \
+         bytes and memory, and the largest and most read of the tables that the caller may read.",
     ),
     (
         "CancelFlightInfo",
@@ -62,7 +67,12 @@ pub(super) fn list() -> impl Iterator<Item = ActionType> + Send {
 }
 
 /// Runs an action; answers the body of its one result.
-pub(super) async fn run(exchange: &Exchange, caller: &Caller, action: &Action) -> Result<Vec<u8>> {
+pub(super) async fn run(
+    exchange: &Exchange,
+    figures: &dyn Figures,
+    caller: &Caller,
+    action: &Action,
+) -> Result<Vec<u8>> {
     match action.r#type.as_str() {
         "describe" => json(&Described::new(&exchange.describe(caller, &target(action)?)?)),
         "drop" => {
@@ -78,6 +88,7 @@ pub(super) async fn run(exchange: &Exchange, caller: &Caller, action: &Action) -
             json(&exchange.set_retention(caller, &table, change).await?)
         }
         "ticket" => json(&ticket::sign(exchange, caller, &action.body)?),
+        "status" => json(&status::answer(exchange, figures, caller, &action.body)?),
         "CancelFlightInfo" => endpoint::cancel(exchange, caller, &action.body),
         "RenewFlightEndpoint" => endpoint::renew(exchange, caller, &action.body),
         "SetSessionOptions" => session::set_options(&action.body),

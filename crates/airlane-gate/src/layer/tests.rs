@@ -24,6 +24,10 @@ impl Doors for TestDoors {
         0
     }
 
+    fn is_grpc(&self, _: &Parts) -> bool {
+        false
+    }
+
     fn is_open(&self, head: &Parts) -> bool {
         head.uri.path() == "/open"
     }

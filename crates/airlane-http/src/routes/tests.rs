@@ -79,6 +79,7 @@ async fn unknown_paths_and_methods_are_problem_documents() {
 
 #[tokio::test]
 async fn s5_metrics_are_for_who_has_admin_everywhere() {
+    use airlane_model::Right;
     use airlane_model::caller::{ANONYMOUS, Grant};
     let grant = |pattern: &str, right| Grant { namespaces: pattern.parse().unwrap(), rights: vec![right] };
     for (caller, status) in [

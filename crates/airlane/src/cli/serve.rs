@@ -16,6 +16,7 @@ use crate::config::flags::ServerFlags;
 use crate::config::value::LogFormat;
 use crate::config::{ServerSettings, print};
 use crate::output::report;
+use crate::telemetry::Traces;
 use crate::{output, telemetry};
 
 /// Keep tables and serve them
@@ -60,6 +61,8 @@ impl Serve {
         let ended = runtime.block_on(async {
             let signals = Signals::listen()?;
             let mut options = options(&settings)?;
+            let traces = Traces::begin(|name| std::env::var(name).ok())?;
+            options.observer = traces.as_ref().map(Traces::observer);
             options.not_ready = files.as_ref().map(|_| load::NOT_READY.to_owned());
             let mut handle = server::run(options).await?;
             handle.report_unreadable_files()?;
@@ -71,7 +74,12 @@ impl Serve {
                 let json = globals.json || settings.log_format == LogFormat::Json;
                 load::spawn(&handle, files, json);
             }
-            until_ended(&mut handle, signals).await
+            let ended = until_ended(&mut handle, signals).await;
+            if let Some(traces) = traces {
+                // It waits for the exporter, whose connection this runtime serves.
+                let _ = tokio::task::spawn_blocking(move || traces.end()).await;
+            }
+            ended
         });
         runtime.shutdown_background();
         ended

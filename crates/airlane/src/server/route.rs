@@ -69,6 +69,10 @@ impl airlane_gate::Doors for Doors {
         }
     }
 
+    fn is_grpc(&self, head: &Parts) -> bool {
+        FlightDoor::takes(&head.headers)
+    }
+
     fn is_open(&self, head: &Parts) -> bool {
         let path = head.uri.path();
         if FlightDoor::takes(&head.headers) { airlane_flight::is_probe(path) } else { airlane_http::is_probe(path) }

@@ -31,6 +31,7 @@ mod secrets;
 mod slow_disk;
 mod tables;
 mod tls;
+mod traces;
 mod unix;
 mod vanish;
 mod web;

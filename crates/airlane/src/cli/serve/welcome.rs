@@ -9,10 +9,12 @@ use crate::config::ServerSettings;
 use crate::config::file::ConfigFile;
 use crate::config::value::{LogFormat, TlsMode};
 use crate::output::human;
+use crate::telemetry;
 
 /// Tells where the server listens, what its data folder holds, and how to connect: as lines for people, or as one
 /// event in a log that programs read.
 pub(super) fn print(settings: &ServerSettings, handle: &Handle, file: Option<&ConfigFile>, time: Duration) {
+    telemetry::flush();
     let address = handle.address();
     let recovered = recovered(handle.recovery());
     if settings.log_format == LogFormat::Json {

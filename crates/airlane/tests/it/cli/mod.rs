@@ -11,6 +11,7 @@ mod formats;
 mod progress;
 mod server;
 mod tls_auto;
+mod top;
 
 use std::path::Path;
 use std::process::{Child, Command, Output};

@@ -58,6 +58,7 @@ const TABLE: &[(&str, Need)] = &[
     ("DoAction drop", Need::Drop),
     ("DoAction ticket", Need::Read),
     ("DoAction retention", Need::Drop),
+    ("DoAction status", Need::Admin),
     ("DoAction CancelFlightInfo", Need::Read),
     ("DoAction RenewFlightEndpoint", Need::Read),
     ("DoAction SetSessionOptions", Need::Known),
@@ -172,6 +173,9 @@ async fn call(server: &TestServer, what: &str, token: Option<&str>, object: &str
         "DoAction retention" => {
             let body = format!("{{\"table\":\"{object}\",\"ttl\":\"1h\"}}").into_bytes().into();
             _ = client.do_action(with(token, Action { r#type: "retention".into(), body })).await?;
+        }
+        "DoAction status" => {
+            _ = client.do_action(with(token, Action { r#type: "status".into(), body: Vec::new().into() })).await?;
         }
         "DoAction ticket" => {
             let body = format!("{{\"ticket\":\"{object}\"}}").into_bytes().into();

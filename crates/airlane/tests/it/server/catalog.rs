@@ -91,8 +91,15 @@ async fn actions_describe_and_drop() {
     let mut client = server.client().await;
     let listed: Vec<_> = client.list_actions(Empty {}).await.expect("a list").into_inner().try_collect().await.unwrap();
     let names: Vec<&str> = listed.iter().map(|action| action.r#type.as_str()).collect();
-    let of_the_protocol =
-        ["ticket", "CancelFlightInfo", "RenewFlightEndpoint", "SetSessionOptions", "GetSessionOptions", "CloseSession"];
+    let of_the_protocol = [
+        "ticket",
+        "status",
+        "CancelFlightInfo",
+        "RenewFlightEndpoint",
+        "SetSessionOptions",
+        "GetSessionOptions",
+        "CloseSession",
+    ];
     assert_eq!(names, [&["describe", "retention", "drop"][..], &of_the_protocol].concat());
     assert!(listed.iter().all(|action| action.description.len() > 20));
 

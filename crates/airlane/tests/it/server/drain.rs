@@ -153,3 +153,48 @@ async fn connections_that_ask_nothing_do_not_hold_the_end_up() {
     assert!(status.success(), "{stderr}");
     drop((client, silent));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_line_of_the_log_is_lost_at_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rights = folder.path().join("rights.toml");
+    std::fs::write(
+        &rights,
+        super::rights::rights_file(&["ci"], "[rights.ci]\n\"*\" = [\"read\", \"write\", \"admin\"]\n"),
+    )
+    .expect("written");
+    for signals in [1, 2] {
+        let arguments = ["--drain-timeout", "1h", "--rights-file", &rights.display().to_string()];
+        let server = ServerProcess::start(binary(), &folder.path().join("data"), arguments);
+        let address = format!("127.0.0.1:{}", server.port());
+        let mut client = client_of(&address).await;
+        let token = super::rights::token_of("ci");
+        for _ in 0..500 {
+            let ask = super::rights::with(Some(&token), Ticket::new("absent"));
+            client.do_get(ask).await.expect_err("absent");
+        }
+        // One that holds the end up, so that the second signal has something to cut off.
+        let held = (signals > 1).then(|| {
+            let (sender, messages) = unbounded::<FlightData>();
+            let request = super::rights::with(Some(&token), messages);
+            (sender, tokio::spawn(async move { put_request(&mut client, request).await }))
+        });
+        if held.is_some() {
+            let headers = format!("authorization: Bearer {token}\r\n");
+            eventually_async("it runs", async || {
+                let (_, text) = fetch_at(&address, "/metrics", &headers).await;
+                text.contains("airlane_requests_open{rpc=\"DoPut\"} 1\n")
+            })
+            .await;
+        }
+        server.ask_to_stop();
+        if held.is_some() {
+            eventually_async("it stops", async || is_refusing(&address).await).await;
+            server.ask_to_stop();
+        }
+        let (status, stderr) = tokio::task::spawn_blocking(|| server.wait()).await.expect("no panic");
+        assert!(status.success(), "{stderr}");
+        let lines = stderr.lines().filter(|line| line.contains("outcome=table_not_found"));
+        assert_eq!(lines.count(), 500, "{stderr}");
+    }
+}

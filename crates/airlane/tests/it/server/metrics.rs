@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use airlane::server::{METRICS, MetricKind};
-use arrow_flight::{Empty, HandshakeRequest, Ticket};
+use arrow_flight::{Empty, FlightData, HandshakeRequest, Ticket};
 use futures::TryStreamExt;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -118,4 +118,32 @@ async fn a_stream_is_open_until_its_client_has_it_or_goes() {
     eventually_async("it is not", async || sum(&shown().await, open) == 0.0).await;
     let cut_off = "airlane_requests_total{rpc=\"DoGet\",kind=\"cancelled\",code=\"cut_off\"}";
     assert_eq!(sum(&shown().await, cut_off), 1.0);
+}
+
+/// Its trailers are bytes to everybody behind the Flight door.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_grpc_web_is_counted_by_its_own_end() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let folder = tempfile::tempdir().expect("a folder");
+    let server =
+        airlane_testkit::ServerProcess::start(crate::cli::binary(), &folder.path().join("data"), [] as [&str; 0]);
+    let address = format!("127.0.0.1:{}", server.port());
+    let mut messages = encoded("t", &[numbers(0, 10)]).await;
+    messages[1].data_header = b"no header of a message".to_vec().into();
+    let chunk = |message: &FlightData| {
+        let message = super::raw::grpc_of(message);
+        [format!("{:x}\r\n", message.len()).as_bytes(), &message[..], b"\r\n"].concat()
+    };
+    let mut tcp = tokio::net::TcpStream::connect(&address).await.expect("a connection");
+    let head = "POST /arrow.flight.protocol.FlightService/DoPut HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+                content-type: application/grpc-web+proto\r\ntransfer-encoding: chunked\r\n\r\n";
+    tcp.write_all(&[head.as_bytes(), &chunk(&messages[0])].concat()).await.expect("sent");
+    let mut answer = vec![0; 12];
+    tcp.read_exact(&mut answer).await.expect("the answer has begun");
+    assert_eq!(answer, b"HTTP/1.1 200");
+    tcp.write_all(&[&chunk(&messages[1])[..], b"0\r\n\r\n"].concat()).await.expect("sent");
+    tcp.read_to_end(&mut answer).await.expect("the rest");
+    assert!(String::from_utf8_lossy(&answer).contains("message_invalid"), "{answer:?}");
+    let counted = "airlane_requests_total{rpc=\"DoPut\",kind=\"invalid_argument\",code=\"message_invalid\"} 1\n";
+    eventually_async("it is counted", async || fetch_at(&address, "/metrics", "").await.1.contains(counted)).await;
 }

@@ -1,0 +1,33 @@
+//! How much there is, and how it is used: for whoever keeps the server.
+
+use airlane_model::Durability;
+use airlane_model::figures::TableFigures;
+use airlane_segment::MemoryBudget;
+
+use crate::index::Totals;
+use crate::memory::MemoryState;
+use crate::store::Store;
+
+impl Store {
+    /// All tables as [`list`](Self::list) has them, with their reads.
+    pub fn usage(&self) -> Vec<TableFigures> {
+        let now = self.shared().uptime.moment();
+        let tables = self.shared().index.list("").into_iter();
+        tables.filter(|table| !table.is_expired(now.uptime)).map(|table| table.figures(now)).collect()
+    }
+
+    /// How much there is of each durability.
+    pub fn totals(&self) -> [(Durability, Totals); 2] {
+        self.shared().index.totals()
+    }
+
+    /// How much memory is used, and for what.
+    pub fn memory(&self) -> MemoryState {
+        self.shared().memory.state()
+    }
+
+    /// What memory for data is taken from.
+    pub fn memory_budget(&self) -> &MemoryBudget {
+        &self.shared().memory.budget
+    }
+}
