@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use airlane_model::{
-    Durability, Error, IdempotencyKey, PlainTicket, PutMode, Receipt, Result, RetentionChange, RowRange, TableInfo, TableName, Ticket,
-    codes,
+    Durability, Error, IdempotencyKey, PlainTicket, PutMode, Receipt, Result, RetentionChange, RowRange, TableInfo,
+    TableName, Ticket, codes,
 };
 use arrow_array::RecordBatch;
 use arrow_flight::decode::FlightDataDecoder;

@@ -209,7 +209,10 @@ mod tests {
             (command("{\"path\":\"p\",\"idempotency_key\":\"\"}"), codes::OPTION_INVALID),
             (command("{\"path\":\"p\",\"idempotency_key\":\"a\\nb\"}"), codes::OPTION_INVALID),
             (command("{\"path\":\"p\",\"idempotency_key\":\"\\u00e9\"}"), codes::OPTION_INVALID),
-            (command(&format!("{{\"path\":\"p\",\"idempotency_key\":\"{}\"}}", "k".repeat(10_000))), codes::OPTION_INVALID),
+            (
+                command(&format!("{{\"path\":\"p\",\"idempotency_key\":\"{}\"}}", "k".repeat(10_000))),
+                codes::OPTION_INVALID,
+            ),
             (command("{\"path\":\"p\",\"idempotency_key\":7}"), codes::DESCRIPTOR_INVALID),
             (command("{\"path\":\"p\",\"window\":\"1h\"}"), codes::NOT_IMPLEMENTED),
             (command("{\"path\":\"p\",\"reads\":1}"), codes::NOT_IMPLEMENTED),

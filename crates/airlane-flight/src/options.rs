@@ -55,9 +55,9 @@ impl PutOptions {
                 }
                 _ => {
                     let rules = RULES.map(|rule| format!("{PREFIX}{rule}")).join(", ");
-                    return Err(Error::new(codes::OPTION_INVALID, format!("there is no header `{name}`")).hint(format!(
-                        "valid headers: airlane-mode, airlane-durability, airlane-idempotency-key, {rules}"
-                    )));
+                    return Err(Error::new(codes::OPTION_INVALID, format!("there is no header `{name}`")).hint(
+                        format!("valid headers: airlane-mode, airlane-durability, airlane-idempotency-key, {rules}"),
+                    ));
                 }
             };
             options = options.join(found)?;

@@ -77,9 +77,20 @@ mod tests {
         for text in ["x", "a key of words", "6f1b0d0e-7a0f-4b52-9a53-2d0c3c1e6b11", "!~\"{}%/\\", &"k".repeat(255)] {
             assert_eq!(text.parse::<IdempotencyKey>().expect(text).as_str(), text);
         }
-        for text in
-            ["", " ", " x", "x ", "a\tb", "a\0", "a\n", "\x7f", "\x1b[31m", "schlüssel", &"k".repeat(256), &"k".repeat(10_000)]
-        {
+        for text in [
+            "",
+            " ",
+            " x",
+            "x ",
+            "a\tb",
+            "a\0",
+            "a\n",
+            "\x7f",
+            "\x1b[31m",
+            "schlüssel",
+            &"k".repeat(256),
+            &"k".repeat(10_000),
+        ] {
             let error = text.parse::<IdempotencyKey>().expect_err("no key");
             assert_eq!(error.code(), codes::OPTION_INVALID);
             assert!(error.hint_text().is_some() && error.message().len() < 100, "{error}");

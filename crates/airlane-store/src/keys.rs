@@ -142,9 +142,9 @@ impl RequestKey {
         }
         let (key, table) = (&self.key.key, &first.table);
         let message = format!("the key `{key}` belongs to another put, which made version {}", first.outcome.version);
-        Err(Error::new(codes::IDEMPOTENCY_CONFLICT, message).at(format!("table `{table}`")).hint(
-            "repeat a put with the same rows, schema and options; give other content a key of its own",
-        ))
+        Err(Error::new(codes::IDEMPOTENCY_CONFLICT, message)
+            .at(format!("table `{table}`"))
+            .hint("repeat a put with the same rows, schema and options; give other content a key of its own"))
     }
 }
 
@@ -179,6 +179,9 @@ pub(crate) fn take_over(book: &KeyBook, found: &[KeyFacts]) {
     book.keep(Durability::Durable, found);
     let damaged = found.iter().filter(|key| key.is_damaged).count();
     if damaged > 0 {
-        tracing::error!(damaged, "what the catalog has of puts with idempotency keys is damaged; repeating them is refused");
+        tracing::error!(
+            damaged,
+            "what the catalog has of puts with idempotency keys is damaged; repeating them is refused"
+        );
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use airlane_model::{
-    Chance, Clock, Durability, PutKey, PutMode, RetentionChange, RetentionDefaults, SystemChance, SystemClock, TableName,
+    Chance, Clock, Durability, PutKey, PutMode, RetentionChange, RetentionDefaults, SystemChance, SystemClock,
+    TableName,
 };
 use airlane_segment::{DecodeLimits, WriterOptions};
 

@@ -93,7 +93,8 @@ fn columns_of_fixed_width_have_the_same_on_every_way() {
             assert_eq!(of_stream(&cut(&batch, rows), None, false), expected, "nulls {nulls}, by {rows}");
         }
         assert_eq!(of_stream(&cut(&batch, 33_333), None, true), expected, "nulls {nulls}, discarded");
-        let turns = [batch.slice(0, 100), batch.slice(100, 40_001), batch.slice(40_101, 1), batch.slice(40_102, 19_898)];
+        let turns =
+            [batch.slice(0, 100), batch.slice(100, 40_001), batch.slice(40_101, 1), batch.slice(40_102, 19_898)];
         assert_eq!(of_stream(&turns, None, false), expected, "nulls {nulls}, in turn");
         assert_eq!(of_stream(&turns, Some(CompressionType::ZSTD), false), expected, "nulls {nulls}, compressed");
     }
@@ -161,9 +162,8 @@ fn views_that_share_bytes_are_not_read_again_and_again() {
     let views: ArrayRef = Arc::new(builder.finish());
     let other = views.slice(1, 99_999);
     let batch = |column: ArrayRef| {
-        let schema = TableSchema::from_arrow(
-            RecordBatch::try_from_iter([("c", column.clone())]).expect("a batch").schema_ref(),
-        );
+        let schema =
+            TableSchema::from_arrow(RecordBatch::try_from_iter([("c", column.clone())]).expect("a batch").schema_ref());
         let homes = Box::new(MemfdPool::default());
         let intake = Intake::from_schema(schema.expect("a schema"), WriterOptions::default(), homes);
         let mut intake = intake.with_fingerprint().discarding();

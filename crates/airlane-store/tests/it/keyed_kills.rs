@@ -71,7 +71,10 @@ async fn p7_d1_killed_at_every_step_a_repetition_does_nothing_twice() {
             let acknowledged: Vec<_> = lines.filter(|line| line.starts_with("ack ")).collect();
             let status = child.wait().expect("an end");
             // Appends supersede nothing, so the points after that may never be reached.
-            assert!(status.signal() == Some(SIGKILL) || point.starts_with("p12") && status.success(), "{case}: {status}");
+            assert!(
+                status.signal() == Some(SIGKILL) || point.starts_with("p12") && status.success(),
+                "{case}: {status}"
+            );
             answers.extend(acknowledged);
 
             let store = open(by_hand(options(folder.path())));

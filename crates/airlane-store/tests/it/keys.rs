@@ -129,7 +129,8 @@ async fn p7_keys_of_durable_tables_survive_restarts_merges_and_drops() {
     let mut receipts = Vec::new();
     let store = open(by_hand(options(folder.path())));
     for part in 0..20 {
-        receipts.push(append_keyed(&store, "t", &format!("part {part}"), part * 9..(part + 1) * 9).await.expect("a put"));
+        receipts
+            .push(append_keyed(&store, "t", &format!("part {part}"), part * 9..(part + 1) * 9).await.expect("a put"));
     }
     while store.merge_step().await {}
     let gone = append_keyed(&store, "gone", "k", 0..2_000).await.expect("a put");
@@ -181,7 +182,12 @@ async fn p7_a_repetition_is_not_judged_by_the_table_of_today() {
     let receipt = append_keyed(&store, "t", "k", 0..5).await.expect("a put");
     let other = arrow_schema::Schema::new(vec![arrow_schema::Field::new("x", arrow_schema::DataType::Int8, true)]);
     let other = airlane_segment::TableSchema::from_arrow(&other).expect("a schema");
-    store.put_batches(spec("t", PutMode::Replace, None), other.clone()).expect("a put").commit().await.expect("replaced");
+    store
+        .put_batches(spec("t", PutMode::Replace, None), other.clone())
+        .expect("a put")
+        .commit()
+        .await
+        .expect("replaced");
     assert_eq!(append_keyed(&store, "t", "k", 0..5).await.expect("the same"), receipt);
     assert_eq!(append(&store, "t", 0..5).await.expect_err("without the key").code(), codes::SCHEMA_MISMATCH);
     let changed = store.put_batches(keyed("t", PutMode::Append, None, "k"), other).expect("a put").commit().await;

@@ -128,12 +128,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(KeyRow, Option<StoredKey>)> {
 pub(super) fn all(connection: &Connection) -> Result<Vec<KeyFacts>> {
     rows(connection, ALL, |row| {
         let (row, stored) = read(row)?;
-        let damaged = || KeyFacts {
-            hash: row.hash.cast_unsigned(),
-            bytes: 0,
-            uptime: Uptime::default(),
-            is_damaged: true,
-        };
+        let damaged =
+            || KeyFacts { hash: row.hash.cast_unsigned(), bytes: 0, uptime: Uptime::default(), is_damaged: true };
         Ok(stored.map_or_else(damaged, |stored| stored.facts()))
     })
 }

@@ -214,7 +214,11 @@ pub(super) fn blob(row: &Row<'_>, index: usize) -> rusqlite::Result<Vec<u8>> {
     Ok(row.get_ref(index)?.as_bytes().unwrap_or_default().to_vec())
 }
 
-pub(super) fn rows<T>(connection: &Connection, sql: &str, read: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>> {
+pub(super) fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>> {
     let mut statement = connection.prepare(sql).map_err(error_of)?;
     let rows = statement.query_map([], |row| read(row)).map_err(error_of)?;
     rows.collect::<rusqlite::Result<_>>().map_err(error_of)

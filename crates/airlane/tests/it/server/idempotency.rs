@@ -12,7 +12,12 @@ use super::tables::*;
 const KEY: &str = "airlane-idempotency-key";
 const APPEND: [(&str, &str); 2] = [(KEY, "run 7"), ("airlane-mode", "append")];
 
-fn keyed(name: &str, key: &str, first: i64, rows: usize) -> Request<impl futures::Stream<Item = arrow_flight::FlightData> + use<>> {
+fn keyed(
+    name: &str,
+    key: &str,
+    first: i64,
+    rows: usize,
+) -> Request<impl futures::Stream<Item = arrow_flight::FlightData> + use<>> {
     let messages = encode(by_path(name), numbers_schema(), vec![numbers(first, rows)]);
     let mut request = Request::new(messages);
     request.metadata_mut().insert(KEY, key.parse().expect("a header"));
@@ -51,7 +56,10 @@ async fn p7_a_put_is_repeated_on_every_way() {
     let other = command(r#"{"path":"t","mode":"replace","idempotency_key":"run 7"}"#);
     let other = put_messages(&mut client, encode(other, numbers_schema(), vec![numbers(0, 1_000)])).await;
     is_conflict(&other.expect_err("another mode"));
-    assert_eq!(get(&mut client, "t").await.expect("a table").1.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1_000);
+    assert_eq!(
+        get(&mut client, "t").await.expect("a table").1.iter().map(|batch| batch.num_rows()).sum::<usize>(),
+        1_000
+    );
 }
 
 /// The client sends all of its put, and its line is cut before the answer is there: it cannot know what became of it.
