@@ -24,7 +24,10 @@ pub(crate) fn from_status(address: &Address, status: &Status) -> Error {
     {
         // A status with a source was made on this side, from a broken connection.
         return Error::new(codes::CONNECTION_BROKEN, format!("the connection to {address} broke: {}", root(source)))
-            .hint("repeat a read; a put may have been kept: look at the table's version before you repeat it");
+            .hint(
+                "repeat a read, and a put with an idempotency key; another put may have been kept: look at the table's \
+                 version before you repeat it",
+            );
     }
     let kind = ErrorKind::from_grpc_code(status.code() as i32);
     let code = code.unwrap_or_else(|| code_of(kind));

@@ -147,10 +147,7 @@ impl Column {
     }
 
     /// Takes the lengths between offsets. Gives what lies between the first and the last.
-    fn add_lengths<O: ArrowNativeType + std::ops::Sub<Output = O>>(
-        &mut self,
-        offsets: &[O],
-    ) -> std::ops::Range<usize> {
+    fn add_lengths<O: ArrowNativeType + std::ops::Sub<Output = O>>(&mut self, offsets: &[O]) -> std::ops::Range<usize> {
         let lengths = offsets.windows(2).map(|pair| (pair[1] - pair[0]).as_usize() as u64);
         self.lengths.add_numbers(lengths);
         let end = |offset: Option<&O>| offset.map_or(0, |offset| offset.as_usize());
@@ -232,6 +229,3 @@ impl Column {
         lane.add(bits);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -367,7 +367,10 @@ fn send<T>(reply: Reply<T>, answer: Result<T>) {
 fn commit_unknown(error: &Error) -> Error {
     let message = format!("the catalog could not confirm the commit: {}", error.message());
     Error::new(codes::COMMIT_UNKNOWN, message)
-        .hint("the server stops; after its restart look at the table's version before you repeat the put")
+        .hint(
+        "the server stops; after its restart repeat the put if it had an idempotency key, else look at the table's version \
+         first",
+    )
 }
 
 fn not_erased(error: &Error) -> Error {

@@ -63,10 +63,10 @@ fn an_intake_has_none_unless_it_is_asked_for() {
 fn every_type_has_the_same_however_it_is_cut_and_compressed() {
     for (name, column) in corpus::columns(200) {
         let batch = corpus::batch(vec![(name, column)]);
-        let expected = of_batches(&[batch.clone()]);
+        let expected = of_batches(std::slice::from_ref(&batch));
         for codec in corpus::CODECS {
-            assert_eq!(of_stream(&[batch.clone()], codec, false), expected, "{name}");
-            assert_eq!(of_stream(&[batch.clone()], codec, true), expected, "{name}");
+            assert_eq!(of_stream(std::slice::from_ref(&batch), codec, false), expected, "{name}");
+            assert_eq!(of_stream(std::slice::from_ref(&batch), codec, true), expected, "{name}");
         }
         if AS_THEY_COME.contains(&name) {
             continue;
@@ -88,7 +88,7 @@ fn columns_of_fixed_width_have_the_same_on_every_way() {
         let numbers = Int64Array::from_iter((0..rows).map(|row| (!nulls || row % 7 != 2).then_some(row)));
         let columns: [(&str, ArrayRef, bool); 2] = [("a", Arc::new(flags), nulls), ("b", Arc::new(numbers), nulls)];
         let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
-        let expected = of_batches(&[batch.clone()]);
+        let expected = of_batches(std::slice::from_ref(&batch));
         for rows in [60_000, 33_333, 20_001, 19] {
             assert_eq!(of_stream(&cut(&batch, rows), None, false), expected, "nulls {nulls}, by {rows}");
         }
@@ -181,7 +181,7 @@ proptest! {
         let texts = values.iter().map(|value| value.map(|(_, number)| "y".repeat(usize::from(number.unsigned_abs() % 9))));
         let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
         let batch = RecordBatch::try_from_iter_with_nullable([("a", flags, true), ("b", texts, true)]).expect("a batch");
-        let expected = of_batches(&[batch.clone()]);
+        let expected = of_batches(std::slice::from_ref(&batch));
         let (mut parts, mut start) = (Vec::new(), 0);
         for rows in cuts.iter().cycle() {
             if start == batch.num_rows() {

@@ -3,18 +3,22 @@
 //! Ids and times come from a seed, so a failing run prints all that it takes to do it again: its seed and its steps.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airlane_model::{ByteSize, Durability, PutMode, TableId, Timestamp, Version, codes};
+use airlane_model::{ByteSize, Durability, PutMode, Receipt, Result, TableId, Timestamp, Version, codes};
 use airlane_store::testing::{Fault, FaultDisk, ManualClock, SeededChance, When};
-use airlane_store::{Snapshot, Store, StoreOptions};
+use airlane_store::{PutSpec, Snapshot, Store, StoreOptions};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::support::*;
 
 const TABLES: [&str; 3] = ["a", "b/c", "d"];
+
+/// Keys that puts have.
+const KEYS: u8 = 4;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -23,6 +27,13 @@ enum Step {
         append: bool,
         rows: u16,
         durability: Option<bool>,
+        /// One of a few, so that they come again.
+        key: Option<u8>,
+    },
+    /// The last put that had this key, once more; or another put with the key.
+    Repeat {
+        key: u8,
+        same: bool,
     },
     Drop {
         table: usize,
@@ -56,8 +67,9 @@ fn step() -> impl Strategy<Value = Step> {
     let durability = prop_oneof![4 => Just(None), 1 => any::<bool>().prop_map(Some)];
     let fault = prop_oneof![Just(Fault::Failed), Just(Fault::Full), Just(Fault::ShortWrite)];
     prop_oneof![
-        12 => (table.clone(), prop::bool::weighted(0.7), rows, durability)
-            .prop_map(|(table, append, rows, durability)| Step::Put { table, append, rows, durability }),
+        12 => (table.clone(), prop::bool::weighted(0.7), rows, durability, prop::option::weighted(0.3, 0..KEYS))
+            .prop_map(|(table, append, rows, durability, key)| Step::Put { table, append, rows, durability, key }),
+        3 => (0..KEYS, prop::bool::weighted(0.8)).prop_map(|(key, same)| Step::Repeat { key, same }),
         1 => table.clone().prop_map(|table| Step::Drop { table }),
         3 => (table.clone(), 0..5_u64).prop_map(|(table, back)| Step::Read { table, back }),
         2 => table.clone().prop_map(|table| Step::Hold { table }),
@@ -79,6 +91,14 @@ struct Modelled {
     versions: BTreeMap<u64, usize>,
 }
 
+/// A put that had a key, and was done.
+#[derive(Clone, Debug)]
+struct Keyed {
+    spec: PutSpec,
+    keys: Range<i64>,
+    receipt: Receipt,
+}
+
 /// What is handed to the store.
 struct World {
     disk: FaultDisk,
@@ -93,6 +113,8 @@ struct Run {
     model: BTreeMap<&'static str, Modelled>,
     held: Vec<(Snapshot, Vec<i64>)>,
     next_key: i64,
+    /// By key and table.
+    keyed: BTreeMap<(u8, &'static str), Keyed>,
 }
 
 impl Run {
@@ -104,7 +126,7 @@ impl Run {
             chance: Arc::new(SeededChance::new(seed)),
         };
         let store = open(Self::options(&folder, &world));
-        Self { folder, world, store, model: BTreeMap::new(), held: Vec::new(), next_key: 0 }
+        Self { folder, world, store, model: BTreeMap::new(), held: Vec::new(), next_key: 0, keyed: BTreeMap::new() }
     }
 
     fn options(folder: &TempDir, world: &World) -> StoreOptions {
@@ -115,7 +137,10 @@ impl Run {
     async fn step(&mut self, step: Step) {
         self.world.clock.advance(Duration::from_secs(1));
         match step {
-            Step::Put { table, append, rows, durability } => self.put(TABLES[table], append, rows, durability).await,
+            Step::Put { table, append, rows, durability, key } => {
+                self.put(TABLES[table], append, rows, durability, key).await;
+            }
+            Step::Repeat { key, same } => self.repeat(key, same).await,
             Step::Drop { table } => self.drop_table(TABLES[table]).await,
             Step::Read { table, back } => self.read(TABLES[table], back),
             Step::Hold { table } => {
@@ -142,13 +167,24 @@ impl Run {
         }
     }
 
-    async fn put(&mut self, table: &'static str, append: bool, rows: u16, durability: Option<bool>) {
+    async fn put(&mut self, table: &'static str, append: bool, rows: u16, durability: Option<bool>, key: Option<u8>) {
         let keys = self.next_key..self.next_key + i64::from(rows);
-        self.next_key = keys.end;
         let mode = if append { PutMode::Append } else { PutMode::Replace };
         let durability = durability.map(|durable| if durable { Durability::Durable } else { Durability::Ephemeral });
+        let spec = spec(table, mode, durability);
+        let spec = PutSpec { key: key.map(|key| key_of("ada", &key.to_string())), ..spec };
+        if let Some(known) = key.and_then(|key| self.keyed.get(&(key, table))) {
+            let asks = |spec: &PutSpec| (spec.mode, spec.durability);
+            if keys.is_empty() && known.keys.is_empty() && asks(&spec) == asks(&known.spec) {
+                // All contents without rows are the same.
+                return;
+            }
+            self.assert_refused(put(&self.store, spec, keys).await);
+            return;
+        }
+        self.next_key = keys.end;
         let conflict = self.model.get(table).is_some_and(|t| durability.is_some_and(|asked| asked != t.durability));
-        match put(&self.store, spec(table, mode, durability), keys.clone()).await {
+        match put(&self.store, spec.clone(), keys.clone()).await {
             Ok(receipt) => {
                 assert!(!conflict);
                 let new = || Modelled {
@@ -161,7 +197,11 @@ impl Run {
                 if !append {
                     modelled.keys.clear();
                 }
-                modelled.keys.extend(keys);
+                modelled.keys.extend(keys.clone());
+                if let Some(key) = key {
+                    let keyed = Keyed { spec, keys: keys.clone(), receipt: receipt.clone() };
+                    self.keyed.insert((key, table), keyed);
+                }
                 let number = receipt.version.get();
                 assert_eq!(number, modelled.versions.keys().last().map_or(1, |last| last + 1));
                 if !append {
@@ -173,6 +213,28 @@ impl Run {
             }
             Err(error) if conflict => assert_eq!(error.code(), codes::DURABILITY_CONFLICT),
             Err(error) => self.assert_fault(&error),
+        }
+    }
+
+    /// A put with a known key and other rows, unless a fault came first.
+    fn assert_refused(&self, outcome: Result<Receipt>) {
+        match outcome.expect_err("another content") {
+            error if error.code() == codes::IDEMPOTENCY_CONFLICT => {}
+            error => self.assert_fault(&error),
+        }
+    }
+
+    async fn repeat(&self, key: u8, same: bool) {
+        for (_, keyed) in self.keyed.iter().filter(|((known, _), _)| *known == key) {
+            let Keyed { spec, keys, receipt } = keyed.clone();
+            if !same {
+                self.assert_refused(put(&self.store, spec, keys.start..keys.end + 1).await);
+                continue;
+            }
+            match put(&self.store, spec, keys).await {
+                Ok(again) => assert_eq!(again, receipt),
+                Err(error) => self.assert_fault(&error),
+            }
         }
     }
 
@@ -211,6 +273,7 @@ impl Run {
         self.held.clear();
         self.store.close().await;
         self.model.retain(|_, modelled| modelled.durability == Durability::Durable);
+        self.keyed.retain(|_, keyed| keyed.receipt.durability == Durability::Durable);
         self.store = open(Self::options(&self.folder, &self.world));
     }
 
@@ -251,6 +314,11 @@ impl Run {
         self.world.disk.disarm();
         self.verify_reads();
         assert_eq!(self.store.list("").len(), self.model.len());
+        for key in 0..KEYS {
+            self.repeat(key, true).await;
+        }
+        self.verify_reads();
+        assert_eq!(self.store.idempotency_keys(), self.keyed.len() as u64);
         // One more sweep, for what a fault kept from being removed.
         replace(&self.store, "last", 0..1).await.expect("a put");
         replace(&self.store, "last", 0..1).await.expect("a put");

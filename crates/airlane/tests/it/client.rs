@@ -53,7 +53,8 @@ async fn p7_a_put_with_a_key_is_done_once() {
     let put = async |key: &str, batches: &[RecordBatch]| {
         let key = Some(key.parse().expect("a key"));
         let options = PutOptions { mode: PutMode::Append, key, ..PutOptions::default() };
-        client.put(&name("t"), schema.clone(), stream::iter(batches.to_vec().into_iter().map(Ok)), options).await
+        let batches: Vec<_> = batches.iter().cloned().map(Ok).collect();
+        client.put(&name("t"), schema.clone(), stream::iter(batches), options).await
     };
     let first = put("one", &batches).await.expect("put");
     let parts = [batches[0].slice(0, 3), batches[0].slice(3, batches[0].num_rows() - 3)];
