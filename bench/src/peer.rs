@@ -37,6 +37,8 @@ pub(crate) struct Peer {
     pub(crate) ready: Duration,
     child: Child,
     folder: Option<PathBuf>,
+    /// What a server of ours was started with.
+    arguments: Vec<String>,
 }
 
 impl Peer {
@@ -59,18 +61,39 @@ impl Peer {
         let name = format!("airlane-bench-{}-{}", std::process::id(), unique());
         let folder = std::env::current_exe()?.with_file_name(name);
         std::fs::create_dir_all(&folder)?;
-        let port_file = folder.join("port");
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let child = serve(&folder, &arguments)?;
         let begin = Instant::now();
-        let mut command = Command::new(beside("airlane")?);
-        command.args(["serve", "--port", "0"]).arg("--port-file").arg(&port_file);
-        command.arg("--data-dir").arg(folder.join("data")).args(arguments);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let mut peer = Self { kind: Kind::Airlane, port: 0, ready: Duration::ZERO, child, folder: Some(folder) };
-        while begin.elapsed() < Duration::from_secs(20) {
+        let (kind, ready) = (Kind::Airlane, Duration::ZERO);
+        let mut peer = Self { kind, port: 0, ready, child, folder: Some(folder), arguments };
+        peer.wait(begin)?;
+        Ok(peer)
+    }
+
+    /// Kills a server of ours as `kill -9` does, and starts it anew over the same folder.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        let folder = self.folder.clone().ok_or("a peer is not started anew")?;
+        self.child.kill()?;
+        self.child.wait()?;
+        std::fs::remove_file(folder.join("port"))?;
+        let begin = Instant::now();
+        self.child = serve(&folder, &self.arguments)?;
+        self.wait(begin)
+    }
+
+    /// The data folder of a server of ours.
+    pub(crate) fn data_dir(&self) -> Result<PathBuf> {
+        Ok(self.folder.as_ref().ok_or("a peer has no data folder")?.join("data"))
+    }
+
+    /// Waits until a server of ours has told its port.
+    fn wait(&mut self, begin: Instant) -> Result<()> {
+        let port_file = self.folder.as_ref().ok_or("a peer has no port file")?.join("port");
+        while begin.elapsed() < Duration::from_secs(60) {
             if let Ok(port) = std::fs::read_to_string(&port_file).unwrap_or_default().trim().parse() {
-                peer.port = port;
-                peer.ready = begin.elapsed();
-                return Ok(peer);
+                self.port = port;
+                self.ready = begin.elapsed();
+                return Ok(());
             }
             std::thread::sleep(Duration::from_micros(200));
         }
@@ -81,7 +104,8 @@ impl Peer {
         let begin = Instant::now();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().ok_or("no stdout")?;
-        let mut peer = Self { kind, port: 0, ready: Duration::ZERO, child, folder: None };
+        let ready = Duration::ZERO;
+        let mut peer = Self { kind, port: 0, ready, child, folder: None, arguments: Vec::new() };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         peer.port = line.trim().parse().map_err(|_| format!("{} told no port", kind.name()))?;
@@ -107,6 +131,13 @@ impl Drop for Peer {
             let _ = std::fs::remove_dir_all(folder);
         }
     }
+}
+
+fn serve(folder: &Path, arguments: &Vec<String>) -> Result<Child> {
+    let mut command = Command::new(beside("airlane")?);
+    command.args(["serve", "--port", "0"]).arg("--port-file").arg(folder.join("port"));
+    command.arg("--data-dir").arg(folder.join("data")).args(arguments);
+    Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
 }
 
 /// A Python that has pyarrow.

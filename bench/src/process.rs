@@ -54,3 +54,8 @@ pub(crate) fn memory_bytes(pid: u32) -> Result<u64> {
     }
     Ok(anonymous_kib * 1024 + memfds.values().sum::<u64>())
 }
+
+/// How many descriptors a process has open.
+pub(crate) fn open_descriptors(pid: u32) -> Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}

@@ -51,6 +51,15 @@ pub(crate) async fn put_times(port: u16, requests: Vec<Bytes>, calls: usize) -> 
     Ok(all)
 }
 
+/// Puts each of the requests, one after another.
+pub(crate) async fn put_each(port: u16, requests: Vec<Bytes>) -> Result<()> {
+    let mut line = Line::open(port).await?;
+    for request in &requests {
+        line.call("DoPut", request).await?;
+    }
+    Ok(())
+}
+
 struct Line {
     socket: TcpStream,
     stream: u32,

@@ -1,6 +1,7 @@
 //! gRPC by hand over one HTTP/2 connection: requests are framed beforehand and answers are counted, not decoded, so
 //! that the client's own cost stays out of the figures.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::RecordBatch;
@@ -10,9 +11,15 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::StreamExt;
 use http::{HeaderValue, Method, Request, Version, header};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::Result;
 
@@ -27,20 +34,53 @@ impl Connection {
     pub(crate) async fn open(port: u16) -> Result<Self> {
         let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
+        Self::over(stream, 8 << 20, 32 << 20).await
+    }
+
+    /// A connection over TLS, to a server whose authority is given in PEM.
+    pub(crate) async fn open_tls(port: u16, authority: &[u8]) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(authority) {
+            roots.add(certificate?)?;
+        }
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.set_nodelay(true)?;
+        let stream = TlsConnector::from(Arc::new(config)).connect("localhost".try_into()?, stream).await?;
+        Self::over(stream, 8 << 20, 32 << 20).await
+    }
+
+    /// A connection whose windows are those that the protocol begins with: what is not read stays with the server.
+    pub(crate) async fn open_small(port: u16) -> Result<Self> {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+        Self::over(stream, 65_535, 4 << 20).await
+    }
+
+    async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        stream_window: u32,
+        window: u32,
+    ) -> Result<Self> {
         let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder.initial_stream_window_size(8 << 20).initial_connection_window_size(32 << 20).max_frame_size(1 << 20);
+        builder
+            .initial_stream_window_size(stream_window)
+            .initial_connection_window_size(window)
+            .max_frame_size(1 << 20);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self { sender, token: None })
     }
 
-    /// The same connection, which shows a token with each call.
-    pub(crate) fn with_token(self, token: &str) -> Result<Self> {
-        Ok(Self { token: Some(format!("Bearer {token}").parse()?), ..self })
+    /// Begins a get and reads its first frame, and nothing more.
+    pub(crate) async fn stall(mut self, request: Bytes) -> Result<Stalled> {
+        self.sender.ready().await?;
+        let mut body = self.sender.send_request(self.request("DoGet", request)?).await?.into_body();
+        body.frame().await.ok_or("a get answered nothing")??;
+        Ok(Stalled { _body: body })
     }
 
-    /// Calls a method with a framed request; answers the bytes of the response body and its gRPC status.
-    pub(crate) async fn call(&mut self, method: &str, request: Bytes) -> Result<u64> {
+    fn request(&self, method: &str, request: Bytes) -> Result<Request<Full<Bytes>>> {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!("http://localhost/arrow.flight.protocol.FlightService/{method}"))
@@ -51,6 +91,17 @@ impl Connection {
         if let Some(token) = &self.token {
             request.headers_mut().insert(header::AUTHORIZATION, token.clone());
         }
+        Ok(request)
+    }
+
+    /// The same connection, which shows a token with each call.
+    pub(crate) fn with_token(self, token: &str) -> Result<Self> {
+        Ok(Self { token: Some(format!("Bearer {token}").parse()?), ..self })
+    }
+
+    /// Calls a method with a framed request; answers the bytes of the response body and its gRPC status.
+    pub(crate) async fn call(&mut self, method: &str, request: Bytes) -> Result<u64> {
+        let request = self.request(method, request)?;
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let mut status = response.headers().get("grpc-status").cloned();
@@ -69,6 +120,11 @@ impl Connection {
             other => Err(format!("{method} answered the status {other:?}").into()),
         }
     }
+}
+
+/// A get that was begun and is read no further.
+pub(crate) struct Stalled {
+    _body: Incoming,
 }
 
 /// The request of a get.

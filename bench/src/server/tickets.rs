@@ -24,6 +24,7 @@ pub(super) fn measure(report: &mut Report, effort: &Effort, runtime: &Runtime) -
         mode: PutMode::Replace,
         durability: None,
         retention: RetentionChange::default(),
+        key: None,
     };
     let mut put = exchange.put_batches(&caller, spec, TableSchema::from_arrow(&batch.schema())?)?;
     put.append(&batch)?;
