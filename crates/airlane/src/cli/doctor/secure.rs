@@ -198,6 +198,10 @@ fn reason(
             "no authority that this system trusts has signed it".into(),
             "name the file of its authority with `--tls-ca`; with `--tls auto` it is tls/authority.pem in the server's data folder",
         ),
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => (
+            "it is that of an authority, and a server's may not be one".into(),
+            "have the authority sign one for the server, or make one that is none (openssl: basicConstraints=CA:FALSE)",
+        ),
         other => (format!("it is not trusted: {other}"), "look at the server's certificate"),
     }
 }

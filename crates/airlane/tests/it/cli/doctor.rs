@@ -136,6 +136,12 @@ fn a_certificate_that_is_not_trusted_is_told_with_the_reason() {
     Found::of(&[&url, "--tls-ca", &ca]).failed("certificate", "expired: it was good until 2024-05-06");
 
     let folder = tempfile::tempdir().expect("folder");
+    let is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let (server, _) = tls(folder.path(), &authority, |params| params.is_ca = is_ca);
+    let url = format!("grpc+tls://localhost:{}", server.port());
+    Found::of(&[&url, "--tls-ca", &ca]).failed("certificate", "that of an authority");
+
+    let folder = tempfile::tempdir().expect("folder");
     let (server, _) = tls(folder.path(), &authority, named(vec![dns("data.example.org")]));
     let url = format!("grpc+tls://localhost:{}", server.port());
     Found::of(&[&url, "--tls-ca", &ca]).failed("certificate", "not for `localhost`, but for data.example.org");
