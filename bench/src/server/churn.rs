@@ -209,7 +209,7 @@ impl Writer {
 
     /// Some tables are ephemeral, some expire: always the same, by their number.
     fn options(table: u64, mode: PutMode) -> PutOptions {
-        let durability = if table % 3 == 0 { Durability::Ephemeral } else { Durability::Durable };
+        let durability = if table.is_multiple_of(3) { Durability::Ephemeral } else { Durability::Durable };
         let retention = if table % 4 == 1 {
             RetentionChange::of("ttl", "5s").unwrap_or_default()
         } else {
@@ -241,7 +241,7 @@ impl Writer {
         self.puts += 1;
         let (number, rows) = (self.puts, self.rows());
         let known = self.known.entry(table).or_default();
-        known.is_ephemeral = table % 3 == 0;
+        known.is_ephemeral = table.is_multiple_of(3);
         known.expires = table % 4 == 1;
         if known.may_be.is_empty() {
             known.may_be.push(Content::new());
@@ -256,7 +256,7 @@ impl Writer {
     /// An append with a key, sent until it is answered.
     async fn append(&mut self, table: u64) -> std::result::Result<(), Failure> {
         // What expires between two of them, or goes with its process, would make it a put of a new table.
-        if table % 4 == 1 || table % 3 == 0 || self.known.get(&table).is_none_or(|known| known.may_be.len() != 1) {
+        if table % 4 == 1 || table.is_multiple_of(3) || self.known.get(&table).is_none_or(|known| known.may_be.len() != 1) {
             return Ok(());
         }
         self.puts += 1;

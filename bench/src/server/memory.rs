@@ -32,7 +32,7 @@ struct Done {
 pub(super) fn measure(report: &mut Report, effort: &Effort, runtime: &Runtime) -> Result<()> {
     let budget = effort.or_little(GIB, 64 << 20);
     let tables = (3 * budget / (BATCHES as u64 * (4 << 20))) as usize;
-    let ample = Peer::airlane(&["--memory", &format!("{}MiB", 4 * budget >> 20)])?;
+    let ample = Peer::airlane(&["--memory", &format!("{}MiB", (4 * budget) >> 20)])?;
     let (in_memory, _) = run(effort, runtime, &ample, tables, effort.or_little(60, 1))?;
     drop(ample);
     let short = Peer::airlane(&["--memory", &format!("{}MiB", budget >> 20)])?;
