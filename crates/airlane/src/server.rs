@@ -311,7 +311,7 @@ impl Running {
             return Err(Error::new(codes::COMMIT_UNKNOWN, failure).hint("start the server again"));
         }
         if cut_off > 0 {
-            tracing::warn!("{cut_off} requests had not ended within {:?} and were cut off", self.grace);
+            tracing::warn!("requests that had not ended within {:?} were cut off: {cut_off}", self.grace);
         }
         let left = end.saturating_duration_since(Instant::now());
         let silent = self.connections.stop(left).await;

@@ -132,7 +132,7 @@ async fn cut_off(drain_timeout: &str, signals: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_not_ended_in_time_is_cut_off_and_nothing_is_half_committed() {
     let stderr = cut_off("50ms", 1).await;
-    assert!(stderr.contains("1 requests had not ended within 50ms"), "{stderr}");
+    assert!(stderr.contains("not ended within 50ms were cut off: 1"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
