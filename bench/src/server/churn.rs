@@ -256,7 +256,10 @@ impl Writer {
     /// An append with a key, sent until it is answered.
     async fn append(&mut self, table: u64) -> std::result::Result<(), Failure> {
         // What expires between two of them, or goes with its process, would make it a put of a new table.
-        if table % 4 == 1 || table.is_multiple_of(3) || self.known.get(&table).is_none_or(|known| known.may_be.len() != 1) {
+        if table % 4 == 1
+            || table.is_multiple_of(3)
+            || self.known.get(&table).is_none_or(|known| known.may_be.len() != 1)
+        {
             return Ok(());
         }
         self.puts += 1;

@@ -1,6 +1,7 @@
 //! The calls.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use airlane_model::figures::ServerFigures;
 use airlane_model::{
@@ -8,12 +9,10 @@ use airlane_model::{
     TableName, Ticket, codes,
 };
 use arrow_array::RecordBatch;
-use arrow_flight::decode::FlightDataDecoder;
-use arrow_flight::error::FlightError;
 use arrow_flight::{Action, Criteria, FlightData, FlightDescriptor, PutResult};
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use tonic::{Request, Status};
 
 use crate::abort::AbortFlag;
@@ -21,7 +20,7 @@ use crate::address::Address;
 use crate::connect::{ConnectOptions, Service, connect};
 use crate::encode::Encoder;
 use crate::error;
-use crate::read::TableStream;
+use crate::read::{Source, TableStream};
 use crate::ticket::{SignedTicketInfo, TicketOptions};
 
 /// A connection to a server. Clones share it.
@@ -29,6 +28,7 @@ use crate::ticket::{SignedTicketInfo, TicketOptions};
 pub struct Client {
     address: Address,
     service: Service,
+    resume_for: Duration,
 }
 
 /// What a put is to do.
@@ -62,7 +62,7 @@ impl Client {
     pub async fn connect_with(url: &str, options: &ConnectOptions) -> Result<Self> {
         let address: Address = url.parse()?;
         let service = connect(&address, options).await?;
-        Ok(Self { address, service })
+        Ok(Self { address, service, resume_for: options.resume_for })
     }
 
     /// Where the server is.
@@ -111,15 +111,14 @@ impl Client {
         Ok(last)
     }
 
-    /// Reads what a ticket names: `prices`, `prices@7`, `prices@7?rows=0-1000`, or the ticket of a receipt.
+    /// Reads what a ticket names: `prices`, `prices@7`, `prices@7?rows=0-1000`, or the ticket of a receipt. A read that breaks
+    /// [goes on](TableStream) where it stopped.
     ///
     /// # Errors
     /// What the server answers, and `connection_broken`.
     pub async fn get(&self, ticket: &str) -> Result<TableStream> {
-        let ticket = arrow_flight::Ticket { ticket: Bytes::copy_from_slice(ticket.as_bytes()) };
-        let answer = self.service.clone().do_get(ticket).await.map_err(|status| self.error(&status))?;
-        let messages = answer.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
-        TableStream::open(self.address.clone(), FlightDataDecoder::new(messages)).await
+        let Self { address, service, resume_for } = self.clone();
+        TableStream::open(Source { address, service, resume_for }, ticket, None).await
     }
 
     /// The tables whose names begin with `prefix`, in the order of their names.

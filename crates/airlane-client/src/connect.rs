@@ -14,6 +14,8 @@ use crate::address::Address;
 use crate::authorize::{Authorized, Credentials};
 use crate::error;
 
+/// A server that is started anew is back by then.
+const RESUME_FOR: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a quiet connection with a call in flight is asked whether it lives.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -27,7 +29,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 const FRAME_BYTES_MAX: u32 = 4 << 20;
 
 /// How to connect.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ConnectOptions {
     /// Who calls.
     pub credentials: Credentials,
@@ -35,6 +37,14 @@ pub struct ConnectOptions {
     pub authorities: Option<Vec<u8>>,
     /// What to show to servers that ask who calls by certificate, over TLS.
     pub identity: Option<ClientIdentity>,
+    /// How long it is tried to go on with a read whose connection broke; zero answers the break at once.
+    pub resume_for: Duration,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self { credentials: Credentials::default(), authorities: None, identity: None, resume_for: RESUME_FOR }
+    }
 }
 
 /// A certificate of a client, in PEM.

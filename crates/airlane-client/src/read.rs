@@ -1,31 +1,91 @@
-//! The rows of a read.
+//! The rows of a read, which goes on where it broke.
 
 use std::fmt;
+use std::time::Duration;
 
 use airlane_model::{Error, Result, codes};
 use arrow_array::RecordBatch;
 use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
+use arrow_flight::error::FlightError;
 use arrow_schema::SchemaRef;
-use futures::StreamExt;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+use tonic::Request;
 
 use crate::address::Address;
+use crate::connect::Service;
 use crate::error;
 
+const ROW_OFFSET_HEADER: &str = "airlane-row-offset";
+const RESUMABLE_HEADER: &str = "airlane-resumable";
+
+/// The waits before attempts to go on begin and end with these.
+const WAIT_FIRST: Duration = Duration::from_millis(100);
+const WAIT_LAST: Duration = Duration::from_secs(2);
+
+/// Where rows are read from.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) address: Address,
+    pub(crate) service: Service,
+    /// How long it is tried to go on with a read that broke.
+    pub(crate) resume_for: Duration,
+}
+
 /// The rows of a read, as they arrive. Dropping it cancels the read.
+///
+/// When the connection breaks, the read goes on at the row where it stopped, on a new connection and in the same version of the
+/// table, if the server is one of Airlane's. [`resumptions`](Self::resumptions) tells how often that was so.
 pub struct TableStream {
-    address: Address,
+    source: Source,
     schema: SchemaRef,
     decoder: FlightDataDecoder,
+    /// What names just this version, and where reads are counted this read.
+    resume_ticket: Option<String>,
+    /// The row of the version after the last one that arrived.
+    row_offset: Option<u64>,
+    resumptions: u64,
+}
+
+/// The `app_metadata` of a schema.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SchemaMetadata {
+    ticket: Option<String>,
+}
+
+/// The `app_metadata` of a record batch.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct BatchMetadata {
+    row_offset: Option<u64>,
 }
 
 impl TableStream {
     /// Waits for the schema, which is the first message.
-    pub(crate) async fn open(address: Address, mut decoder: FlightDataDecoder) -> Result<Self> {
-        let first = decoder.next().await.transpose().map_err(|error| error::from_flight(&address, &error))?;
+    pub(crate) async fn open(source: Source, ticket: &str, row_offset: Option<u64>) -> Result<Self> {
+        let ticket = arrow_flight::Ticket { ticket: Bytes::copy_from_slice(ticket.as_bytes()) };
+        let mut request = Request::new(ticket);
+        request.metadata_mut().insert(RESUMABLE_HEADER, tonic::metadata::MetadataValue::from_static("true"));
+        if let Some(row_offset) = row_offset {
+            request.metadata_mut().insert(ROW_OFFSET_HEADER, row_offset.into());
+        }
+        let answer = source.service.clone().do_get(request).await;
+        let answer = answer.map_err(|status| error::from_status(&source.address, &status))?;
+        let messages = answer.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
+        let mut decoder = FlightDataDecoder::new(messages);
+        let first = decoder.next().await.transpose().map_err(|error| error::from_flight(&source.address, &error))?;
+        let metadata = first.as_ref().map(|message| message.inner.app_metadata.clone()).unwrap_or_default();
         match first.map(|message| message.payload) {
-            Some(DecodedPayload::Schema(schema)) => Ok(Self { address, schema, decoder }),
+            Some(DecodedPayload::Schema(schema)) => {
+                // Other servers say nothing here, or something else.
+                let SchemaMetadata { ticket } = serde_json::from_slice(&metadata).unwrap_or_default();
+                Ok(Self { source, schema, decoder, resume_ticket: ticket, row_offset, resumptions: 0 })
+            }
             _ => Err(Error::new(codes::MESSAGE_INVALID, "the first message is no schema")
-                .at(format!("an answer of {address}"))),
+                .at(format!("an answer of {}", source.address))),
         }
     }
 
@@ -34,26 +94,85 @@ impl TableStream {
         &self.schema
     }
 
+    /// How often the read broke and went on.
+    pub fn resumptions(&self) -> u64 {
+        self.resumptions
+    }
+
     /// The next batch, or `None` at the end. Batches without rows, which a server sends while it has nothing to say,
     /// are passed over.
     ///
     /// # Errors
-    /// What the server answers in the midst, and `connection_broken`. Nothing comes after an error.
+    /// What the server answers in the midst, and `connection_broken` when the read could not go on. Nothing comes after an
+    /// error.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        while let Some(message) = self.decoder.next().await {
-            let message = message.map_err(|error| error::from_flight(&self.address, &error))?;
+        loop {
+            let Some(message) = self.decoder.next().await else { return Ok(None) };
+            let message = match message {
+                Ok(message) => message,
+                Err(error) => {
+                    self.resume(error::from_flight(&self.source.address, &error)).await?;
+                    continue;
+                }
+            };
             if let DecodedPayload::RecordBatch(batch) = message.payload
                 && batch.num_rows() > 0
             {
+                let metadata = serde_json::from_slice(&message.inner.app_metadata).unwrap_or_default();
+                let BatchMetadata { row_offset } = metadata;
+                // Without positions nobody knows where to go on.
+                self.row_offset = row_offset.and_then(|offset| offset.checked_add(batch.num_rows() as u64));
+                if self.row_offset.is_none() {
+                    self.resume_ticket = None;
+                }
                 return Ok(Some(batch));
             }
         }
-        Ok(None)
     }
+
+    /// Goes on after an error, where that is of use.
+    async fn resume(&mut self, broken: Error) -> Result<()> {
+        let Some(ticket) = self.resume_ticket.clone().filter(|_| is_broken(&broken)) else { return Err(broken) };
+        let end = Instant::now() + self.source.resume_for;
+        let mut wait = WAIT_FIRST;
+        let mut last = broken;
+        while Instant::now() + wait <= end {
+            sleep(wait).await;
+            wait = (2 * wait).min(WAIT_LAST);
+            last = match Self::open(self.source.clone(), &ticket, self.row_offset).await {
+                Ok(next) if next.schema == self.schema => {
+                    *self = Self { resumptions: self.resumptions + 1, ..next };
+                    return Ok(());
+                }
+                Ok(_) => {
+                    return Err(
+                        Error::new(codes::MESSAGE_INVALID, "the read went on with another schema").at(self.place())
+                    );
+                }
+                Err(error) if is_broken(&error) || error.code().is_retryable() => error,
+                Err(error) => {
+                    let message = format!("the read broke and cannot go on: {}", error.message());
+                    let hint = error.hint_text().unwrap_or("read the table again from its beginning").to_owned();
+                    return Err(Error::new(error.code(), message).at(self.place()).hint(hint));
+                }
+            };
+        }
+        Err(last)
+    }
+
+    fn place(&self) -> String {
+        format!("row {} of an answer of {}", self.row_offset.unwrap_or(0), self.source.address)
+    }
+}
+
+/// Whether the way to the server is at fault, and not the read.
+fn is_broken(error: &Error) -> bool {
+    [codes::CONNECTION_BROKEN, codes::SERVER_UNREACHABLE, codes::SHUTTING_DOWN].contains(&error.code())
 }
 
 impl fmt::Debug for TableStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TableStream").field("address", &self.address).field("schema", &self.schema).finish()
+        let (address, schema) = (&self.source.address, &self.schema);
+        f.debug_struct("TableStream").field("address", address).field("schema", schema).finish_non_exhaustive()
     }
 }

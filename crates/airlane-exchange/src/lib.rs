@@ -61,6 +61,15 @@ pub struct FlightPlan {
     pub expires: Option<Timestamp>,
 }
 
+/// What a read is asked for beside its ticket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// The first row, by its position in the version; the rows of the ticket before it are left out.
+    pub row_offset: Option<u64>,
+    /// Whether the reader wants a ticket by which it can go on, should the read break.
+    pub is_resumable: bool,
+}
+
 /// A part of a read that can go in parallel with the others.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -106,16 +115,34 @@ impl Exchange {
     /// `table_not_found`, `version_not_found`, `table_recreated`, `rows_out_of_range`; `ticket_refused`,
     /// `ticket_expired`, `ticket_used` for signed tickets; `ticket_in_use`.
     pub fn read(&self, caller: &Caller, ticket: &Ticket) -> Result<ReadStream> {
-        let Reading { snapshot, rows, projection, pass } = self.reading(caller, ticket)?;
+        self.read_with(caller, ticket, ReadOptions::default())
+    }
+
+    /// As [`read`](Self::read), and a part of it, or so that it can be gone on with when it breaks.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with(&self, caller: &Caller, ticket: &Ticket, options: ReadOptions) -> Result<ReadStream> {
+        let mut reading = self.reading(caller, ticket)?;
+        let resume = if options.is_resumable { Some(self.resumable(&mut reading)?) } else { None };
+        if let Some(start) = options.row_offset {
+            let end = reading.rows.end;
+            reading.rows = tickets::within(RowRange { start: start.min(end), end }, reading.rows)?;
+            if start > end {
+                return Err(tickets::outside(RowRange { start, end: start }, reading.rows));
+            }
+        }
+        let Reading { snapshot, rows, projection, pass } = reading;
         // Whoever asks for no rows of a table that has some wants its schema: a look, and no read.
         let is_look = rows.rows() == 0 && snapshot.info().rows > 0;
         let budget = self.store.memory_budget().clone();
         if is_look {
-            return Ok(ReadStream::new(snapshot, rows, projection, budget, None));
+            return Ok(ReadStream::new(snapshot, rows, projection, budget, None).resumed_by(resume));
         }
         let (ticket, part) = (pass.as_ref().and_then(count_of), pass.and_then(|pass| pass.read));
         let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows })?;
-        Ok(ReadStream::new(self.store.begin_read(snapshot), rows, projection, budget, counted))
+        let snapshot = self.store.begin_read(snapshot);
+        Ok(ReadStream::new(snapshot, rows, projection, budget, counted).resumed_by(resume))
     }
 
     /// Plans the flights of a ticket, at most `endpoints_max` of them. Their tickets pin the version; those of a signed

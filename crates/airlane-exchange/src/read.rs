@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use airlane_model::{Result, RowRange, TableInfo};
+use airlane_model::{Result, RowRange, TableInfo, Ticket};
 use airlane_segment::encode::{PlainBatch, compress, plain_schema};
 use airlane_segment::segment::projected;
 use airlane_segment::{Charge, Codec, MemoryBudget, MemoryUse, Message, Projection, Segment, TableSchema};
@@ -56,6 +56,8 @@ pub struct ReadStream {
     made: Option<Charge>,
     /// The hash of the dictionary that was last sent under each id.
     dictionaries_sent: HashMap<i64, u64>,
+    /// The ticket by which the read is gone on with, when it was asked for.
+    resume: Option<Ticket>,
     /// Where the reads of the ticket or the table are counted, until the end.
     counted: Option<CountedRead>,
 }
@@ -103,8 +105,19 @@ impl ReadStream {
             budget,
             made: None,
             dictionaries_sent: HashMap::new(),
+            resume: None,
             counted,
         }
+    }
+
+    pub(crate) fn resumed_by(self, resume: Option<Ticket>) -> Self {
+        Self { resume, ..self }
+    }
+
+    /// The ticket by which the read can be gone on with, should it break: with it and the position of the first row that is
+    /// missing. Only where that was [asked for](crate::ReadOptions).
+    pub fn resume_ticket(&self) -> Option<&Ticket> {
+        self.resume.as_ref()
     }
 
     /// Compresses the buffers of the messages that follow, where they shrink.

@@ -226,6 +226,17 @@ impl Exchange {
         Ok(pass)
     }
 
+    /// The ticket by which a read that breaks is gone on with: it names the version, and where reads are counted this read.
+    pub(crate) fn resumable(&self, reading: &mut Reading) -> Result<Ticket> {
+        let part = self.read_of(reading);
+        let whole = RowRange { start: 0, end: reading.snapshot.info().rows };
+        let ticket = self.part_of(reading, (reading.rows != whole).then_some(reading.rows), part)?;
+        if let Some(pass) = &mut reading.pass {
+            pass.read = part;
+        }
+        Ok(ticket)
+    }
+
     /// What makes the flights of a read one read, where reads are counted.
     pub(crate) fn read_of(&self, reading: &Reading) -> Option<ReadPart> {
         let pass = reading.pass.as_ref()?;
@@ -255,10 +266,14 @@ pub(crate) fn count_of(pass: &Pass) -> Option<TicketCount> {
 }
 
 /// A row range that must lie in another.
-fn within(rows: RowRange, all: RowRange) -> Result<RowRange> {
+pub(crate) fn within(rows: RowRange, all: RowRange) -> Result<RowRange> {
     if all.start <= rows.start && rows.end <= all.end {
         return Ok(rows);
     }
-    Err(Error::new(codes::ROWS_OUT_OF_RANGE, format!("row range {rows} is not all in the rows {all} of the ticket"))
-        .hint(format!("ask for rows between {} and {}", all.start, all.end)))
+    Err(outside(rows, all))
+}
+
+pub(crate) fn outside(rows: RowRange, all: RowRange) -> Error {
+    Error::new(codes::ROWS_OUT_OF_RANGE, format!("row range {rows} is not all in the rows {all} of the ticket"))
+        .hint(format!("ask for rows between {} and {}", all.start, all.end))
 }

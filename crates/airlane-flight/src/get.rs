@@ -39,7 +39,7 @@ const FIRST_FRAME_BYTES: usize = 2 << 10;
 /// # Errors
 /// Those of [`Exchange::read`], and `schema_invalid`.
 pub(crate) fn read(exchange: &Exchange, caller: &Caller, ticket: &Ticket, options: GetOptions) -> Result<ReadStream> {
-    let read = exchange.read(caller, ticket)?.compressed(options.codec);
+    let read = exchange.read_with(caller, ticket, options.read)?.compressed(options.codec);
     if options.is_plain { read.in_plain_types() } else { Ok(read) }
 }
 
@@ -47,7 +47,8 @@ pub(crate) fn read(exchange: &Exchange, caller: &Caller, ticket: &Ticket, option
 #[derive(Debug)]
 pub(crate) struct GetBody {
     state: State,
-    schema: Option<Bytes>,
+    /// The schema message, and its `app_metadata`.
+    schema: Option<(Bytes, Vec<u8>)>,
     traffic: Traffic,
 }
 
@@ -61,7 +62,7 @@ enum State {
 impl GetBody {
     /// The body that sends a stream.
     pub(crate) fn new(stream: ReadStream, readers: Readers, traffic: Traffic) -> Self {
-        let schema = Some(stream.schema().message().clone());
+        let schema = Some((stream.schema().message().clone(), schema_metadata(&stream)));
         Self { state: State::Reading(Pull::new(stream, readers)), schema, traffic }
     }
 
@@ -94,9 +95,9 @@ impl GetBody {
     }
 
     fn put_schema(&mut self, out: &mut BytesMut) -> Result<()> {
-        let Some(schema) = self.schema.take() else { return Ok(()) };
+        let Some((schema, metadata)) = self.schema.take() else { return Ok(()) };
         out.reserve(schema.len() + FIRST_FRAME_BYTES);
-        put_flight_data(out, &schema, &[], 0)
+        put_flight_data(out, &schema, &metadata, 0)
     }
 
     /// Frames a message; answers the body that ends the frame when it is time to send it.
@@ -125,6 +126,12 @@ impl GetBody {
         self.traffic.add_bytes((head.len() + body.len()) as u64);
         Frame::data(Rope::new(head.freeze(), body))
     }
+}
+
+/// The `app_metadata` of the schema: the ticket by which the read can be gone on with, where it was asked for.
+pub(crate) fn schema_metadata(stream: &ReadStream) -> Vec<u8> {
+    let ticket = stream.resume_ticket().map(|ticket| serde_json::json!({ "ticket": ticket.to_string() }));
+    ticket.map(|ticket| ticket.to_string().into_bytes()).unwrap_or_default()
 }
 
 /// The longest: `{"row_offset":18446744073709551615}`.

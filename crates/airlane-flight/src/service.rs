@@ -88,7 +88,9 @@ impl FlightRpcs {
         let mut count = 0_u64;
         while let Some(message) = messages.message().await.map_err(codec_error)? {
             count += 1;
-            traffic.add_bytes((message.data_header.len() + message.data_body.len()) as u64);
+            let bytes = (message.data_header.len() + message.data_body.len()) as u64;
+            traffic.add_bytes(bytes);
+            machine.room(bytes).await?;
             take(&mut machine, message).map_err(|error| in_message(error, count))?;
         }
         traffic.add_rows(machine.rows());
@@ -199,7 +201,8 @@ fn messages(
     readers: Readers,
     traffic: Traffic,
 ) -> impl Stream<Item = Result<FlightData, Status>> + Send {
-    let schema = FlightData { data_header: read.schema().message().clone(), ..FlightData::default() };
+    let app_metadata = get::schema_metadata(&read).into();
+    let schema = FlightData { data_header: read.schema().message().clone(), app_metadata, ..FlightData::default() };
     let mut pull = Pull::new(read, readers);
     let next = move |cx: &mut Context<'_>| -> Poll<Option<Result<FlightData, Status>>> {
         let next = pull.poll_next(cx);

@@ -118,7 +118,11 @@ impl Globals {
         let credentials = credentials::of(&settings, &sources.environment)?;
         let authorities = settings.tls_ca.as_deref().map(credentials::authorities).transpose()?;
         let identity = credentials::identity(&settings)?;
-        Client::connect_with(&settings.url, &ConnectOptions { credentials, authorities, identity }).await
+        Client::connect_with(
+            &settings.url,
+            &ConnectOptions { credentials, authorities, identity, ..ConnectOptions::default() },
+        )
+        .await
     }
 }
 

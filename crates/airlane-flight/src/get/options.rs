@@ -1,5 +1,6 @@
 //! What a get is asked for beside its ticket, as request headers say it.
 
+use airlane_exchange::ReadOptions;
 use airlane_model::{Error, Result, codes};
 use airlane_segment::Codec;
 use http::{HeaderMap, HeaderValue};
@@ -8,6 +9,10 @@ use crate::options::PREFIX;
 
 const COMPRESSION: &str = "airlane-compression";
 const TYPES: &str = "airlane-types";
+const ROW_OFFSET: &str = "airlane-row-offset";
+const RESUMABLE: &str = "airlane-resumable";
+
+const ALL: [&str; 4] = [COMPRESSION, TYPES, ROW_OFFSET, RESUMABLE];
 
 /// The options of a get; what is absent takes the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,18 +21,20 @@ pub(crate) struct GetOptions {
     pub(crate) codec: Option<Codec>,
     /// Whether the reader wants types that every reader knows instead of the table's own.
     pub(crate) is_plain: bool,
+    /// Where in the version it begins, and whether the reader wants to be able to go on.
+    pub(crate) read: ReadOptions,
 }
 
 impl GetOptions {
-    /// The options in the headers `airlane-compression` and `airlane-types`.
+    /// The options in the headers `airlane-compression`, `airlane-types`, `airlane-row-offset` and `airlane-resumable`.
     ///
     /// # Errors
     /// `option_invalid` for other headers that begin with `airlane-`, and for unknown or contradicting values.
     pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self> {
-        let is_other = |name: &str| name.starts_with(PREFIX) && ![COMPRESSION, TYPES].contains(&name);
+        let is_other = |name: &str| name.starts_with(PREFIX) && !ALL.contains(&name);
         if let Some(name) = headers.keys().find(|name| is_other(name.as_str())) {
             return Err(Error::new(codes::OPTION_INVALID, format!("a get has no header `{name}`"))
-                .hint("valid headers of a get: airlane-compression, airlane-types"));
+                .hint(format!("valid headers of a get: {}", ALL.join(", "))));
         }
         let codec = option(headers, COMPRESSION, |text| match text {
             b"none" => Ok(None),
@@ -35,7 +42,17 @@ impl GetOptions {
             b"zstd" => Ok(Some(Codec::Zstd)),
             _ => Err("valid compressions: lz4, zstd, none"),
         })?;
-        Ok(Self { codec: codec.flatten(), is_plain: asks_plain_types(headers)? })
+        let row_offset = option(headers, ROW_OFFSET, |text| {
+            let text = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            text.and_then(|text| text.parse::<u64>().ok()).ok_or("a row offset is a whole number")
+        })?;
+        let is_resumable = option(headers, RESUMABLE, |text| match text {
+            b"true" => Ok(true),
+            b"false" => Ok(false),
+            _ => Err("valid values: true, false"),
+        })?;
+        let read = ReadOptions { row_offset, is_resumable: is_resumable.unwrap_or(false) };
+        Ok(Self { codec: codec.flatten(), is_plain: asks_plain_types(headers)?, read })
     }
 }
 
@@ -92,11 +109,17 @@ mod tests {
     fn reads_the_headers() {
         for (value, codec) in [(&b"lz4"[..], Some(Codec::Lz4Frame)), (b"zstd", Some(Codec::Zstd)), (b"none", None)] {
             let headers = [("user-agent", &b"x"[..]), ("airlane-compression", value), ("airlane-compression", value)];
-            assert_eq!(parse(&headers).expect("valid"), GetOptions { codec, is_plain: false });
+            assert_eq!(parse(&headers).expect("valid"), GetOptions { codec, ..GetOptions::default() });
         }
         for (value, is_plain) in [(&b"plain"[..], true), (b"own", false)] {
-            assert_eq!(parse(&[("airlane-types", value)]).expect("valid"), GetOptions { codec: None, is_plain });
+            assert_eq!(
+                parse(&[("airlane-types", value)]).expect("valid"),
+                GetOptions { is_plain, ..GetOptions::default() }
+            );
         }
+        let read = ReadOptions { row_offset: Some(12_000_000_000), is_resumable: true };
+        let headers = [("airlane-row-offset", &b"12000000000"[..]), ("airlane-resumable", b"true")];
+        assert_eq!(parse(&headers).expect("valid"), GetOptions { read, ..GetOptions::default() });
         assert_eq!(parse(&[]).expect("valid"), GetOptions::default());
     }
 
@@ -110,6 +133,11 @@ mod tests {
             &[("airlane-compression", b"\xff")],
             &[("airlane-compresion", b"lz4")],
             &[("airlane-types", b"old")],
+            &[("airlane-row-offset", b"-1")],
+            &[("airlane-row-offset", b"+1")],
+            &[("airlane-row-offset", b"")],
+            &[("airlane-row-offset", b"18446744073709551616")],
+            &[("airlane-resumable", b"yes")],
             &[("airlane-mode", b"append")],
             &[("airlane-compression", b"lz4"), ("airlane-compression", b"none")],
             &[("airlane-types", b"plain"), ("airlane-types", b"own")],

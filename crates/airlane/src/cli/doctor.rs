@@ -64,6 +64,7 @@ impl Doctor {
             credentials: credentials::of(&settings, &sources.environment)?,
             authorities: settings.tls_ca.as_deref().map(credentials::authorities).transpose()?,
             identity: credentials::identity(&settings)?,
+            resume_for: Duration::ZERO,
         };
         let patience = Patience { each: span("timeout", &self.timeout)?, idle: span("idle", &self.idle)? };
         let mut findings = Findings::new(address.to_string(), !globals.json);

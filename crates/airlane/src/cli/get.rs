@@ -142,7 +142,13 @@ async fn copy(
             break;
         }
     }
-    sink.finish().await
+    let resumptions = stream.resumptions();
+    sink.finish().await?;
+    if resumptions > 0 {
+        let times = human::counted(resumptions, "time");
+        output::note(&format!("the connection broke {times}, and the read went on where it stopped"));
+    }
+    Ok(())
 }
 
 /// A file that takes its name when it is complete, so that nobody meets half of it.

@@ -3,4 +3,5 @@
 mod certificates;
 mod cli;
 mod client;
+mod resume;
 mod server;

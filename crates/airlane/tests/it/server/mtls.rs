@@ -61,8 +61,12 @@ impl Guarded {
         identity: Option<&ClientIdentity>,
         credentials: Credentials,
     ) -> airlane_model::Result<Client> {
-        let options =
-            ConnectOptions { credentials, authorities: Some(self.authority.pem()), identity: identity.cloned() };
+        let options = ConnectOptions {
+            credentials,
+            authorities: Some(self.authority.pem()),
+            identity: identity.cloned(),
+            ..ConnectOptions::default()
+        };
         Client::connect_with(&format!("grpc+tls://localhost:{}", self.server.handle.address().port()), &options).await
     }
 

@@ -45,7 +45,7 @@ async fn start() -> (TestServer, Vec<u8>) {
 
 async fn connect(server: &TestServer, authorities: &[u8]) -> airlane_model::Result<Client> {
     let credentials = Credentials::Token(Secret::new(token_of("owner")));
-    let options = ConnectOptions { credentials, authorities: Some(authorities.to_vec()), identity: None };
+    let options = ConnectOptions { credentials, authorities: Some(authorities.to_vec()), ..ConnectOptions::default() };
     Client::connect_with(&format!("grpc+tls://localhost:{}", server.handle.address().port()), &options).await
 }
 
