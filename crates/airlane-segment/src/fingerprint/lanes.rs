@@ -23,14 +23,17 @@ impl Lane {
 
     pub(super) fn add_numbers(&mut self, numbers: impl IntoIterator<Item = u64>) {
         let mut numbers = numbers.into_iter();
-        let mut bytes = Vec::with_capacity(numbers.size_hint().0.min(WORDS) * size_of::<u64>());
+        let mut bytes = [0; WORDS * size_of::<u64>()];
         loop {
-            bytes.clear();
-            bytes.extend(numbers.by_ref().take(WORDS).flat_map(u64::to_le_bytes));
-            if bytes.is_empty() {
+            let mut len = 0;
+            for (place, number) in bytes.chunks_exact_mut(size_of::<u64>()).zip(numbers.by_ref()) {
+                place.copy_from_slice(&number.to_le_bytes());
+                len += size_of::<u64>();
+            }
+            if len == 0 {
                 return;
             }
-            self.add(&bytes);
+            self.add(&bytes[..len]);
         }
     }
 

@@ -7,6 +7,7 @@ mod faults;
 mod fixture;
 mod folder;
 mod full_disk;
+mod key_limits;
 mod keyed_kills;
 mod keys;
 mod kills;
