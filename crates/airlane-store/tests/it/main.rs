@@ -1,6 +1,7 @@
 //! The store as its callers see it, and what it does when things break.
 
 mod basics;
+mod counted;
 mod damage;
 mod faults;
 mod fixture;

@@ -5,6 +5,7 @@ mod access;
 mod catalog;
 mod claims;
 mod compressed;
+mod counted;
 mod framing;
 mod fsync;
 mod harness;
