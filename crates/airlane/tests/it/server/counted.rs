@@ -149,7 +149,8 @@ async fn what_a_reader_was_told_survives_kill_9_and_nothing_else_is_used() {
     let burnt = sign(&mut client, burning).await.expect("a ticket");
     let begin = async |ticket: &str| {
         // A connection of its own: who stalls takes the window of all on it.
-        let mut stream = client_of(&at).await.do_get(arrow_flight::Ticket::new(ticket.to_owned())).await.expect("a read");
+        let mut stream =
+            client_of(&at).await.do_get(arrow_flight::Ticket::new(ticket.to_owned())).await.expect("a read");
         for _ in 0..2 {
             stream.get_mut().message().await.expect("a message").expect("the schema, and rows");
         }
