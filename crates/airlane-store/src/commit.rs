@@ -273,11 +273,13 @@ fn finish(shared: &Shared, catalog: &SharedCatalog, mut plan: Plan<'_>, answers:
         answers.into_iter().for_each(|answer| succeed(shared, answer));
         return;
     }
-    let (mut dropped, mut ended) = (Vec::new(), Vec::new());
+    let (mut dropped, mut ended, mut counted) = (Vec::new(), Vec::new(), Vec::new());
     for answer in answers {
         match answer {
             Answer::Drop(info, reply) => dropped.push((info, reply)),
             Answer::Expire(reply) => ended.push(reply),
+            // The last read of a table ends it.
+            Answer::Count(request, reply) => counted.push((request, reply)),
             answer => succeed(shared, answer),
         }
     }
@@ -299,6 +301,8 @@ fn finish(shared: &Shared, catalog: &SharedCatalog, mut plan: Plan<'_>, answers:
         for reply in ended {
             send(reply, outcome.as_ref().map(|()| true).map_err(not_erased));
         }
+        // A read has ended well, whatever becomes of the bytes.
+        counted.into_iter().for_each(|(request, reply)| answer_count(request, &reply, Ok(())));
     };
     shared.sweeper.sweep(sweep, Some(Box::new(answer_drops)));
 }

@@ -3,14 +3,15 @@
 //! reads and the key of a put (layout 7).
 
 use std::fs;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use airlane_model::{Chance, Clock, PutMode, SystemClock, Timestamp, Version, codes};
+use airlane_model::{Chance, Clock, PutMode, ReadsAllowed, RowRange, SystemClock, TicketId, Timestamp, Version, codes};
 use airlane_segment::TableSchema;
-use airlane_store::{PutSpec, Recovery, Store, StoreOptions};
+use airlane_store::{CountedRead, PutSpec, ReadSpec, Recovery, Store, StoreOptions, TicketCount};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int64Type};
 use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
@@ -60,7 +61,7 @@ fn cities() -> RecordBatch {
 #[tokio::test]
 #[ignore = "manual: writes the fixture"]
 async fn write_fixture() {
-    let folder = fixture("catalog-7-keys");
+    let folder = fixture("catalog-7");
     assert!(!folder.exists(), "a fixture is never written again: {}", folder.display());
     write_sample(&folder).await;
     // Not the ids of the sample again.
@@ -73,6 +74,11 @@ async fn write_fixture() {
     }
     put(&store, keyed(), 0..4).await.expect("a put");
     store.drop_table(&name("gone")).await.expect("a drop");
+    store.set_retention(&name("eu/large"), change(&[("reads", "2")])).await.expect("a retention");
+    // A read of it by a ticket.
+    let large = store.snapshot(&name("eu/large"), None, None).expect("a table");
+    let counted = store.begin_counted(&large, &counted_read()).expect("a claim").expect("reads are counted");
+    end(counted, 122);
     store.close().await;
     fs::remove_file(folder.join("LOCK")).expect("a lock");
     fs::remove_file(folder.join("catalog.reserve")).expect("a reserve");
@@ -80,6 +86,19 @@ async fn write_fixture() {
 
 fn keyed() -> PutSpec {
     PutSpec { key: Some(key_of("ada", "orders-2026-11-26")), ..spec("gone", PutMode::Append, None) }
+}
+
+/// A read of `eu/large` by a ticket that lets it be read twice.
+fn counted_read() -> ReadSpec {
+    let until = Timestamp::from_micros(1_800_000_000_000_000 + 3_600_000_000);
+    let allowed = ReadsAllowed { max: NonZeroU64::MIN.saturating_add(1), until, at_most_once: false };
+    let ticket = Some(TicketCount { id: TicketId::from_bytes([7; 16]), allowed });
+    ReadSpec { ticket, part: None, rows: RowRange { start: 0, end: 122 } }
+}
+
+fn end(mut counted: CountedRead, rows: u64) {
+    counted.handed_over(rows);
+    counted.end().expect("a commit");
 }
 
 /// Three tables: small and large segments, several versions, a dictionary.
@@ -149,7 +168,7 @@ async fn d13_a_folder_with_a_catalog_of_layout_4_is_read_and_written() {
 #[tokio::test]
 async fn d13_p7_a_folder_with_the_key_of_a_put_is_read_and_written() {
     let folder = tempfile::tempdir().expect("a folder");
-    copy(&fixture("catalog-7-keys"), folder.path());
+    copy(&fixture("catalog-7"), folder.path());
     assert_eq!(layout(folder.path()), 7);
     let store = open(by_hand(options(folder.path())));
     assert_eq!(store.idempotency_keys(), 1);
@@ -162,6 +181,25 @@ async fn d13_p7_a_folder_with_the_key_of_a_put_is_read_and_written() {
     store.close().await;
     assert_read_and_written(folder.path()).await;
     assert_eq!(layout(folder.path()), 7);
+}
+
+#[tokio::test]
+async fn d13_a_folder_with_a_catalog_of_layout_7_is_read_and_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&fixture("catalog-7"), folder.path());
+    assert_eq!(layout(folder.path()), 7);
+    assert_read_and_written(folder.path()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&fixture("catalog-7"), folder.path());
+    let store = open(by_hand(options(folder.path())));
+    assert_eq!(store.counted_reads(), (2, 0), "of a ticket and of a table");
+    let kept: Vec<_> = store.list("").iter().map(|info| info.retention.to_string()).collect();
+    assert_eq!(kept, ["idle=7d pinned=true", "reads=2", "ttl=1h versions=3"]);
+    let large = || store.snapshot(&name("eu/large"), None, None);
+    end(store.begin_counted(&large().expect("a table"), &counted_read()).expect("the second").expect("counted"), 122);
+    assert_eq!(large().expect_err("read twice").code(), codes::TABLE_NOT_FOUND);
+    assert_eq!(store.counted_reads(), (1, 0));
+    assert_sound(&store).await;
 }
 
 /// What a migration adds makes no damaged row good.

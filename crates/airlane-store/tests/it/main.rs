@@ -2,6 +2,7 @@
 
 mod basics;
 mod budget;
+mod counted;
 mod damage;
 mod faults;
 mod fixture;

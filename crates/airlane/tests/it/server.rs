@@ -6,6 +6,7 @@ mod budget;
 mod catalog;
 mod claims;
 mod compressed;
+mod counted;
 mod drain;
 mod framing;
 mod fsync;
