@@ -215,7 +215,7 @@ impl Writer {
         } else {
             RetentionChange::default()
         };
-        PutOptions { mode, durability: Some(durability), retention, key: None }
+        PutOptions { mode, durability: Some(durability), retention, ..PutOptions::default() }
     }
 
     fn rows(&mut self) -> u64 {

@@ -43,6 +43,8 @@ pub struct PutOptions {
     /// What makes the put safe to repeat: when a put with the same key, rows and options was done before, by this caller
     /// into this table, its receipt is the answer, and nothing is done again.
     pub key: Option<IdempotencyKey>,
+    /// Has the receipt carry a signed ticket of this kind instead of a plain one; its columns and rows are those of the table.
+    pub ticket: Option<TicketOptions>,
 }
 
 impl Client {
@@ -217,6 +219,9 @@ fn descriptor(table: &TableName, options: PutOptions) -> FlightDescriptor {
     }
     if let Some(key) = options.key {
         command["idempotency_key"] = key.as_str().into();
+    }
+    if let Some(ticket) = options.ticket {
+        command["ticket"] = ticket.object();
     }
     add_rules(&mut command, options.retention);
     FlightDescriptor::new_cmd(command.to_string())

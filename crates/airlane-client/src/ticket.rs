@@ -27,7 +27,13 @@ pub struct TicketOptions {
 impl TicketOptions {
     /// The body of the action.
     pub(crate) fn request(&self, ticket: &Ticket) -> String {
-        let mut body = serde_json::json!({ "ticket": ticket.to_string() });
+        let mut body = self.object();
+        body["ticket"] = ticket.to_string().into();
+        body.to_string()
+    }
+
+    pub(crate) fn object(&self) -> serde_json::Value {
+        let mut body = serde_json::json!({});
         if let Some(columns) = &self.columns {
             body["columns"] = serde_json::json!(columns);
         }
@@ -46,7 +52,7 @@ impl TicketOptions {
         if self.at_most_once {
             body["at_most_once"] = true.into();
         }
-        body.to_string()
+        body
     }
 }
 

@@ -8,8 +8,8 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use airlane_model::{
-    Caller, Error, Pass, PlainTicket, ReadId, ReadPart, ReadsAllowed, Result, RowRange, SignedTicket, Ticket, TicketId,
-    Timestamp, codes,
+    Caller, Error, Pass, PlainTicket, ReadId, ReadPart, ReadsAllowed, Result, RowRange, SignedTicket, TableName,
+    Ticket, TicketId, Timestamp, codes,
 };
 use airlane_segment::{Projection, TableSchema};
 use airlane_store::{Snapshot, TicketCount};
@@ -39,6 +39,21 @@ pub struct TicketSpec {
     pub at_most_once: bool,
 }
 
+impl TicketSpec {
+    /// Refuses what no ticket can be.
+    fn check(&self) -> Result<()> {
+        let refuse = |message: &str, hint: &str| Err(Error::new(codes::OPTION_INVALID, message).hint(hint));
+        if self.ttl.is_some_and(|ttl| ttl.is_zero()) {
+            return refuse("a ticket that lives for no time is of no use", "give a `ttl` such as `10m`");
+        }
+        if self.reads.is_some() && self.ttl.is_some_and(|ttl| ttl > COUNTED_TTL_MAX) {
+            let hint = "give a `ttl` of `7d` or less; without one it is `1h`";
+            return refuse("a ticket whose reads are counted lives for 7d at most", hint);
+        }
+        Ok(())
+    }
+}
+
 /// A ticket that was signed, and what it says.
 #[derive(Clone, Debug)]
 pub struct SignedPass {
@@ -48,6 +63,8 @@ pub struct SignedPass {
     pub pass: Pass,
     /// Its rows.
     pub rows: u64,
+    /// When nothing is read by the ticket any more, as things stand: it expires, or the table does.
+    pub expires: Option<Timestamp>,
 }
 
 /// What is read by a ticket.
@@ -79,6 +96,7 @@ impl Exchange {
     /// Those of [`read`](Self::read); `option_invalid` for columns that are not there, and for a ticket that would let
     /// read more than the one that it is made of.
     pub fn sign(&self, caller: &Caller, ticket: &Ticket, spec: TicketSpec) -> Result<SignedPass> {
+        spec.check()?;
         let mut reading = self.reading(caller, ticket)?;
         let now = self.store.clock().now();
         let info = reading.snapshot.info();
@@ -108,14 +126,10 @@ impl Exchange {
             pass.rows = Some(within(rows, reading.rows)?);
         }
         if let Some(ttl) = spec.ttl {
-            if ttl.is_zero() {
-                return Err(Error::new(codes::OPTION_INVALID, "a ticket that lives for no time is of no use")
-                    .hint("give a `ttl` such as `10m`"));
-            }
             let expires = now.saturating_add(ttl);
             pass.expires = Some(pass.expires.map_or(expires, |earlier| earlier.min(expires)));
         }
-        self.count(&mut pass, spec.reads, spec.at_most_once, spec.ttl)?;
+        self.count(&mut pass, spec.reads, spec.at_most_once)?;
         if let Some(bound) = spec.caller {
             if pass.caller.as_ref().is_some_and(|caller| *caller != bound) {
                 return Err(Error::new(codes::OPTION_INVALID, "the ticket is bound to another caller already")
@@ -125,7 +139,8 @@ impl Exchange {
         }
         self.keys.renew_if_old(&self.store);
         let rows = pass.rows.unwrap_or(reading.rows).rows();
-        Ok(SignedPass { ticket: self.keys.sign(&pass)?, pass, rows })
+        let expires = pass.expires.into_iter().chain(reading.snapshot.info().expires).min();
+        Ok(SignedPass { ticket: self.keys.sign(&pass)?, pass, rows, expires })
     }
 
     /// Gives a signed ticket its time anew, from now on, where the caller may read the table by right; else it stays as
@@ -150,7 +165,7 @@ impl Exchange {
     }
 
     /// Has the reads of a ticket counted, or fewer of them allowed.
-    fn count(&self, pass: &mut Pass, max: Option<NonZeroU64>, at_most_once: bool, ttl: Option<Duration>) -> Result<()> {
+    fn count(&self, pass: &mut Pass, max: Option<NonZeroU64>, at_most_once: bool) -> Result<()> {
         match (&mut pass.reads, max) {
             (Some(reads), max) => {
                 if let Some(wider) = max.filter(|max| *max > reads.max) {
@@ -161,13 +176,6 @@ impl Exchange {
                 reads.at_most_once |= at_most_once;
             }
             (None, Some(max)) => {
-                if ttl.is_some_and(|ttl| ttl > COUNTED_TTL_MAX) {
-                    return Err(Error::new(
-                        codes::OPTION_INVALID,
-                        "a ticket whose reads are counted lives for 7d at most",
-                    )
-                    .hint("give a `ttl` of `7d` or less; without one it is `1h`"));
-                }
                 let after = |time| pass.issued.saturating_add(time);
                 let until = pass.expires.unwrap_or_else(|| after(COUNTED_TTL_DEFAULT)).min(after(COUNTED_TTL_MAX));
                 pass.expires = Some(until);
@@ -177,10 +185,22 @@ impl Exchange {
                 pass.read = None;
             }
             (None, None) if at_most_once => {
-                return Err(Error::new(codes::OPTION_INVALID, "`at_most_once` is for tickets whose reads are counted")
-                    .hint("say how often it can be read: `reads`"));
+                return Err(uncounted());
             }
             (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a caller who puts a table can be given a signed ticket for it.
+    ///
+    /// # Errors
+    /// `option_invalid`; `table_not_found`, `credentials_missing` for callers who may not read it.
+    pub fn check_signing(&self, caller: &Caller, table: &TableName, spec: &TicketSpec) -> Result<()> {
+        access::read(caller, table)?;
+        spec.check()?;
+        if spec.at_most_once && spec.reads.is_none() {
+            return Err(uncounted());
         }
         Ok(())
     }
@@ -258,6 +278,11 @@ impl Exchange {
             Some(pass) => Ok(self.keys.sign(&Pass { rows, read: part, ..pass.clone() })?.into()),
         }
     }
+}
+
+fn uncounted() -> Error {
+    Error::new(codes::OPTION_INVALID, "`at_most_once` is for tickets whose reads are counted")
+        .hint("say how often it can be read: `reads`")
 }
 
 /// How often a ticket can be read, if that is counted.

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::options::PutOptions;
 use crate::retention::RetentionObject;
+use crate::ticket::ReceiptTicket;
 
 /// The table of a put and the options in its descriptor.
 ///
@@ -42,7 +43,7 @@ pub(crate) fn for_read(descriptor: &FlightDescriptor) -> Result<Ticket> {
     if options != PutOptions::default() {
         return Err(Error::new(
             codes::OPTION_INVALID,
-            "`mode`, `durability`, `idempotency_key` and the rules of retention are options of a put",
+            "`mode`, `durability`, `idempotency_key`, `ticket` and the rules of retention are options of a put",
         )
         .hint("leave them out to read"));
     }
@@ -92,6 +93,7 @@ struct Object {
     mode: Option<String>,
     durability: Option<String>,
     idempotency_key: Option<String>,
+    ticket: Option<ReceiptTicket>,
     #[serde(flatten)]
     retention: RetentionObject,
     #[serde(flatten)]
@@ -104,7 +106,7 @@ fn parse_object(text: &str) -> Result<(Ticket, PutOptions)> {
     if let Some(key) = object.unknown.keys().next() {
         let message = format!("a descriptor's command has the unknown key `{}`", key.escape_debug());
         return Err(Error::new(codes::OPTION_INVALID, message)
-            .hint(format!("valid keys: path, mode, durability, idempotency_key, {}", RULES.join(", "))));
+            .hint(format!("valid keys: path, mode, durability, idempotency_key, ticket, {}", RULES.join(", "))));
     }
     let path = object.path.ok_or_else(|| invalid("a descriptor's command has no `path`").hint(HINT))?;
     let options = PutOptions {
@@ -112,6 +114,7 @@ fn parse_object(text: &str) -> Result<(Ticket, PutOptions)> {
         durability: object.durability.map(|text| text.parse()).transpose()?,
         retention: object.retention.change()?,
         key: object.idempotency_key.map(|text| text.parse()).transpose()?,
+        ticket: object.ticket,
     };
     Ok((Ticket::current(TableName::parse(&path)?), options))
 }

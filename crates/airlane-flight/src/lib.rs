@@ -27,6 +27,7 @@ mod rope;
 mod router;
 mod service;
 mod status;
+mod ticket;
 mod web;
 
 pub use answer::AnswerBody;

@@ -4,6 +4,8 @@ use airlane_model::retention::{self, RULES};
 use airlane_model::{Durability, Error, IdempotencyKey, PutMode, Result, RetentionChange, codes};
 use http::HeaderMap;
 
+use crate::ticket::ReceiptTicket;
+
 /// The prefix of Airlane's own request headers.
 pub(crate) const PREFIX: &str = "airlane-";
 
@@ -18,6 +20,8 @@ pub(crate) struct PutOptions {
     pub retention: RetentionChange,
     /// What makes the put safe to repeat.
     pub key: Option<IdempotencyKey>,
+    /// The signed ticket that the receipt is to have; a plain one by default. Only the descriptor's command can ask for it.
+    pub ticket: Option<ReceiptTicket>,
 }
 
 impl PutOptions {
@@ -75,6 +79,7 @@ impl PutOptions {
             durability: same("durability", self.durability, other.durability)?,
             retention: self.retention.join(other.retention)?,
             key: same("idempotency key", self.key, other.key)?,
+            ticket: self.ticket.or(other.ticket),
         })
     }
 }
@@ -123,6 +128,7 @@ mod tests {
             durability: Some(Durability::Ephemeral),
             retention,
             key: Some("a run 7".parse().expect("a key")),
+            ticket: None,
         };
         assert_eq!(parse(headers).expect("valid"), expected);
         assert_eq!(parse(&[]).expect("valid"), PutOptions::default());

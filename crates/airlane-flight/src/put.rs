@@ -16,6 +16,7 @@ use prost::Message as _;
 use crate::descriptor;
 use crate::options::PutOptions;
 use crate::parse::{Fields, Sink};
+use crate::ticket::ReceiptTicket;
 
 mod body;
 
@@ -28,6 +29,8 @@ pub(crate) struct PutMachine {
     exchange: Exchange,
     caller: Caller,
     headers: PutOptions,
+    /// The ticket that the receipt is to have.
+    ticket: Option<ReceiptTicket>,
     state: State,
     /// The present message goes to the put.
     is_passed: bool,
@@ -43,7 +46,7 @@ enum State {
 impl PutMachine {
     /// A put by a caller, whose request headers have these options.
     pub(crate) fn new(exchange: Exchange, caller: Caller, headers: PutOptions) -> Self {
-        Self { exchange, caller, headers, state: State::Start, is_passed: false }
+        Self { exchange, caller, headers, ticket: None, state: State::Start, is_passed: false }
     }
 
     /// Whether the schema was accepted.
@@ -76,7 +79,13 @@ impl PutMachine {
     /// `message_order_invalid` without a schema, and those of [`PutStream::commit`].
     pub(crate) async fn commit(self) -> Result<Receipt> {
         match self.state {
-            State::Open(put) => put.commit().await,
+            State::Open(put) => {
+                let receipt = put.commit().await?;
+                Ok(match self.ticket {
+                    Some(ticket) => ticket.sign(&self.exchange, &self.caller, receipt),
+                    None => receipt,
+                })
+            }
             State::Start | State::Described(_) => Err(self.unopened()),
         }
     }
@@ -90,7 +99,7 @@ impl PutMachine {
         error.at("the end of the put").hint(HINT)
     }
 
-    fn describe(&self, fields: &Fields) -> Result<PutSpec> {
+    fn describe(&mut self, fields: &Fields) -> Result<PutSpec> {
         let bytes = fields.descriptor.clone().ok_or_else(|| {
             Error::new(codes::DESCRIPTOR_INVALID, "the first message of a put has no descriptor").hint(HINT)
         })?;
@@ -98,7 +107,12 @@ impl PutMachine {
             Error::new(codes::DESCRIPTOR_INVALID, "a descriptor is no FlightDescriptor").source(error).hint(HINT)
         })?;
         let (table, options): (TableName, PutOptions) = descriptor::for_put(&descriptor)?;
-        let PutOptions { mode, durability, retention, key } = options.join(self.headers.clone())?;
+        let PutOptions { mode, durability, retention, key, ticket } = options.join(self.headers.clone())?;
+        if let Some(ticket) = &ticket {
+            // Refused now: later the put is kept.
+            self.exchange.check_signing(&self.caller, &table, &ticket.spec())?;
+        }
+        self.ticket = ticket;
         let key = key.map(|key| PutKey::new(&self.caller, key));
         Ok(PutSpec { table, mode: mode.unwrap_or_default(), durability, retention, key })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use airlane_exchange::{Exchange, SignedPass, TicketSpec};
 use airlane_model::caller::Grant;
-use airlane_model::{Caller, PutMode, Result, Right, RowRange, Ticket, Timestamp, codes};
+use airlane_model::{Caller, PutMode, Result, RetentionChange, Right, RowRange, TableName, Ticket, Timestamp, codes};
 use airlane_segment::Codec;
 use airlane_store::StoreOptions;
 use airlane_store::testing::ManualClock;
@@ -126,6 +126,22 @@ async fn s1_a_ticket_is_narrowed_and_never_widened() {
     // A column that the ticket leaves out is not even named as one there is.
     let error = again(columns(&["nam"])).expect_err("absent");
     assert_eq!(error.hint_text(), Some("columns: key"));
+}
+
+#[tokio::test]
+async fn what_a_signed_ticket_says_of_its_end_is_no_later_than_the_tables() {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_000_000)));
+    let exchange = exchange_of(StoreOptions { clock: clock.clone(), ..StoreOptions::new(None) });
+    table(&exchange).await;
+    let change = RetentionChange::of("ttl", "10m").expect("a rule");
+    let name = TableName::parse("eu/t").expect("a name");
+    exchange.set_retention(&Caller::local(), &name, change).await.expect("a retention");
+    let minutes = |count: u64| Some(clock_now(&clock).saturating_add(Duration::from_secs(60 * count)));
+    for (ttl, end) in [(None, 10), (Some(5), 5), (Some(20), 10)] {
+        let ttl = ttl.map(|minutes: u64| Duration::from_secs(60 * minutes));
+        let signed = sign(&exchange, "eu/t", TicketSpec { ttl, ..TicketSpec::default() }).expect("signed");
+        assert_eq!(signed.expires, minutes(end), "{ttl:?}");
+    }
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ pub(super) fn sign(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Result
         version: pass.version,
         rows: signed.rows,
         columns: pass.columns,
-        expires: pass.expires,
+        expires: signed.expires,
         caller: pass.caller,
         reads: pass.reads.map(|reads| reads.max),
         at_most_once: pass.reads.is_some_and(|reads| reads.at_most_once),

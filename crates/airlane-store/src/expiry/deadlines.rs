@@ -50,7 +50,9 @@ impl Deadlines {
     pub(crate) fn take_due(&self, now: Uptime, count_max: usize) -> Vec<(TableId, TableName)> {
         let mut state = self.state.lock();
         let mut due = Vec::new();
-        while due.len() < count_max
+        // A store that closes leaves what is due to the next process.
+        while !state.stop
+            && due.len() < count_max
             && let Some((&(at, id), _)) = state.queue.first_key_value()
             && at <= now
         {

@@ -1,11 +1,12 @@
 //! `airlane put`.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use airlane_client::PutOptions;
+use airlane_client::{PutOptions, TicketOptions};
 use airlane_format::{Format, ReadOptions};
-use airlane_model::{ByteSize, Durability, IdempotencyKey, PutMode, Result, TableName};
+use airlane_model::{ByteSize, Durability, IdempotencyKey, PutMode, Result, TableName, TimeSpan};
 
 use super::retention::Rules;
 use super::{Globals, transfer, words};
@@ -63,6 +64,16 @@ pub(crate) struct Put {
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 
+    /// Answer a signed ticket that lives so long: 30s, 10m, 8h, 7d
+    ///
+    /// Whoever holds it may read this version. It takes the right to read the table.
+    #[arg(long, value_name = "TIME")]
+    ticket_ttl: Option<TimeSpan>,
+
+    /// Answer a signed ticket that can be read so often
+    #[arg(long, value_name = "COUNT")]
+    ticket_reads: Option<NonZeroU64>,
+
     /// How much of a CSV or NDJSON file decides the types of its columns
     ///
     /// A value further on that does not fit is an error, never a silent change.
@@ -71,6 +82,11 @@ pub(crate) struct Put {
 }
 
 impl Put {
+    fn ticket(&self) -> Option<TicketOptions> {
+        let (ttl, reads) = (self.ticket_ttl.map(TimeSpan::as_duration), self.ticket_reads);
+        (ttl.is_some() || reads.is_some()).then(|| TicketOptions { ttl, reads, ..TicketOptions::default() })
+    }
+
     pub(super) async fn run(&self, globals: &Globals) -> Result<()> {
         let table = TableName::parse(&self.table)?;
         let retention = self.rules.change()?;
@@ -85,7 +101,7 @@ impl Put {
         let reader = reader.map_err(super::thread_failed)??;
         let client = client?;
         let mode = if self.append { PutMode::Append } else { self.mode };
-        let put = PutOptions { mode, durability: self.durability, retention, key };
+        let put = PutOptions { mode, durability: self.durability, retention, key, ticket: self.ticket() };
         let progress = Progress::begin(globals.json, reader.rows_total());
         let (schema, batches) = (reader.schema(), transfer::stream(reader, progress.clone()));
         let receipt = client.put(&table, schema, batches, put).await;

@@ -1,6 +1,9 @@
 //! The Rust client against the server, in one process.
 
-use airlane_client::{Client, PutOptions};
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use airlane_client::{Client, PutOptions, TicketOptions};
 use airlane_model::{Durability, Error, PutMode, Result, TableName, Ticket, codes};
 use airlane_testkit::{TestServer, tables};
 use arrow_array::RecordBatch;
@@ -43,6 +46,37 @@ async fn every_type_is_put_described_and_read() {
     }
     let listed = client.list("").await.expect("list");
     assert_eq!(listed.iter().map(|info| info.table.as_str()).collect::<Vec<_>>(), ["durable", "ephemeral"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_can_have_a_signed_ticket() {
+    let server = TestServer::start().await;
+    let client = server.connect().await.expect("connect");
+    let (schema, batches) = tables::sample("airlines");
+    let put = async |table: &str, ticket: TicketOptions| {
+        let options = PutOptions { ticket: Some(ticket), ..PutOptions::default() };
+        let batches: Vec<_> = batches.iter().cloned().map(Ok).collect();
+        client.put(&name(table), schema.clone(), stream::iter(batches), options).await
+    };
+    let once =
+        TicketOptions { reads: NonZeroU64::new(1), ttl: Some(Duration::from_secs(60)), ..TicketOptions::default() };
+    let receipt = put("t", once.clone()).await.expect("put");
+    assert!(receipt.ticket.starts_with('~'), "{receipt:?}");
+    let (_, rows) = read(&client, &receipt.ticket).await.expect("the one read");
+    assert_eq!(rows.num_rows() as u64, receipt.rows);
+    assert_eq!(client.get(&receipt.ticket).await.expect_err("it was read").code(), codes::TICKET_USED);
+
+    // What no ticket can be is refused before anything is kept.
+    for (ticket, what) in [
+        (TicketOptions { ttl: Some(Duration::ZERO), ..TicketOptions::default() }, "no time"),
+        (TicketOptions { ttl: Some(Duration::from_secs(8 * 86_400)), ..once }, "7d at most"),
+        (TicketOptions { at_most_once: true, ..TicketOptions::default() }, "`at_most_once`"),
+        (TicketOptions { columns: Some(vec!["iata".into()]), ..TicketOptions::default() }, "columns"),
+    ] {
+        let error = put("refused", ticket).await.expect_err("no ticket");
+        assert!(error.message().contains(what), "{error}");
+    }
+    assert_eq!(client.list("").await.expect("list").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
