@@ -11,7 +11,14 @@ const CODE_HEADER: &str = "airlane-code";
 
 /// No server answers at the address.
 pub(crate) fn unreachable(address: &Address, cause: &(dyn std::error::Error + 'static)) -> Error {
-    let reason = root(cause);
+    let reason = root(cause).to_string();
+    // What rustls says of a certificate that it does not take.
+    if reason.contains("invalid peer certificate") {
+        let message = format!("the server at {address} is not trusted: {reason}");
+        return Error::new(codes::SERVER_UNREACHABLE, message).hint(
+            "name the authority of its certificate with `--tls-ca` or AIRLANE_TLS_CA; `airlane doctor` tells more",
+        );
+    }
     Error::new(codes::SERVER_UNREACHABLE, format!("no server answers at {address}: {reason}"))
         .hint("start one with `airlane serve`, or name another with `--url` or AIRLANE_URL")
 }

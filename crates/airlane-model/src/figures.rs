@@ -17,6 +17,12 @@ pub struct ServerFigures {
     pub reasons: Vec<String>,
     /// Resident memory, mapped files among it.
     pub memory_bytes: u64,
+    /// The memory budget.
+    pub budget_bytes: u64,
+    /// What is taken from it, by use.
+    pub budget_used: BTreeMap<String, u64>,
+    /// Ephemeral tables that are on disk, for lack of memory.
+    pub spilled_bytes: u64,
     /// Open descriptors.
     pub descriptors: u64,
     /// Processor time.

@@ -65,13 +65,14 @@ fn view(address: &str, now: &ServerFigures, before: Option<&ServerFigures>) -> S
     let mut text = format!("airlane {} at {address}, up {}, {state}\n", now.version, human::duration(uptime));
     let _ = writeln!(
         text,
-        "{} tables, {} segments, {}; memory {}, {} descriptors",
-        human::count(now.tables),
-        human::count(now.segments),
+        "{}, {}, {}; resident {}, {}",
+        human::counted(now.tables, "table"),
+        human::counted(now.segments, "segment"),
         human::bytes(now.table_bytes),
         human::bytes(now.memory_bytes),
-        now.descriptors
+        human::counted(now.descriptors, "descriptor")
     );
+    let _ = writeln!(text, "{}", budget(now));
     let _ = writeln!(text, "{}", rates(now, before));
     // The view itself is one of the requests that run.
     let open = now.open.iter().map(|(rpc, count)| format!("{rpc} {count}")).collect::<Vec<_>>().join(", ");
@@ -80,6 +81,17 @@ fn view(address: &str, now: &ServerFigures, before: Option<&ServerFigures>) -> S
         if !tables.is_empty() {
             let _ = write!(text, "\n{title}\n{}", shown(tables));
         }
+    }
+    text
+}
+
+fn budget(now: &ServerFigures) -> String {
+    let used = now.budget_used.iter().filter(|(_, bytes)| **bytes > 0);
+    let uses: Vec<_> = used.map(|(usage, bytes)| format!("{usage} {}", human::bytes(*bytes))).collect();
+    let uses = if uses.is_empty() { "nothing".to_owned() } else { uses.join(", ") };
+    let mut text = format!("memory budget {}: {uses}", human::bytes(now.budget_bytes));
+    if now.spilled_bytes > 0 {
+        let _ = write!(text, "; {} of tables on disk for lack of it", human::bytes(now.spilled_bytes));
     }
     text
 }

@@ -60,6 +60,11 @@ fn add(figures: &mut ServerFigures, sample: &Sample<'_>) {
         ("airlane_tables", _) => figures.tables += count,
         ("airlane_segments", _) => figures.segments += count,
         ("airlane_table_bytes", _) => figures.table_bytes += count,
+        ("airlane_memory_limit_bytes", _) => figures.budget_bytes = count,
+        ("airlane_memory_bytes", _) => {
+            figures.budget_used.insert(sample.label("use").unwrap_or_default().to_owned(), count);
+        }
+        ("airlane_memory_spilled_bytes", _) => figures.spilled_bytes = count,
         ("process_resident_memory_bytes", _) => figures.memory_bytes = count,
         ("process_open_fds", _) => figures.descriptors = count,
         ("process_cpu_seconds_total", _) => figures.cpu_seconds = sample.value,

@@ -32,6 +32,8 @@ fn one_view_is_text_or_json_and_shows_what_is_large_and_read() {
     let read = &json["most_read"][0];
     assert_eq!((&read["table"], &read["reads"]), (&"eu/small".into(), &3.into()));
     assert!(read["reads_open"].is_u64(), "{read}");
+    assert!(json["budget_bytes"].as_u64().expect("a number") > 1 << 20);
+    assert!(json["budget_used"]["tables"].is_u64(), "{json}");
     assert!(json["memory_bytes"].as_u64().expect("a number") > 1 << 20);
     assert!(json["requests"].as_u64().expect("a number") >= 5, "{json}");
 }
