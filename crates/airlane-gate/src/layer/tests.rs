@@ -40,6 +40,10 @@ impl Doors for TestDoors {
         head.uri.path() == "/login"
     }
 
+    fn is_stream(&self, head: &Parts) -> bool {
+        head.uri.path() == "/stream"
+    }
+
     fn refuse(&self, _: &Parts, error: &Error) -> Response<Full<Bytes>> {
         let status = error.kind().http_status();
         Response::builder().status(status).body(Full::from(error.to_string())).expect("a response")

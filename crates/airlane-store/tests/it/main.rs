@@ -14,6 +14,7 @@ mod memory;
 mod merging;
 mod model;
 mod power;
+mod quotas;
 mod replay;
 mod retention;
 mod support;
