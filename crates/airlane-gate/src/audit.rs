@@ -179,6 +179,7 @@ pub struct Audited<B: Body> {
 
 /// What lasts as long as a request.
 #[derive(Debug, Default)]
+#[expect(dead_code, reason = "they count while they are there")]
 pub(crate) struct Held {
     /// It keeps the server from ending.
     pub(crate) running: Option<Running>,

@@ -267,8 +267,8 @@ fn gate(
     let (file, rules) = RightsFile::open(path)?;
     let passwords_in_clear = options.passwords_in_clear;
     // The store looks after bytes and tables, the gate after streams and puts.
-    let quotas = store.quotas.clone();
-    let gate = Gate::guarded(rules, &GateOptions { passwords_in_clear, quotas, ..GateOptions::default() });
+    let (quotas, clock) = (store.quotas.clone(), store.clock.clone());
+    let gate = Gate::guarded(rules, &GateOptions { passwords_in_clear, clock, quotas, ..GateOptions::default() });
     let watching = file.watch(gate.clone(), options.rights_interval, reload.clone());
     Ok((gate, Some(watching)))
 }
