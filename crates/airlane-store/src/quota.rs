@@ -20,7 +20,7 @@ use crate::content::Content;
 use crate::shared::Shared;
 use crate::store::Store;
 
-/// How much there is, or by how much it changes. Wide enough for what damaged facts may say.
+/// How much there is, or by how much it changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Amount {
     tables: i64,
@@ -29,7 +29,10 @@ struct Amount {
 
 impl Amount {
     fn of(content: Option<&Content>) -> Self {
-        content.map_or_else(Self::default, |content| Self { tables: 1, bytes: content.version.bytes.into() })
+        let Some(content) = content else { return Self::default() };
+        // Damaged facts may say anything: such a table counts, its bytes do not.
+        let bytes = if content.damage.is_none() { content.version.bytes } else { 0 };
+        Self { tables: 1, bytes: bytes.into() }
     }
 
     fn add(&mut self, other: Self) {
@@ -245,3 +248,6 @@ fn exceeded(message: String, namespace: &str, hint: &str) -> Error {
         .at(format!("namespace `{namespace}`"))
         .hint(format!("{hint} in [quotas.namespaces] of the server's rights file"))
 }
+
+#[cfg(test)]
+mod tests;

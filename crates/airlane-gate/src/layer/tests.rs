@@ -135,7 +135,7 @@ async fn a_server_that_stops_refuses_new_requests_and_answers_probes() {
 }
 
 #[tokio::test]
-async fn s9_a_stream_counts_until_its_answer_is_gone_and_one_too_many_has_its_body_left_alone() {
+async fn g6_a_stream_counts_until_its_answer_is_gone_and_one_too_many_has_its_body_left_alone() {
     let gate = limited("[rights.anonymous]\n[quotas.callers.anonymous]\nstreams = 1\n");
     let doors = |gate: &Gate| GateLayer::new(gate.clone(), Drain::default(), TestDoors).layer(service_fn(tell));
     let ask = |path: &str| {

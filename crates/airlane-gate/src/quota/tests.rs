@@ -41,7 +41,7 @@ fn assert_limited(outcome: Result<()>, parts: &[&str]) -> Duration {
 }
 
 #[test]
-fn s9_streams_count_until_their_requests_end() {
+fn g6_streams_count_until_their_requests_end() {
     let metered = Metered::new(quota(2, 0), quota(3, 0));
     let [first, second, third] = [(); 3].map(|()| metered.request("ada"));
     first.begin().expect("the first");
@@ -121,7 +121,7 @@ fn s9_what_counts_nothing_is_forgotten() {
 }
 
 #[test]
-fn s9_no_more_streams_than_the_quota_are_let_in_at_once() {
+fn g6_no_more_streams_than_the_quota_are_let_in_at_once() {
     let metered = Metered::new(quota(10, 0), quota(0, 0));
     let through: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..16)

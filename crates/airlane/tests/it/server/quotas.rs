@@ -101,7 +101,7 @@ async fn s9_whoever_has_no_right_learns_nothing_of_a_quota() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s9_a_stream_is_given_back_when_its_reader_dies() {
+async fn g6_a_stream_is_given_back_when_its_reader_dies() {
     let server = guarded(NAMES, &rights("[quotas.callers.reader]\nstreams = 2\n")).await;
     let wide: Vec<_> = (0..40).map(|index| numbers(index * 100_000, 100_000)).collect();
     server.put_here("eu/a", &wide).await;
