@@ -30,6 +30,16 @@ pub(crate) fn put(caller: &Caller, table: &TableName) -> Result<()> {
     if caller.may(Right::Write, table.namespace()) { Ok(()) } else { Err(denied(caller, table)) }
 }
 
+/// Lets a caller begin a put: by its rights first, so that a quota is told to nobody who may not write.
+///
+/// # Errors
+/// As [`put`]; `rate_limited`.
+pub(crate) fn begin_put(caller: &Caller, table: &TableName) -> Result<()> {
+    put(caller, table)?;
+    caller.begin_stream(table.namespace())?;
+    caller.begin_put(table.namespace())
+}
+
 /// Lets a caller drop a table.
 ///
 /// # Errors

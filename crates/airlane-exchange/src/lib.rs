@@ -93,18 +93,19 @@ impl Exchange {
     ///
     /// # Errors
     /// `message_invalid`, `schema_invalid`, `schema_mismatch`, `durability_conflict`, `shutting_down`,
-    /// `permission_denied`, `credentials_missing`.
+    /// `permission_denied`, `credentials_missing`, `rate_limited`, `quota_exceeded`.
     pub fn put_stream(&self, caller: &Caller, spec: PutSpec, schema_header: &[u8]) -> Result<PutStream> {
-        access::put(caller, &spec.table)?;
+        access::begin_put(caller, &spec.table)?;
         self.store.put_stream(spec, schema_header).map(PutStream::new)
     }
 
     /// Begins a put of batches made in this process.
     ///
     /// # Errors
-    /// `schema_mismatch`, `durability_conflict`, `shutting_down`, `permission_denied`, `credentials_missing`.
+    /// `schema_mismatch`, `durability_conflict`, `shutting_down`, `permission_denied`, `credentials_missing`,
+    /// `rate_limited`, `quota_exceeded`.
     pub fn put_batches(&self, caller: &Caller, spec: PutSpec, schema: TableSchema) -> Result<PutStream> {
-        access::put(caller, &spec.table)?;
+        access::begin_put(caller, &spec.table)?;
         self.store.put_batches(spec, schema).map(PutStream::new)
     }
 
@@ -113,7 +114,7 @@ impl Exchange {
     ///
     /// # Errors
     /// `table_not_found`, `version_not_found`, `table_recreated`, `rows_out_of_range`; `ticket_refused`,
-    /// `ticket_expired`, `ticket_used` for signed tickets; `ticket_in_use`.
+    /// `ticket_expired`, `ticket_used` for signed tickets; `ticket_in_use`; `rate_limited`.
     pub fn read(&self, caller: &Caller, ticket: &Ticket) -> Result<ReadStream> {
         self.read_with(caller, ticket, ReadOptions::default())
     }
@@ -133,6 +134,8 @@ impl Exchange {
             }
         }
         let Reading { snapshot, rows, projection, pass } = reading;
+        // What may not be read, or is not there, is answered so, whatever the quota.
+        caller.begin_stream(snapshot.info().table.namespace())?;
         // Whoever asks for no rows of a table that has some wants its schema: a look, and no read.
         let is_look = rows.rows() == 0 && snapshot.info().rows > 0;
         let budget = self.store.memory_budget().clone();

@@ -72,8 +72,8 @@ impl PutStream {
     /// Makes the put visible, whole. When this answers `Ok` the version is kept at its durability.
     ///
     /// # Errors
-    /// `schema_mismatch`, `durability_conflict`, `idempotency_conflict`, `memory_full`, `storage_full`, `storage_failed`:
-    /// nothing was kept.
+    /// `schema_mismatch`, `durability_conflict`, `idempotency_conflict`, `quota_exceeded`, `memory_full`, `storage_full`,
+    /// `storage_failed`: nothing was kept.
     /// `commit_unknown`: see there.
     pub async fn commit(self) -> Result<Receipt> {
         self.put.commit().await

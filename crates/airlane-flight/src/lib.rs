@@ -31,7 +31,7 @@ mod ticket;
 mod web;
 
 pub use answer::AnswerBody;
-pub use paths::{Rpc, is_login, is_probe};
+pub use paths::{Rpc, is_data, is_login, is_probe};
 pub use rope::Rope;
 pub use router::{FlightDoor, FlightOptions};
 pub use service::Figures;

@@ -79,6 +79,11 @@ pub fn is_login(path: &str) -> bool {
     Rpc::of_path(path) == Rpc::Handshake
 }
 
+/// Whether a path is that of a call by which tables come or go.
+pub fn is_data(path: &str) -> bool {
+    matches!(Rpc::of_path(path), Rpc::DoGet | Rpc::DoPut | Rpc::DoExchange)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

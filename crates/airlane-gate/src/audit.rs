@@ -21,6 +21,7 @@ use tracing::Level;
 use crate::drain::Running;
 use crate::observer::{Ended, Observer};
 use crate::peer::Peer;
+use crate::quota::Counting;
 use crate::request_metrics::RequestMetrics;
 
 /// The target of the lines, for log filters.
@@ -173,12 +174,22 @@ pub struct Audited<B: Body> {
     audit: Box<Audit>,
     is_ended: bool,
     /// Let go after the body.
-    _running: Option<Running>,
+    _held: Held,
+}
+
+/// What lasts as long as a request.
+#[derive(Debug, Default)]
+#[expect(dead_code, reason = "they count while they are there")]
+pub(crate) struct Held {
+    /// It keeps the server from ending.
+    pub(crate) running: Option<Running>,
+    /// It counts against quotas.
+    pub(crate) counting: Option<Counting>,
 }
 
 impl<B: Body> Audited<B> {
     /// Watches over an answer.
-    pub(crate) fn watch(response: Response<B>, audit: Audit, running: Option<Running>) -> Response<Self> {
+    pub(crate) fn watch(response: Response<B>, audit: Audit, held: Held) -> Response<Self> {
         let mut audit = Box::new(audit);
         if let Some(observed) = &mut audit.observed {
             observed.http_status = response.status().as_u16();
@@ -188,7 +199,7 @@ impl<B: Body> Audited<B> {
         } else if !response.status().is_success() {
             audit.end(Outcome::Http(response.status().as_u16()));
         }
-        response.map(|body| Self { body, audit, is_ended: false, _running: running })
+        response.map(|body| Self { body, audit, is_ended: false, _held: held })
     }
 }
 

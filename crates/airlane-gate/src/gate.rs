@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use airlane_model::{Caller, Chance, Clock, Error, Result, Secret, SystemChance, SystemClock, codes};
+use airlane_model::{Caller, Chance, Clock, Error, Result, Secret, SharedQuotas, SystemChance, SystemClock, codes};
 use http::HeaderMap;
 use parking_lot::RwLock;
 
 use crate::credential::Credential;
 use crate::password::Hasher;
 use crate::peer::Peer;
+use crate::quota::{Meter, RequestToll};
 use crate::remembered::Remembered;
 use crate::rules::{Match, Rules, User};
 use crate::session::{Proof, Session, Sessions};
@@ -24,11 +25,18 @@ pub struct GateOptions {
     pub clock: Arc<dyn Clock>,
     /// Where keys come from.
     pub chance: Arc<dyn Chance>,
+    /// Where the quotas of the rules are put into force, for all who look after them.
+    pub quotas: SharedQuotas,
 }
 
 impl Default for GateOptions {
     fn default() -> Self {
-        Self { passwords_in_clear: false, clock: Arc::new(SystemClock), chance: Arc::new(SystemChance) }
+        Self {
+            passwords_in_clear: false,
+            clock: Arc::new(SystemClock),
+            chance: Arc::new(SystemChance),
+            quotas: SharedQuotas::default(),
+        }
     }
 }
 
@@ -44,6 +52,8 @@ struct Guard {
     throttle: Throttle,
     remembered: Remembered,
     sessions: Sessions,
+    quotas: SharedQuotas,
+    meter: Arc<Meter>,
 }
 
 /// The rules as they were read last.
@@ -76,7 +86,8 @@ impl Gate {
 
     /// A gate that lets in whom the rules know.
     pub fn guarded(rules: Rules, options: &GateOptions) -> Self {
-        let (clock, chance) = (&options.clock, &*options.chance);
+        let (clock, chance, quotas) = (&options.clock, &*options.chance, &options.quotas);
+        quotas.set(rules.quotas().clone());
         Self(Some(Arc::new(Guard {
             rules: RwLock::new(Reading { number: 0, rules: Arc::new(rules) }),
             passwords_in_clear: options.passwords_in_clear,
@@ -84,6 +95,8 @@ impl Gate {
             throttle: Throttle::new(clock.clone()),
             remembered: Remembered::new(clock.clone(), chance),
             sessions: Sessions::new(clock.clone(), chance),
+            quotas: quotas.clone(),
+            meter: Arc::new(Meter::new(quotas.clone(), clock.clone())),
         })))
     }
 
@@ -96,6 +109,7 @@ impl Gate {
     pub fn replace(&self, rules: Rules) {
         if let Some(guard) = &self.0 {
             let mut reading = guard.rules.write();
+            guard.quotas.set(rules.quotas().clone());
             *reading = Reading { number: reading.number + 1, rules: Arc::new(rules) };
         }
     }
@@ -116,6 +130,12 @@ impl Gate {
             Credential::Bearer(token) => guard.by_token(token),
             Credential::Basic { user, password } => guard.by_password(&user, password, peer).await,
         }
+    }
+
+    /// What counts a request of a caller; nothing where there is no access control.
+    pub(crate) fn toll(&self, caller: &Caller) -> Option<Arc<RequestToll>> {
+        let guard = self.0.as_ref()?;
+        Some(Arc::new(RequestToll::new(guard.meter.clone(), caller.clone())))
     }
 
     /// A token for whoever has just logged in; none for those without credentials.

@@ -14,11 +14,12 @@ use http::{Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use tower::{Layer, Service, ServiceExt};
 
-use crate::audit::{Audit, Audited, line_level};
+use crate::audit::{Audit, Audited, Held, line_level};
 use crate::drain::Drain;
 use crate::gate::Gate;
 use crate::observer::Observer;
 use crate::peer::Peer;
+use crate::quota::Counting;
 use crate::request_metrics::{RequestMetrics, RequestName};
 use crate::shown::Shown;
 
@@ -44,6 +45,9 @@ pub trait Doors: Clone + Send + Sync + 'static {
 
     /// Whether a request is a login, whose answer is a [`SessionToken`].
     fn is_login(&self, head: &Parts) -> bool;
+
+    /// Whether a request is a stream of data, one way or the other.
+    fn is_stream(&self, head: &Parts) -> bool;
 
     /// Writes a refusal in the protocol of the request.
     fn refuse(&self, head: &Parts, error: &Error) -> Response<Self::Body>;
@@ -146,7 +150,7 @@ impl<S, D: Doors> Gated<S, D> {
         let running = match self.drain.enter() {
             _ if self.doors.is_answered_to_the_end(&head) => None,
             Ok(running) => Some(running),
-            Err(error) => return Ok(Audited::watch(self.doors.refuse(&head, &error), audit, None)),
+            Err(error) => return Ok(Audited::watch(self.doors.refuse(&head, &error), audit, Held::default())),
         };
         let caller = if is_open {
             Caller::nobody()
@@ -161,19 +165,36 @@ impl<S, D: Doors> Gated<S, D> {
                     }
                     admitted.caller
                 }
-                Err(error) => {
-                    metrics::counter!("airlane_gate_refused_total", "code" => error.code().name()).increment(1);
-                    return Ok(Audited::watch(self.doors.refuse(&head, &error), audit, None));
-                }
+                Err(error) => return Ok(refuse(&self.doors, &head, &error, audit)),
             }
         };
+        // Probes are nobody's.
+        let toll = if is_open { None } else { self.gate.toll(&caller) };
+        if let Some(toll) = &toll
+            && self.doors.is_stream(&head)
+            && let Err(error) = toll.begin()
+        {
+            audit.follow(caller);
+            return Ok(refuse(&self.doors, &head, &error, audit));
+        }
         // Whoever logs a request, by intent or by accident, logs no secret.
         head.headers.remove(header::AUTHORIZATION);
         let trail = audit.trail();
-        head.extensions.insert(audit.follow(caller));
+        let caller = audit.follow(caller);
+        head.extensions.insert(match &toll {
+            Some(toll) => caller.counted(toll.clone()),
+            None => caller,
+        });
+        let held = Held { running, counting: toll.map(Counting::new) };
         let response = self.inner.oneshot(Request::from_parts(head, Metered { body, trail })).await?;
-        Ok(Audited::watch(response, audit, running))
+        Ok(Audited::watch(response, audit, held))
     }
+}
+
+/// Refuses a request for who asks.
+fn refuse<D: Doors>(doors: &D, head: &Parts, error: &Error, audit: Audit) -> Response<Audited<D::Body>> {
+    metrics::counter!("airlane_gate_refused_total", "code" => error.code().name()).increment(1);
+    Audited::watch(doors.refuse(head, error), audit, Held::default())
 }
 
 /// The body of a request, whose bytes are counted.

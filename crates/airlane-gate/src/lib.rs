@@ -14,6 +14,7 @@
 //! 3. [`password`], [`throttle`] and [`remembered`] bound what guessing costs us and gains them.
 //! 4. [`session`] is the token that a login answers.
 //! 5. [`layer`] stands before the doors, [`audit`] writes the line, [`drain`] lets requests end when the server stops.
+//! 6. [`quota`] counts streams and puts of callers and in namespaces.
 //!
 //! | metric | labels | what |
 //! | --- | --- | --- |
@@ -35,6 +36,7 @@ mod layer;
 mod observer;
 mod password;
 mod peer;
+mod quota;
 mod remembered;
 mod request_metrics;
 mod rights_file;

@@ -114,6 +114,29 @@ mod tests {
     }
 
     #[test]
+    fn quotas_are_read_with_the_rest_and_hostile_ones_leave_those_from_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rights.toml");
+        std::fs::write(&path, "[quotas.namespaces.eu]\ntables = 1\n").expect("written");
+        let (_, rules) = RightsFile::open(path.clone()).expect("a rights file");
+        let options = GateOptions::default();
+        let gate = Gate::guarded(rules, &options);
+        let tables = || options.quotas.get().of_namespace("eu").tables;
+        assert_eq!(tables(), Some(1));
+        std::fs::write(&path, "[quotas.namespaces.\"*\"]\ntables = 2\n").expect("written");
+        take(&path, &gate);
+        assert_eq!(tables(), Some(2));
+        for hostile in ["tables = -1", "tables = 99999999999999999999", "rows = 3", "bytes = \"much\"", "streams = 0"] {
+            std::fs::write(&path, format!("[quotas.namespaces.eu]\n{hostile}\n")).expect("written");
+            take(&path, &gate);
+            assert_eq!(tables(), Some(2), "{hostile}");
+        }
+        std::fs::write(&path, "").expect("written");
+        take(&path, &gate);
+        assert_eq!(tables(), None, "no line, no quota");
+    }
+
+    #[test]
     fn a_file_that_is_not_there_or_not_right_is_no_start() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("rights.toml");

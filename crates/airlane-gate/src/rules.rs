@@ -23,6 +23,12 @@
 //!
 //! [rights.anonymous]               # whoever brings no credentials; without this section they are refused
 //! public = ["read"]
+//!
+//! [quotas.namespaces."eu-*"]       # of each namespace that begins so; the pattern that fits best decides, alone
+//! bytes = "10GiB"                  # also `tables`, `streams`, `puts_per_second`
+//!
+//! [quotas.callers."*"]             # of each caller without a line of its own
+//! streams = 16                     # also `puts_per_second`
 //! ```
 //!
 //! Nothing is ignored: an unknown word is an error that names its line, and the file as a whole is not taken. No error
@@ -30,9 +36,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
-use airlane_model::caller::{ANONYMOUS, Grant, LOCAL};
-use airlane_model::{Caller, Error, Result, Right, Secret, codes};
+use airlane_model::caller::{ANONYMOUS, Grant, LOCAL, NamespacePattern};
+use airlane_model::{Caller, Error, Quotas, Result, Right, Secret, codes};
 use subtle::ConstantTimeEq;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -44,6 +51,7 @@ use crate::shown::Identity;
 use crate::token::from_hex;
 
 mod identities;
+mod quotas;
 
 use identities::Identities;
 pub(crate) use identities::Match;
@@ -51,7 +59,8 @@ pub(crate) use identities::Match;
 /// The tokens of one caller: the one in use, and those that it takes over from.
 const TOKENS_PER_CALLER_MAX: usize = 8;
 const NAME_BYTES_MAX: usize = 64;
-const SECTIONS: &str = "[user.NAME], [token.NAME], [certificate.NAME], [unix.NAME], [rights.NAME]";
+const SECTIONS: &str = "[user.NAME], [token.NAME], [certificate.NAME], [unix.NAME], [rights.NAME], \
+                        [quotas.namespaces.NAME], [quotas.callers.NAME]";
 
 /// One reading of a rights file.
 #[derive(Debug, Default)]
@@ -61,6 +70,7 @@ pub struct Rules {
     users: BTreeMap<String, User>,
     identities: Identities,
     anonymous: Option<Caller>,
+    quotas: Arc<Quotas>,
 }
 
 #[derive(Debug)]
@@ -147,6 +157,11 @@ impl Rules {
         self.anonymous.as_ref()
     }
 
+    /// What each namespace and caller may use.
+    pub(crate) fn quotas(&self) -> &Arc<Quotas> {
+        &self.quotas
+    }
+
     /// How many users and tokens there are, for the log.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.users.len(), self.tokens.values().map(Vec::len).sum())
@@ -170,7 +185,7 @@ struct File<'a> {
 impl File<'_> {
     fn rules(&self, table: &DeTable<'_>) -> Result<Rules> {
         let (mut users, mut tokens, mut rights) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut certificates, mut unix) = (Vec::new(), Vec::new());
+        let (mut certificates, mut unix, mut quotas) = (Vec::new(), Vec::new(), Vec::new());
         for (key, value) in table {
             let into = match &**key.get_ref() {
                 "user" => &mut users,
@@ -178,6 +193,7 @@ impl File<'_> {
                 "certificate" => &mut certificates,
                 "unix" => &mut unix,
                 "rights" => &mut rights,
+                "quotas" => &mut quotas,
                 _ => return Err(self.unknown(key, "section", SECTIONS)),
             };
             into.extend(self.table(value, "a section")?);
@@ -186,7 +202,8 @@ impl File<'_> {
         let known: BTreeSet<&str> = callers.map(|(key, _)| &**key.get_ref()).collect();
         let callers = self.callers(&rights, &known)?;
         let caller = |name: &str| callers.get(name).cloned().unwrap_or_else(|| Caller::new(name, Vec::new()));
-        let mut rules = Rules { anonymous: callers.get(ANONYMOUS).cloned(), ..Rules::default() };
+        let quotas = Arc::new(self.quotas(&quotas, &known)?);
+        let mut rules = Rules { anonymous: callers.get(ANONYMOUS).cloned(), quotas, ..Rules::default() };
         for (key, value) in users {
             let name = self.name(key)?;
             let hash = self.user(key, value)?;
@@ -238,12 +255,7 @@ impl File<'_> {
     }
 
     fn grant(&self, pattern: &Key<'_>, words: &Value<'_>) -> Result<Grant> {
-        let text = &**pattern.get_ref();
-        let namespaces = text.parse().map_err(|_| {
-            let message = format!("`{}` is no namespace", text.escape_debug());
-            self.invalid(pattern.span().start, message)
-                .hint("write `eu`, `\"eu-*\"` for all that begin so, or `\"*\"` for all")
-        })?;
+        let namespaces = self.namespaces(pattern)?;
         let list = "a list of rights, such as [\"read\", \"write\"]";
         let words = words.get_ref().as_array().ok_or_else(|| self.expected(words, list))?;
         let mut rights = Vec::new();
@@ -255,6 +267,15 @@ impl File<'_> {
             rights.push(*right);
         }
         Ok(Grant { namespaces, rights })
+    }
+
+    fn namespaces(&self, pattern: &Key<'_>) -> Result<NamespacePattern> {
+        let text = &**pattern.get_ref();
+        text.parse().map_err(|_| {
+            let message = format!("`{}` is no namespace", text.escape_debug());
+            self.invalid(pattern.span().start, message)
+                .hint("write `eu`, `\"eu-*\"` for all that begin so, or `\"*\"` for all")
+        })
     }
 
     fn user(&self, name: &Key<'_>, value: &Value<'_>) -> Result<StoredHash> {

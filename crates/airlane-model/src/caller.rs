@@ -17,6 +17,7 @@ use crate::error::{Error, codes};
 use crate::limits::NAME_BYTES_MAX;
 use crate::name::{TableName, is_part};
 use crate::outcome::Outcome;
+use crate::quota::Toll;
 
 /// The name of whoever brings no credentials.
 pub const ANONYMOUS: &str = "anonymous";
@@ -56,7 +57,7 @@ pub enum NamespacePattern {
 }
 
 impl NamespacePattern {
-    fn fits(&self, namespace: &str) -> bool {
+    pub(crate) fn fits(&self, namespace: &str) -> bool {
         match self {
             Self::Name(name) => **name == *namespace,
             Self::Beginning(beginning) => namespace.starts_with(&**beginning),
@@ -64,7 +65,7 @@ impl NamespacePattern {
     }
 
     /// A key by which the pattern that decides comes first.
-    fn rank(&self) -> (bool, std::cmp::Reverse<usize>) {
+    pub(crate) fn rank(&self) -> (bool, std::cmp::Reverse<usize>) {
         match self {
             Self::Name(_) => (false, std::cmp::Reverse(0)),
             Self::Beginning(beginning) => (true, std::cmp::Reverse(beginning.len())),
@@ -109,6 +110,7 @@ pub struct Grant {
 pub struct Caller {
     identity: Arc<Identity>,
     trail: Option<Arc<Trail>>,
+    toll: Option<Arc<dyn Toll>>,
 }
 
 #[derive(Debug)]
@@ -144,7 +146,7 @@ impl Caller {
     }
 
     fn of(name: &str, grants: Grants) -> Self {
-        Self { identity: Arc::new(Identity { name: name.into(), grants }), trail: None }
+        Self { identity: Arc::new(Identity { name: name.into(), grants }), trail: None, toll: None }
     }
 
     /// Who it is, for logs.
@@ -199,6 +201,29 @@ impl Caller {
     pub fn on(mut self, trail: Arc<Trail>) -> Self {
         self.trail = Some(trail);
         self
+    }
+
+    /// The same caller in a request that is counted against quotas.
+    #[must_use]
+    pub fn counted(mut self, toll: Arc<dyn Toll>) -> Self {
+        self.toll = Some(toll);
+        self
+    }
+
+    /// Counts a stream of data in a namespace, where there are quotas.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn begin_stream(&self, namespace: &str) -> Result<(), Error> {
+        self.toll.as_ref().map_or(Ok(()), |toll| toll.begin_stream(namespace))
+    }
+
+    /// Counts a put in a namespace, where there are quotas.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn begin_put(&self, namespace: &str) -> Result<(), Error> {
+        self.toll.as_ref().map_or(Ok(()), |toll| toll.begin_put(namespace))
     }
 
     /// The trail of the request.

@@ -29,6 +29,7 @@ impl Store {
         }
         check_memory(shared, &mut found);
         check_counts(shared, &mut found);
+        crate::quota::check(shared, &mut found);
         found
     }
 }

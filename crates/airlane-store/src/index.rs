@@ -82,6 +82,15 @@ impl Index {
         from.take_while(|(name, _)| matches(name.as_str())).filter_map(|(_, entry)| table(entry)).collect()
     }
 
+    /// All contents, also those of tables that have expired or whose facts are damaged.
+    pub(crate) fn contents(&self) -> Vec<Arc<Content>> {
+        let content = |entry: &Entry| match entry {
+            Entry::Table(table) => Some(table.content()),
+            Entry::Reserved => None,
+        };
+        self.entries.read().values().filter_map(content).collect()
+    }
+
     /// How many tables are known to be damaged.
     pub(crate) fn damaged(&self) -> usize {
         let is_damaged = |entry: &&Entry| matches!(entry, Entry::Table(table) if table.content().is_damaged());

@@ -41,6 +41,7 @@ mod merge;
 mod options;
 mod plan;
 mod put;
+mod quota;
 mod reads;
 mod recovery;
 mod request;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use airlane_model::{
-    ByteSize, Chance, Clock, Durability, PutKey, PutMode, RetentionChange, RetentionDefaults, SystemChance,
-    SystemClock, TableName,
+    ByteSize, Chance, Clock, Durability, PutKey, PutMode, RetentionChange, RetentionDefaults, SharedQuotas,
+    SystemChance, SystemClock, TableName,
 };
 use airlane_segment::{DecodeLimits, WriterOptions};
 
@@ -31,6 +31,8 @@ pub struct StoreOptions {
     pub memory: MemoryOptions,
     /// How long new tables are kept that say nothing themselves.
     pub retention: RetentionDefaults,
+    /// How many tables and bytes a namespace may hold.
+    pub quotas: SharedQuotas,
     /// How long and how many idempotency keys are remembered.
     pub keys: KeyLimits,
     /// Who merges small segments, drops what has expired, and moves tables to disk.
@@ -97,6 +99,7 @@ impl StoreOptions {
             limits: DecodeLimits::default(),
             memory: MemoryOptions::default(),
             retention: RetentionDefaults::default(),
+            quotas: SharedQuotas::default(),
             keys: KeyLimits::default(),
             merging: Merging::default(),
         }

@@ -4,6 +4,7 @@
 //! fails alone and leaves no trace in the plan. The plan is then committed as one transaction and published at one
 //! moment, or abandoned.
 
+mod contents;
 mod counting;
 mod keys;
 mod refusals;
@@ -12,20 +13,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use airlane_model::{
-    Chance, Durability, Error, PutMode, Receipt, Result, Retention, RetentionChange, RetentionDefaults, SegmentId,
-    TableId, TableInfo, TableName, Version, codes,
+    Chance, Durability, PutMode, Receipt, Result, RetentionChange, RetentionDefaults, SegmentId, TableId, TableInfo,
+    TableName, codes,
 };
 
-use crate::catalog::{Change, NewSegment, Place, StoredVersion};
-use crate::content::{Content, HistoryStep, VERSIONS_KEPT_MAX};
+use crate::catalog::{Change, Place};
+use crate::content::{Content, HistoryStep};
 use crate::counts::{Counting, Counts};
 use crate::expiry::{Deadlines, ExpiryReason};
 use crate::index::{Index, table_not_found};
-use crate::request::{MergeRequest, PutRequest, Written};
+use crate::request::{MergeRequest, PutRequest};
 use crate::shared::Shared;
 use crate::slot::{Origin, SegmentRef};
 use crate::sweeper::Sweep;
 use crate::uptime::Moment;
+use contents::oldest_kept;
 pub(crate) use keys::PlannedPut;
 use refusals::raced;
 pub(crate) use refusals::{durability_conflict, schema_mismatch};
@@ -160,6 +162,7 @@ impl<'a> Plan<'a> {
         let mut content = Content::clone(&current);
         self.superseded.extend(content.segments.splice(range, fresh));
         content.version.bytes = content.received_bytes();
+        self.context.shared.ledger.plan_always(content.durability, &current, Some(&content));
         self.changes.push(Change::ReplaceSegments { table: content.id, old: ids, new });
         self.keep(content, None);
         Ok(true)
@@ -203,6 +206,7 @@ impl<'a> Plan<'a> {
         let kept: Vec<Arc<Content>> = tables.values().filter_map(|planned| planned.content.clone()).collect();
         let tables = tables.into_iter().map(|(name, planned)| (name, planned.content, planned.step));
         let contents = self.context.index.publish(tables);
+        self.context.shared.ledger.publish(self.context.durability);
         self.reserved.clear();
         self.set_deadlines(&kept);
         self.context.counts.publish(std::mem::take(&mut self.counting), self.context.durability);
@@ -242,6 +246,7 @@ impl<'a> Plan<'a> {
     }
 
     fn take_out(&mut self, content: &Content) {
+        self.context.shared.ledger.plan_always(self.context.durability, content, None);
         self.changes.push(Change::DropTable { table: content.id });
         self.superseded.extend(content.segments.iter().cloned());
         self.tables.insert(content.table.clone(), Planned::default());
@@ -265,134 +270,13 @@ impl<'a> Plan<'a> {
             }
         }
     }
-
-    fn create(&mut self, request: PutRequest) -> Result<Arc<Content>> {
-        let PutRequest { table, retention, schema, rows, segments, .. } = request;
-        // A table that this plan drops keeps its entry, and with it the name, until the plan is published.
-        if !self.tables.contains_key(&table) {
-            if !self.context.index.reserve(&table) {
-                return Err(raced(&table));
-            }
-            self.reserved.push(table.clone());
-        }
-        let id = TableId::random(self.context.chance);
-        let created = self.context.now.wall;
-        self.changes.push(Change::CreateTable { id, name: table.clone(), created });
-        let retention = self.retain(id, Retention::default(), retention.apply(self.context.retention.of(&table)));
-        let content = Content {
-            table,
-            id,
-            created,
-            durability: self.context.durability,
-            retention,
-            schema,
-            version: self.version(Version::FIRST, rows),
-            segments: Vec::new(),
-            damage: None,
-        };
-        Ok(self.fill(content, segments))
-    }
-
-    fn replace(&mut self, current: &Content, request: PutRequest) -> Result<Arc<Content>> {
-        self.superseded.extend(current.segments.iter().cloned());
-        let content = Content {
-            retention: self.retain(current.id, current.retention, request.retention.apply(current.retention)),
-            schema: request.schema,
-            version: self.version(current.version.version.next(), request.rows),
-            segments: Vec::new(),
-            ..current.clone()
-        };
-        Ok(self.fill(content, request.segments))
-    }
-
-    fn append(&mut self, current: &Content, request: PutRequest) -> Result<Arc<Content>> {
-        current.schema.accept(&request.schema).map_err(|error| schema_mismatch(&request.table, &error))?;
-        let rows = current.version.rows.checked_add(request.rows).ok_or_else(|| {
-            Error::new(codes::LIMIT_EXCEEDED, format!("table `{}` has too many rows to append to", request.table))
-        })?;
-        let number = current.version.version.next();
-        let mut segments = request.segments;
-        segments.retain(|segment| segment.new.facts.rows > 0);
-        let (new, fresh) = self.take(&request.table, segments);
-        let mut content = current.clone();
-        content.retention = self.retain(current.id, current.retention, request.retention.apply(current.retention));
-        content.segments.extend(fresh);
-        content.version = self.version(number, rows);
-        content.version.bytes = content.received_bytes();
-        let keep_from = oldest_kept(number, &content.retention);
-        self.changes.push(Change::AppendContent {
-            table: content.id,
-            version: content.version,
-            segments: new,
-            keep_from,
-        });
-        let step = HistoryStep { restart: false, versions: vec![content.version], keep_from: Some(keep_from) };
-        Ok(self.keep(content, Some(step)))
-    }
-
-    /// Gives a content its only segments, as a new beginning.
-    fn fill(&mut self, mut content: Content, segments: Vec<Written>) -> Arc<Content> {
-        let (new, fresh) = self.take(&content.table, segments);
-        content.segments = fresh;
-        content.version.bytes = content.received_bytes();
-        self.changes.push(Change::ReplaceContent {
-            table: content.id,
-            schema: content.schema.message().clone(),
-            version: content.version,
-            segments: new,
-        });
-        let step = HistoryStep { restart: true, versions: vec![content.version], keep_from: None };
-        self.keep(content, Some(step))
-    }
-
-    /// Plans the retention that a put brings, where it is another one. Which versions go is for the put.
-    fn retain(&mut self, table: TableId, before: Retention, retention: Retention) -> Retention {
-        if retention != before {
-            self.changes.push(Change::SetRetention { table, retention, keep_from: Version::FIRST });
-        }
-        retention
-    }
-
-    fn version(&self, version: Version, rows: u64) -> StoredVersion {
-        let Moment { wall: committed, uptime } = self.context.now;
-        StoredVersion { version, rows, bytes: 0, committed, uptime }
-    }
-
-    fn take(&self, table: &TableName, segments: Vec<Written>) -> (Vec<NewSegment>, Vec<SegmentRef>) {
-        let origin = self.context.origin;
-        let refer = |written: Written| {
-            let fresh = SegmentRef::written(table.clone(), written.new.facts.clone(), written.segment, origin.cloned());
-            (written.new, fresh)
-        };
-        segments.into_iter().map(refer).unzip()
-    }
-
-    fn keep(&mut self, content: Content, step: Option<HistoryStep>) -> Arc<Content> {
-        let content = Arc::new(content);
-        let planned = self.tables.entry(content.table.clone()).or_default();
-        planned.content = Some(content.clone());
-        if let Some(step) = step {
-            if step.restart {
-                planned.step = step;
-            } else {
-                planned.step.versions.extend(step.versions);
-                planned.step.keep_from = planned.step.keep_from.max(step.keep_from);
-            }
-        }
-        content
-    }
 }
 
 impl Drop for Plan<'_> {
     fn drop(&mut self) {
+        self.context.shared.ledger.forget(self.context.durability);
         if !self.reserved.is_empty() {
             self.context.index.release(self.reserved.iter());
         }
     }
-}
-
-/// The oldest version that can be read beside this one.
-fn oldest_kept(current: Version, retention: &Retention) -> Version {
-    let kept = retention.versions.map_or(VERSIONS_KEPT_MAX, |versions| versions.get().min(VERSIONS_KEPT_MAX));
-    Version::new(current.get().saturating_sub(kept - 1)).unwrap_or(Version::FIRST)
 }

@@ -129,8 +129,8 @@ impl Put {
     /// the future no longer stops it.
     ///
     /// # Errors
-    /// `schema_mismatch`, `durability_conflict` (another put came first), `idempotency_conflict`, `memory_full`,
-    /// `storage_full`, `storage_failed`, `shutting_down`: nothing was kept. `commit_unknown`: see there.
+    /// `schema_mismatch`, `durability_conflict` (another put came first), `idempotency_conflict`, `quota_exceeded`,
+    /// `memory_full`, `storage_full`, `storage_failed`, `shutting_down`: nothing was kept. `commit_unknown`: see there.
     pub async fn commit(mut self) -> Result<Receipt> {
         self.shared.check_open()?;
         let key = match self.complete_key() {

@@ -17,6 +17,7 @@ use crate::index::Index;
 use crate::keys::KeyBook;
 use crate::memory::Memory;
 use crate::merge::MergeQueue;
+use crate::quota::Ledger;
 use crate::slot::{Origin, SharedCatalog};
 use crate::staging::Staging;
 use crate::sweeper::Sweeper;
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) expired: ExpiredCounts,
     pub(crate) keys: KeyBook,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) ledger: Ledger,
     pub(crate) health: watch::Sender<Health>,
 }
 

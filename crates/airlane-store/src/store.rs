@@ -27,6 +27,7 @@ use crate::merge::{MergeQueue, run_merges};
 use crate::options::{Merging, PutSpec, StoreOptions};
 use crate::plan::{durability_conflict, schema_mismatch};
 use crate::put::Put;
+use crate::quota::Ledger;
 use crate::recovery::{Recovery, open_catalog, recover, say, uptime_before};
 use crate::shared::{EphemeralLane, Health, Shared, no_folder};
 use crate::slot::{Origin, SharedCatalog};
@@ -84,7 +85,7 @@ impl Store {
     /// Begins a put from a stream whose schema message is given. Refuses early what the commit would refuse.
     ///
     /// # Errors
-    /// `message_invalid`, `schema_invalid`, `schema_mismatch`, `durability_conflict`, `shutting_down`; `data_damaged`
+    /// `message_invalid`, `schema_invalid`, `schema_mismatch`, `durability_conflict`, `quota_exceeded`, `shutting_down`; `data_damaged`
     /// when the catalog's facts about the table are: not even a replace gets past that, since the table must be dropped.
     pub fn put_stream(&self, spec: PutSpec, schema_header: &[u8]) -> Result<Put> {
         let shared = &self.handle.shared;
@@ -110,12 +111,15 @@ impl Store {
         let shared = &self.handle.shared;
         shared.check_open()?;
         let PutSpec { table, mode, durability, retention, key } = spec;
+        // Looked up before the key: what is not known yet when the first put with it fills the quota is known then.
+        let quota = shared.check_quota(&table, mode);
         let keyed = key.map(|key| Keyed::begin(shared, key, &table, mode, durability, &retention)).transpose()?;
         if let Some(durability) = keyed.as_ref().and_then(|keyed| keyed.first()) {
             let intake = Box::new(intake(shared.homes(None))?.with_fingerprint().discarding());
             let (shared, staging) = (shared.clone(), None);
             return Ok(Put { shared, table, mode, durability, retention, intake, staging, keyed });
         }
+        quota?;
         let current = shared.index.live(&table, shared.uptime.now()).map(|table| table.content());
         current.as_ref().map_or(Ok(()), |content| content.check_facts())?;
         let new = if shared.paths.is_some() { Durability::Durable } else { Durability::Ephemeral };
@@ -314,6 +318,8 @@ fn start(
     uptime: UptimeClock,
 ) -> Result<Handle> {
     let Parts { index, keys, counts, memory } = parts;
+    let ledger = Ledger::new(options.quotas);
+    ledger.load(index.contents().iter().map(AsRef::as_ref));
     let failed = |error| storage("start a thread", Path::new("airlane-store"), error);
     let paths = folder.as_ref().map(|folder| folder.paths().clone());
     let files = paths.clone().map(|paths| (options.disk.clone(), paths));
@@ -341,6 +347,7 @@ fn start(
         expired: ExpiredCounts::default(),
         keys,
         counts: Arc::new(counts),
+        ledger,
         health: watch::Sender::new(Health::Open),
     });
     let mut threads = Threads { merges: None, expiry: None, memory: None, committer: None, sweeper: sweeping, folder };

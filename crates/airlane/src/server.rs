@@ -178,7 +178,7 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
         quiet_max: options.quiet_max,
     };
     let reload = Reload::default();
-    let (gate, watching_rights) = gate(&options, &reload)?;
+    let (gate, watching_rights) = gate(&options, &store, &reload)?;
     let (data_dir, clock) = (store.folder.clone(), store.clock.clone());
     let (store, recovery) = Store::open(store)?;
     // In the folder that is this server's now.
@@ -258,11 +258,17 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
 }
 
 /// The gate, and the work that keeps its rules as the rights file has them.
-fn gate(options: &ServerOptions, reload: &Reload) -> Result<(Gate, Option<impl Future<Output = ()> + Send + use<>>)> {
+fn gate(
+    options: &ServerOptions,
+    store: &StoreOptions,
+    reload: &Reload,
+) -> Result<(Gate, Option<impl Future<Output = ()> + Send + use<>>)> {
     let Some(path) = options.rights_file.clone() else { return Ok((Gate::open(), None)) };
     let (file, rules) = RightsFile::open(path)?;
     let passwords_in_clear = options.passwords_in_clear;
-    let gate = Gate::guarded(rules, &GateOptions { passwords_in_clear, ..GateOptions::default() });
+    // The store looks after bytes and tables, the gate after streams and puts.
+    let (quotas, clock) = (store.quotas.clone(), store.clock.clone());
+    let gate = Gate::guarded(rules, &GateOptions { passwords_in_clear, clock, quotas, ..GateOptions::default() });
     let watching = file.watch(gate.clone(), options.rights_interval, reload.clone());
     Ok((gate, Some(watching)))
 }

@@ -40,6 +40,10 @@ impl Doors for TestDoors {
         head.uri.path() == "/login"
     }
 
+    fn is_stream(&self, head: &Parts) -> bool {
+        head.uri.path() == "/stream"
+    }
+
     fn refuse(&self, _: &Parts, error: &Error) -> Response<Full<Bytes>> {
         let status = error.kind().http_status();
         Response::builder().status(status).body(Full::from(error.to_string())).expect("a response")
@@ -128,4 +132,49 @@ async fn a_server_that_stops_refuses_new_requests_and_answers_probes() {
     assert_eq!(drain.running(), 1, "neither counts");
     drop(running);
     drain.ended().await;
+}
+
+#[tokio::test]
+async fn g6_a_stream_counts_until_its_answer_is_gone_and_one_too_many_has_its_body_left_alone() {
+    let gate = limited("[rights.anonymous]\n[quotas.callers.anonymous]\nstreams = 1\n");
+    let doors = |gate: &Gate| GateLayer::new(gate.clone(), Drain::default(), TestDoors).layer(service_fn(tell));
+    let ask = |path: &str| {
+        let request = Request::builder().uri(path).body(Full::from("12345")).expect("a request");
+        doors(&gate).oneshot(request)
+    };
+    let Ok(first) = ask("/stream").await;
+    assert_eq!(first.status(), 200);
+    let refused = GateLayer::new(gate.clone(), Drain::default(), TestDoors).layer(service_fn(tell));
+    let Ok(refused) = refused.oneshot(Request::builder().uri("/stream").body(Untouched).expect("a request")).await;
+    assert_eq!(refused.status(), 429);
+    drop(refused);
+    let Ok(other) = ask("/").await;
+    assert_eq!(other.status(), 200, "this is no stream");
+    // The reader is gone before the end.
+    drop(first);
+    let Ok(next) = ask("/stream").await;
+    assert_eq!(next.status(), 200);
+    let Ok(body) = next.into_body().collect().await;
+    assert!(!body.to_bytes().is_empty());
+    // A request that is given up before it has an answer.
+    let mut given_up = Box::pin(
+        GateLayer::new(gate.clone(), Drain::default(), TestDoors)
+            .layer(service_fn(wait::<Full<Bytes>>))
+            .oneshot(Request::builder().uri("/stream").body(Full::<Bytes>::from("")).expect("a request")),
+    );
+    assert!(futures::poll!(given_up.as_mut()).is_pending());
+    let Ok(refused) = ask("/stream").await;
+    assert_eq!(refused.status(), 429);
+    drop(given_up);
+    let Ok(last) = ask("/stream").await;
+    assert_eq!(last.status(), 200);
+}
+
+/// Never answers.
+async fn wait<B>(_: Request<Metered<B>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    std::future::pending().await
+}
+
+fn limited(rights: &str) -> Gate {
+    Gate::guarded(Rules::parse(Path::new("rights.toml"), rights).expect("valid"), &GateOptions::default())
 }

@@ -52,6 +52,10 @@ pub const DATA_DAMAGED: Code = Code::new("data_damaged", ErrorKind::DataLoss);
 pub const STORAGE_FULL: Code = Code::retryable("storage_full", ErrorKind::ResourceExhausted);
 /// The server's memory budget is used up, and nothing more of it can go to disk: there is no data folder, the disk is full, `spill_bytes_max` is reached, or what is in memory is being read or put. Reads go on.
 pub const MEMORY_FULL: Code = Code::retryable("memory_full", ErrorKind::ResourceExhausted);
+/// A put would bring the tables or the bytes of a namespace above its quota, which the rights file of the server sets. Nothing of it was kept.
+pub const QUOTA_EXCEEDED: Code = Code::new("quota_exceeded", ErrorKind::ResourceExhausted);
+/// A caller, or all callers together in a namespace, have as many streams of data open, or have begun as many puts in a second, as the rights file of the server allows. Nothing of the request was looked at.
+pub const RATE_LIMITED: Code = Code::retryable("rate_limited", ErrorKind::ResourceExhausted);
 /// An operation on the data folder failed. Of a put nothing was kept; a drop says whether the table is dropped.
 pub const STORAGE_FAILED: Code = Code::retryable("storage_failed", ErrorKind::Unavailable);
 /// The catalog could not confirm a commit: the put may be kept or not. The server stops, and decides it at its next start.
@@ -118,6 +122,8 @@ pub const ALL: &[Code] = &[
     DATA_DAMAGED,
     STORAGE_FULL,
     MEMORY_FULL,
+    QUOTA_EXCEEDED,
+    RATE_LIMITED,
     STORAGE_FAILED,
     COMMIT_UNKNOWN,
     FOLDER_LOCKED,

@@ -16,6 +16,7 @@ mod memory;
 mod merging;
 mod model;
 mod power;
+mod quotas;
 mod replay;
 mod retention;
 mod support;

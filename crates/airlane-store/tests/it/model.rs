@@ -7,7 +7,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airlane_model::{ByteSize, Durability, PutMode, Receipt, Result, TableId, Timestamp, Version, codes};
+use airlane_model::{
+    ByteSize, Durability, NamespaceQuota, PutMode, Quotas, Receipt, Result, SharedQuotas, TableId, Timestamp, Version,
+    codes,
+};
 use airlane_store::testing::{Fault, FaultDisk, ManualClock, SeededChance, When};
 use airlane_store::{PutSpec, Snapshot, Store, StoreOptions};
 use proptest::prelude::*;
@@ -54,6 +57,11 @@ enum Step {
         nth: u64,
         fault: Fault,
     },
+    /// Other quotas for every namespace, or none.
+    Quota {
+        tables: Option<u64>,
+        kib: Option<u64>,
+    },
     /// The next commit is not confirmed; then the process starts anew.
     Crash {
         table: usize,
@@ -77,6 +85,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Relieve),
         1 => Just(Step::Restart),
         3 => (1..12_u64, fault).prop_map(|(nth, fault)| Step::Fault { nth, fault }),
+        1 => (prop::option::of(0..4_u64), prop::option::of(0..20_u64)).prop_map(|(tables, kib)| Step::Quota { tables, kib }),
         1 => (table, any::<bool>()).prop_map(|(table, kept)| Step::Crash { table, kept }),
     ]
 }
@@ -104,6 +113,7 @@ struct World {
     disk: FaultDisk,
     clock: Arc<ManualClock>,
     chance: Arc<SeededChance>,
+    quotas: SharedQuotas,
 }
 
 struct Run {
@@ -124,18 +134,20 @@ impl Run {
             disk: FaultDisk::default(),
             clock: Arc::new(ManualClock::new(Timestamp::from_micros(1_800_000_000_000_000))),
             chance: Arc::new(SeededChance::new(seed)),
+            quotas: SharedQuotas::default(),
         };
         let store = open(Self::options(&folder, &world));
         Self { folder, world, store, model: BTreeMap::new(), held: Vec::new(), next_key: 0, keyed: BTreeMap::new() }
     }
 
     fn options(folder: &TempDir, world: &World) -> StoreOptions {
-        let (clock, chance) = (world.clock.clone(), world.chance.clone());
-        by_hand(StoreOptions { disk: Arc::new(world.disk.clone()), clock, chance, ..options(folder.path()) })
+        let (clock, chance, quotas) = (world.clock.clone(), world.chance.clone(), world.quotas.clone());
+        by_hand(StoreOptions { disk: Arc::new(world.disk.clone()), clock, chance, quotas, ..options(folder.path()) })
     }
 
     async fn step(&mut self, step: Step) {
         self.world.clock.advance(Duration::from_secs(1));
+        let before = self.used();
         match step {
             Step::Put { table, append, rows, durability, key } => {
                 self.put(TABLES[table], append, rows, durability, key).await;
@@ -156,14 +168,39 @@ impl Run {
                 self.verify_reads();
                 self.world.disk.arm(When::From(nth), fault);
             }
-            Step::Crash { table, kept } => self.crash(TABLES[table], kept).await,
+            Step::Quota { tables, kib } => self.set_quota(tables, kib),
+            Step::Crash { table, kept } => {
+                self.set_quota(None, None);
+                self.crash(TABLES[table], kept).await;
+            }
         }
+        self.check_quota(before);
         if !matches!(step, Step::Fault { .. }) {
             self.store.settle().await;
             self.world.disk.disarm();
             if self.store.failure().is_some() {
                 self.restart().await;
             }
+        }
+    }
+
+    fn set_quota(&self, tables: Option<u64>, kib: Option<u64>) {
+        let quota = NamespaceQuota { tables, bytes: kib.map(ByteSize::kib), ..NamespaceQuota::default() };
+        let line = ("*".parse().expect("a pattern"), quota);
+        self.world.quotas.set(Arc::new(Quotas::new(vec![line], [], Default::default())));
+    }
+
+    /// What there is in each namespace.
+    fn used(&self) -> [(u64, ByteSize); 2] {
+        ["default", "b"].map(|namespace| self.store.namespace_use(namespace))
+    }
+
+    /// Nothing grows above its quota.
+    fn check_quota(&self, before: [(u64, ByteSize); 2]) {
+        let quota = self.world.quotas.get().of_namespace("default");
+        for ((tables, bytes), before) in self.used().into_iter().zip(before) {
+            assert!(tables <= before.0.max(quota.tables.unwrap_or(u64::MAX)));
+            assert!(bytes <= before.1.max(quota.bytes.unwrap_or(ByteSize::bytes(u64::MAX))));
         }
     }
 
@@ -210,6 +247,9 @@ impl Run {
                 modelled.versions.insert(number, modelled.keys.len());
                 assert_eq!((receipt.table_id, receipt.rows), (modelled.id, modelled.keys.len() as u64));
                 assert_eq!(receipt.durability, modelled.durability);
+            }
+            Err(error) if error.code() == codes::QUOTA_EXCEEDED => {
+                assert_ne!(self.world.quotas.get().of_namespace("default"), NamespaceQuota::default());
             }
             Err(error) if conflict => assert_eq!(error.code(), codes::DURABILITY_CONFLICT),
             Err(error) => self.assert_fault(&error),
@@ -312,6 +352,7 @@ impl Run {
 
     async fn verify(&mut self) {
         self.world.disk.disarm();
+        self.set_quota(None, None);
         self.verify_reads();
         assert_eq!(self.store.list("").len(), self.model.len());
         for key in 0..KEYS {

@@ -62,7 +62,12 @@ pub const METRICS: &[Metric] = &[
         &["rpc"],
         "From the headers of a request to the first bytes of its answer, of those RPCs that answer a stream of data",
     ),
-    counts("airlane_gate_refused_total", &["code"], "Requests that were refused for their credentials"),
+    counts(
+        "airlane_gate_refused_total",
+        &["code"],
+        "Requests that were refused before their body was read: for their credentials, or (`rate_limited`) since their caller has \
+         as many streams open as its quota allows",
+    ),
     counts("airlane_rights_files_total", &["outcome"], "Changes of the rights file that were `taken` or `refused`"),
     counts(
         "airlane_flight_bytes_total",

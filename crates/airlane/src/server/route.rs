@@ -87,6 +87,10 @@ impl airlane_gate::Doors for Doors {
         FlightDoor::takes(&head.headers) && airlane_flight::is_login(head.uri.path())
     }
 
+    fn is_stream(&self, head: &Parts) -> bool {
+        FlightDoor::takes(&head.headers) && airlane_flight::is_data(head.uri.path())
+    }
+
     fn refuse(&self, head: &Parts, error: &Error) -> Response<AnyBody> {
         match FlightDoor::takes(&head.headers) {
             true => self.flight.refuse_request(head, error).map(Either::Left),

@@ -24,6 +24,7 @@ mod order;
 mod panics;
 mod pings;
 mod proxy;
+mod quotas;
 mod raw;
 mod retention;
 mod rights;

@@ -1,0 +1,166 @@
+//! Quotas of the rights file, as clients meet them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use airlane_model::{Caller, Timestamp};
+use airlane_store::testing::ManualClock;
+use arrow_flight::Ticket;
+use futures::StreamExt;
+use tonic::{Code, Status};
+
+use super::harness::*;
+use super::rights::*;
+use super::tables::*;
+
+const NAMES: &[&str] = &["owner", "writer", "reader", "stranger"];
+const RIGHTS: &str = "[rights.owner]\n\"*\" = [\"read\", \"write\"]\n[rights.writer]\neu = [\"write\"]\n\
+                      [rights.reader]\neu = [\"read\"]\n";
+
+fn rights(quotas: &str) -> String {
+    format!("{RIGHTS}{quotas}")
+}
+
+async fn put_as(server: &TestServer, caller: &str, table: &str) -> Result<(), Status> {
+    let messages = encoded(table, &[numbers(0, 10)]).await;
+    let request = with(Some(&token_of(caller)), futures::stream::iter(messages));
+    put_request(&mut server.client().await, request).await.map(|_| ())
+}
+
+/// The messages of a read, of which none was taken yet.
+async fn get_as(
+    server: &TestServer,
+    caller: &str,
+    table: &str,
+) -> Result<tonic::Streaming<arrow_flight::FlightData>, Status> {
+    let mut client = server.client().await;
+    Ok(client.do_get(with(Some(&token_of(caller)), Ticket::new(table.to_owned()))).await?.into_inner())
+}
+
+/// A read that was let in, with its first message.
+async fn begin_get(
+    server: &TestServer,
+    caller: &str,
+    table: &str,
+) -> Result<tonic::Streaming<arrow_flight::FlightData>, Status> {
+    let mut messages = get_as(server, caller, table).await?;
+    messages.next().await.expect("a message")?;
+    Ok(messages)
+}
+
+fn assert_refused<T>(outcome: Result<T, Status>, code: &str, parts: &[&str]) -> Status {
+    let status = outcome.err().expect("refused");
+    assert_eq!((code_name(&status), status.code()), (code, Code::ResourceExhausted), "{status:?}");
+    parts.iter().for_each(|part| assert!(status.message().contains(part), "{part} is not in {status:?}"));
+    status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_and_bytes_are_bounded_and_another_file_bounds_them_otherwise() {
+    let server = guarded(NAMES, &rights("[quotas.namespaces.eu]\ntables = 2\n")).await;
+    for table in ["eu/a", "eu/b"] {
+        put_as(&server, "writer", table).await.expect("a put");
+    }
+    assert_refused(
+        put_as(&server, "writer", "eu/c").await,
+        "quota_exceeded",
+        &["namespace `eu` has 2 tables, its quota is 2", "[quotas.namespaces]"],
+    );
+    put_as(&server, "owner", "us/c").await.expect("another namespace");
+    server.write_rights(NAMES, &rights("[quotas.namespaces.\"*\"]\nbytes = 1\n"));
+    server.handle.reload().now();
+    eventually_async("the new quotas are in force", async || {
+        put_as(&server, "writer", "eu/c").await.is_err_and(|status| status.message().contains("bytes"))
+    })
+    .await;
+    assert_eq!(server.handle.exchange().list(&Caller::local(), "eu/").len(), 2, "what is there stays");
+    put_as(&server, "writer", "eu/a").await.expect("a replace of the same size");
+    server.write_rights(NAMES, RIGHTS);
+    server.handle.reload().now();
+    eventually_async("no quotas are in force", async || put_as(&server, "writer", "eu/c").await.is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s9_whoever_has_no_right_learns_nothing_of_a_quota() {
+    let quotas = "[quotas.namespaces.eu]\ntables = 1\nstreams = 1\nputs_per_second = 1\n";
+    let server = guarded(NAMES, &rights(quotas)).await;
+    let wide: Vec<_> = (0..40).map(|index| numbers(index * 100_000, 100_000)).collect();
+    server.put_here("eu/a", &wide).await;
+    let _open = begin_get(&server, "owner", "eu/a").await.expect("the one stream");
+    for caller in ["stranger", "reader"] {
+        let status = put_as(&server, caller, "eu/b").await.expect_err("no right");
+        assert_eq!(code_name(&status), "permission_denied", "{caller}");
+    }
+    for (caller, table) in [("stranger", "eu/a"), ("writer", "eu/a"), ("reader", "eu/absent"), ("owner", "eu/absent")] {
+        let status = get_as(&server, caller, table).await.err();
+        let status = status.expect("not there");
+        assert_eq!(code_name(&status), "table_not_found", "{caller} {table}");
+    }
+    assert_refused(get_as(&server, "reader", "eu/a").await, "rate_limited", &["namespace `eu` has 1 streams open"]);
+    assert_refused(put_as(&server, "writer", "eu/b").await, "rate_limited", &["namespace `eu`"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g6_a_stream_is_given_back_when_its_reader_dies() {
+    let server = guarded(NAMES, &rights("[quotas.callers.reader]\nstreams = 2\n")).await;
+    let wide: Vec<_> = (0..40).map(|index| numbers(index * 100_000, 100_000)).collect();
+    server.put_here("eu/a", &wide).await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        open.push(begin_get(&server, "reader", "eu/a").await.expect("let in"));
+    }
+    let status = assert_refused(
+        get_as(&server, "reader", "eu/a").await,
+        "rate_limited",
+        &["caller `reader` has 2 streams open, its quota is 2", "[quotas.callers]"],
+    );
+    assert!(!status.details().is_empty(), "it says when to come again: {status:?}");
+    let owner = begin_get(&server, "owner", "eu/a").await.expect("another caller");
+    drop(open.pop());
+    eventually_async("the stream is given back", async || match begin_get(&server, "reader", "eu/a").await {
+        Ok(messages) => {
+            open.push(messages);
+            true
+        }
+        Err(_) => false,
+    })
+    .await;
+    assert_refused(get_as(&server, "reader", "eu/a").await, "rate_limited", &["`reader`"]);
+    drop((open, owner));
+    // One that ends in order is given back too, each time.
+    for _ in 0..5 {
+        eventually_async("a whole read", async || match get_as(&server, "reader", "eu/a").await {
+            Ok(messages) => {
+                decode(messages).await.expect("rows").1.iter().map(|batch| batch.num_rows()).sum::<usize>() == 4_000_000
+            }
+            Err(_) => false,
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn puts_beyond_the_rate_are_told_when_to_come_again() {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_800_000_000_000_000)));
+    let text = rights_file(NAMES, &rights("[quotas.callers.writer]\nputs_per_second = 2\n"));
+    let server = TestServer::start_with(|store, options| {
+        store.clock = clock.clone();
+        let path = store.folder.as_ref().expect("a folder").with_file_name("rights.toml");
+        std::fs::write(&path, text).expect("written");
+        options.rights_file = Some(path);
+    })
+    .await;
+    for table in ["eu/a", "eu/b"] {
+        put_as(&server, "writer", table).await.expect("a second's worth at once");
+    }
+    let status = assert_refused(
+        put_as(&server, "writer", "eu/c").await,
+        "rate_limited",
+        &["caller `writer` has begun 2 puts within a second"],
+    );
+    assert!(!status.details().is_empty(), "it says when to come again: {status:?}");
+    put_as(&server, "owner", "eu/c").await.expect("another caller");
+    clock.advance(Duration::from_millis(500));
+    put_as(&server, "writer", "eu/d").await.expect("a token has come");
+    assert_refused(put_as(&server, "writer", "eu/e").await, "rate_limited", &["`writer`"]);
+}
