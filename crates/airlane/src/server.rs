@@ -199,14 +199,14 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
         status.wait_for("program", reason);
     }
     let refresh_metrics: Arc<dyn Fn() + Send + Sync> = {
-        let store = store.clone();
-        Arc::new(move || metrics::refresh(&store))
+        let (store, exchange) = (store.clone(), exchange.clone());
+        Arc::new(move || metrics::refresh(&store, &exchange))
     };
     let doors = Doors {
         flight: FlightDoor::new(
             exchange.clone(),
             &flight_options,
-            Arc::new(Figures::new(store.clone(), status.clone())),
+            Arc::new(Figures::new(store.clone(), exchange.clone(), status.clone())),
         )?,
         http: airlane_http::router(HttpState { readiness: status.clone(), refresh_metrics }),
     };

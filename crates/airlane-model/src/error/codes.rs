@@ -34,6 +34,8 @@ pub const VERSION_NOT_FOUND: Code = Code::new("version_not_found", ErrorKind::No
 pub const TABLE_RECREATED: Code = Code::new("table_recreated", ErrorKind::NotFound);
 /// A signed ticket was not given by this server, was changed on its way, or is bound to another caller. Nothing more is said, so that nobody learns by trying.
 pub const TICKET_REFUSED: Code = Code::new("ticket_refused", ErrorKind::NotFound);
+/// This caller has shown many signed tickets from this address, within a minute, that the server refused, and this is another one. A ticket that the server signed for the caller is never answered so.
+pub const TICKETS_THROTTLED: Code = Code::retryable("tickets_throttled", ErrorKind::ResourceExhausted);
 /// The time of a signed ticket is over.
 pub const TICKET_EXPIRED: Code = Code::new("ticket_expired", ErrorKind::PermissionDenied);
 /// A ticket that can be read so many times (`reads`) was read as often, by itself and by all that were narrowed from it.
@@ -109,6 +111,7 @@ pub const ALL: &[Code] = &[
     VERSION_NOT_FOUND,
     TABLE_RECREATED,
     TICKET_REFUSED,
+    TICKETS_THROTTLED,
     TICKET_EXPIRED,
     TICKET_USED,
     TICKET_IN_USE,
