@@ -40,6 +40,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+pub use airlane_flight::Patience;
 pub use airlane_gate::Reload;
 use connection::Builders;
 use figures::Figures;
@@ -176,6 +177,7 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
         header_bytes_max: options.header_bytes_max,
         endpoints_max: ENDPOINTS_MAX,
         quiet_max: options.quiet_max,
+        patience: options.patience,
     };
     let reload = Reload::default();
     let (gate, watching_rights) = gate(&options, &reload)?;

@@ -80,6 +80,8 @@ pub const ADDRESS_IN_USE: Code = Code::new("address_in_use", ErrorKind::FailedPr
 pub const ROUTE_NOT_FOUND: Code = Code::new("route_not_found", ErrorKind::NotFound);
 /// The time that the caller gave for the request is over. A read ends where it is; a put leaves nothing behind, unless it was being committed.
 pub const DEADLINE_EXCEEDED: Code = Code::new("deadline_exceeded", ErrorKind::DeadlineExceeded);
+/// A request did not come: 30 seconds without a byte in the midst of a message, a message that came by less than 16 KiB a second after its first minute, or 10 minutes without another message of a put. Nothing of a put was kept.
+pub const REQUEST_STALLED: Code = Code::retryable("request_stalled", ErrorKind::DeadlineExceeded);
 /// The caller went away, or cancelled the call. A put leaves nothing behind, unless it was being committed.
 pub const CALL_CANCELLED: Code = Code::new("call_cancelled", ErrorKind::Cancelled);
 /// The server asks for credentials, and the request has none.
@@ -134,6 +136,7 @@ pub const ALL: &[Code] = &[
     ADDRESS_IN_USE,
     ROUTE_NOT_FOUND,
     DEADLINE_EXCEEDED,
+    REQUEST_STALLED,
     CALL_CANCELLED,
     CREDENTIALS_MISSING,
     CREDENTIALS_REFUSED,
