@@ -200,6 +200,9 @@ impl FlightDoor {
                     return Err(Error::new(codes::NOT_IMPLEMENTED, message)
                         .hint("ask the reflection service for the RPCs there are"));
                 }
+                if let Some(error) = refused_by_tonic(response.headers()) {
+                    return Err(error);
+                }
                 Ok(response.map(Content::Tonic))
             }
         }
@@ -272,6 +275,20 @@ fn check_headers(headers: &HeaderMap, bytes_max: ByteSize) -> Result<()> {
                 .hint("shorten it, or raise the server's setting `header_bytes_max`"))
         }
     }
+}
+
+/// What tonic refused before anything of ours saw it: a request that is no message, which it takes for a fault of the
+/// server, or one that is too long.
+fn refused_by_tonic(answer: &HeaderMap) -> Option<Error> {
+    let code = match code_of(answer) {
+        _ if answer.contains_key(status::CODE_METADATA) => return None,
+        tonic::Code::Internal => codes::MESSAGE_INVALID,
+        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => codes::LIMIT_EXCEEDED,
+        _ => return None,
+    };
+    let status = tonic::Status::from_header_map(answer)?;
+    let message = format!("a request cannot be read: {}", status.message());
+    Some(Error::new(code, message).hint("send the message that the protocol has for this RPC"))
 }
 
 fn is_compressed(headers: &HeaderMap) -> bool {

@@ -3,4 +3,6 @@
 mod certificates;
 mod cli;
 mod client;
+mod fuzz;
+mod requests;
 mod server;
