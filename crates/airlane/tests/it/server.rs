@@ -26,6 +26,7 @@ mod panics;
 mod pings;
 mod proxy;
 mod raw;
+mod restarts;
 mod retention;
 mod rights;
 mod round_trip;
