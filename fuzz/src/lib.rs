@@ -1,7 +1,10 @@
-//! What the fuzz targets run. The same code drives the mutation tests of `airlane-segment`, which need no fuzzer.
+//! What the fuzz targets run. The same code drives the mutation tests of `airlane-segment` and `airlane`, which need no
+//! fuzzer.
 
 #[path = "../../crates/airlane-segment/tests/it/drive.rs"]
 mod drive;
+#[path = "../../crates/airlane/tests/it/requests.rs"]
+mod requests;
 #[path = "../../crates/airlane-segment/tests/it/stream.rs"]
 #[allow(dead_code, reason = "the mutation tests use more of it")]
 mod stream;
@@ -19,6 +22,12 @@ pub fn schema(input: &[u8]) {
 /// A file is opened as a segment.
 pub fn open(input: &[u8]) {
     drop(drive::open(input));
+}
+
+/// A ticket, a descriptor or an action is answered or refused.
+pub fn request(input: &[u8]) {
+    static REQUESTS: std::sync::LazyLock<requests::Requests> = std::sync::LazyLock::new(requests::Requests::start);
+    drop(REQUESTS.run(input));
 }
 
 /// The same streams as for [`stream`], read by the stock reader without the check.

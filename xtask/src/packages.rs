@@ -11,9 +11,10 @@ struct Tool {
     purpose: &'static str,
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 7] = [
     Tool { probe: &["c++", "--version"], package: "g++", purpose: "fuzzing" },
     Tool { probe: &["curl", "--version"], package: "curl", purpose: "the lines that the demo prints" },
+    Tool { probe: &["faketime", "--version"], package: "faketime", purpose: "clocks that are wrong" },
     Tool { probe: &["git", "--version"], package: "git", purpose: "the benchmark" },
     Tool { probe: &["/usr/sbin/nginx", "-v"], package: "nginx-light", purpose: "the way through a proxy" },
     Tool { probe: &["strace", "--version"], package: "strace", purpose: "failing syncs" },

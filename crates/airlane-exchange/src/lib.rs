@@ -8,6 +8,7 @@ mod keys;
 mod pause;
 mod put;
 mod read;
+mod refusals;
 mod tickets;
 
 use std::future::Future;
@@ -23,9 +24,11 @@ pub use airlane_store::PutSpec;
 pub use pause::Pause;
 pub use put::PutStream;
 pub use read::{ReadStream, StreamMessage};
+pub use refusals::RefusedTickets;
 pub use tickets::{COUNTED_TTL_DEFAULT, COUNTED_TTL_MAX, SignedPass, TicketSpec};
 
 use keys::KeyRing;
+use refusals::Refusals;
 use tickets::{Reading, count_of};
 
 /// What a door can ask for.
@@ -33,6 +36,7 @@ use tickets::{Reading, count_of};
 pub struct Exchange {
     store: Store,
     keys: Arc<KeyRing>,
+    refusals: Arc<Refusals>,
 }
 
 /// A table with its schema.
@@ -86,7 +90,12 @@ impl Exchange {
     /// `data_damaged` when the keys cannot be read; `storage_failed`, `storage_full`.
     pub fn open(store: Store) -> Result<Self> {
         let keys = Arc::new(KeyRing::load(&store)?);
-        Ok(Self { store, keys })
+        Ok(Self { store, keys, refusals: Arc::default() })
+    }
+
+    /// The signed tickets that were refused so far.
+    pub fn refused_tickets(&self) -> RefusedTickets {
+        self.refusals.so_far()
     }
 
     /// Begins a put from a stream whose schema message is given.

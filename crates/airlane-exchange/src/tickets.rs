@@ -230,11 +230,10 @@ impl Exchange {
 
     /// What a signed ticket says to a caller who may use it.
     fn opened(&self, caller: &Caller, signed: &SignedTicket) -> Result<Pass> {
-        let pass = self.keys.open(signed)?;
         // A ticket of somebody else's looks like one of nobody's.
-        if pass.caller.as_deref().is_some_and(|bound| bound != caller.name()) {
-            return Err(crate::keys::refused());
-        }
+        let is_theirs = |pass: &Pass| pass.caller.as_deref().is_none_or(|bound| bound == caller.name());
+        let pass = self.keys.open(signed).filter(is_theirs);
+        let pass = pass.ok_or_else(|| self.refusals.answer(caller, self.store.clock().now()))?;
         caller.asks_for(&pass.table);
         if pass.expires.is_some_and(|expires| expires <= self.store.clock().now()) {
             return Err(Error::new(codes::TICKET_EXPIRED, format!("the ticket for `{}` has expired", pass.table))

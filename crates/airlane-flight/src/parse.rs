@@ -136,10 +136,15 @@ impl Parser {
     /// # Errors
     /// `message_invalid` when it ends inside a message.
     pub(crate) fn finish(&self) -> Result<()> {
-        match &self.state {
-            State::Prefix { filled: 0, .. } => Ok(()),
-            _ => Err(in_message(invalid("the stream ends inside a message"), self.messages)),
+        match self.is_in_message() {
+            false => Ok(()),
+            true => Err(in_message(invalid("the stream ends inside a message"), self.messages)),
         }
+    }
+
+    /// Whether a message has begun and not ended.
+    pub(crate) fn is_in_message(&self) -> bool {
+        !matches!(&self.state, State::Prefix { filled: 0, .. })
     }
 
     fn feed_all(&mut self, bytes: &mut Bytes, sink: &mut impl Sink) -> Result<()> {

@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::options::PutOptions;
 use crate::parse::{ParseLimits, Parser};
 use crate::paths::Rpc;
+use crate::patience::Patience;
 use crate::put::{PutBody, PutMachine, Putter};
 use crate::reflection::Health;
 use crate::request::{RequestBody, read_message};
@@ -51,6 +52,8 @@ pub struct FlightOptions {
     pub endpoints_max: usize,
     /// How long the stream of a read may be quiet: before, a record batch without rows is sent.
     pub quiet_max: Duration,
+    /// How long clients may take to send.
+    pub patience: Patience,
 }
 
 /// The Flight door. Cheap to clone.
@@ -62,6 +65,7 @@ struct Inner {
     limits: ParseLimits,
     header_bytes_max: ByteSize,
     readers: Readers,
+    patience: Patience,
     metrics: Metrics,
     routes: Routes,
     health: Health,
@@ -76,7 +80,14 @@ impl FlightDoor {
         let compressed_bytes_max = options.body_bytes_max.min(COMPRESSED_BYTES_MAX).as_usize();
         let readers = Readers::new(options.quiet_max);
         let metrics = Metrics::default();
-        let rpcs = FlightRpcs::new(exchange.clone(), options.endpoints_max, readers.clone(), metrics.clone(), figures);
+        let rpcs = FlightRpcs::new(
+            exchange.clone(),
+            options.endpoints_max,
+            readers.clone(),
+            options.patience,
+            metrics.clone(),
+            figures,
+        );
         let rpcs = FlightServiceServer::new(rpcs)
             .accept_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Zstd)
@@ -89,6 +100,7 @@ impl FlightDoor {
             limits,
             header_bytes_max: options.header_bytes_max,
             readers,
+            patience: options.patience,
             metrics,
             routes: routes.prepare(),
             health,
@@ -188,6 +200,9 @@ impl FlightDoor {
                     return Err(Error::new(codes::NOT_IMPLEMENTED, message)
                         .hint("ask the reflection service for the RPCs there are"));
                 }
+                if let Some(error) = refused_by_tonic(response.headers()) {
+                    return Err(error);
+                }
                 Ok(response.map(Content::Tonic))
             }
         }
@@ -200,7 +215,7 @@ impl FlightDoor {
     {
         let caller = caller::of(request.extensions());
         let options = GetOptions::from_headers(request.headers())?;
-        let message = read_message(&mut request.into_body()).await?;
+        let message = self.0.patience.for_request(read_message(&mut request.into_body())).await?;
         let ticket = arrow_flight::Ticket::decode(message)
             .map_err(|error| Error::new(codes::MESSAGE_INVALID, "a request is no Ticket").source(error))?;
         let stream = get::read(&self.0.exchange, &caller, &Ticket::parse_bytes(&ticket.ticket)?, options)?;
@@ -219,7 +234,7 @@ impl FlightDoor {
         let traffic = self.0.metrics.received(&caller);
         let machine = PutMachine::new(self.0.exchange.clone(), caller, headers);
         let parser = Parser::new(self.0.limits.clone());
-        let mut putter = Putter::new(parser, machine, request.into_body(), traffic);
+        let mut putter = Putter::new(parser, machine, request.into_body(), traffic, self.0.patience);
         // Refused here, a put is answered by a status alone, and pyarrow and others show it at once.
         putter.open().await?;
         if putter.is_received() {
@@ -260,6 +275,20 @@ fn check_headers(headers: &HeaderMap, bytes_max: ByteSize) -> Result<()> {
                 .hint("shorten it, or raise the server's setting `header_bytes_max`"))
         }
     }
+}
+
+/// What tonic refused before anything of ours saw it: a request that is no message, which it takes for a fault of the
+/// server, or one that is too long.
+fn refused_by_tonic(answer: &HeaderMap) -> Option<Error> {
+    let code = match code_of(answer) {
+        _ if answer.contains_key(status::CODE_METADATA) => return None,
+        tonic::Code::Internal => codes::MESSAGE_INVALID,
+        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => codes::LIMIT_EXCEEDED,
+        _ => return None,
+    };
+    let status = tonic::Status::from_header_map(answer)?;
+    let message = format!("a request cannot be read: {}", status.message());
+    Some(Error::new(code, message).hint("send the message that the protocol has for this RPC"))
 }
 
 fn is_compressed(headers: &HeaderMap) -> bool {

@@ -25,6 +25,7 @@ use crate::get::{self, GetOptions, METADATA_BYTES_MAX, Pull, Readers, asks_plain
 use crate::metrics::{Metrics, Traffic};
 use crate::options::PutOptions;
 use crate::parse::{Fields, Sink, in_message};
+use crate::patience::Patience;
 use crate::put::{PutMachine, receipt_json};
 use crate::status::from_error;
 
@@ -50,6 +51,7 @@ pub(crate) struct FlightRpcs {
     exchange: Exchange,
     endpoints_max: usize,
     readers: Readers,
+    patience: Patience,
     metrics: Metrics,
     figures: Arc<dyn Figures>,
 }
@@ -60,10 +62,11 @@ impl FlightRpcs {
         exchange: Exchange,
         endpoints_max: usize,
         readers: Readers,
+        patience: Patience,
         metrics: Metrics,
         figures: Arc<dyn Figures>,
     ) -> Self {
-        Self { exchange, endpoints_max, readers, metrics, figures }
+        Self { exchange, endpoints_max, readers, patience, metrics, figures }
     }
 
     fn get(&self, request: &Request<arrow_flight::Ticket>) -> Result<ReadStream> {
@@ -86,7 +89,7 @@ impl FlightRpcs {
         let mut machine = PutMachine::new(self.exchange.clone(), caller, headers);
         let mut messages = request.into_inner();
         let mut count = 0_u64;
-        while let Some(message) = messages.message().await.map_err(codec_error)? {
+        while let Some(message) = self.patience.for_message(messages.message()).await?.map_err(codec_error)? {
             count += 1;
             let bytes = (message.data_header.len() + message.data_body.len()) as u64;
             traffic.add_bytes(bytes);

@@ -67,7 +67,7 @@ impl Audit {
             peer,
             rpc,
             caller: None,
-            trail: Arc::default(),
+            trail: Arc::new(Trail::from_address(peer.network().address())),
             begun: Instant::now(),
             first_message: None,
             bytes_out: 0,

@@ -37,6 +37,14 @@ impl Peer {
         }
     }
 
+    /// Its address, where it has one.
+    pub(crate) fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Unix => None,
+            Self::Ip(address) | Self::Tls(address) => Some(address),
+        }
+    }
+
     /// The peer for counting: of IPv6 the network, since whoever has one address has 2⁶⁴ of them.
     pub(crate) fn network(self) -> Self {
         match self {

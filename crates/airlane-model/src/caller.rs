@@ -9,6 +9,7 @@
 //! No right includes another, and what no pattern covers is forbidden.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -243,6 +244,7 @@ impl Caller {
 /// What a request met on its way, for logs, metrics and traces.
 #[derive(Debug, Default)]
 pub struct Trail {
+    address: Option<IpAddr>,
     table: OnceLock<TableName>,
     outcome: OnceLock<Outcome>,
     bytes_in: AtomicU64,
@@ -250,6 +252,17 @@ pub struct Trail {
 }
 
 impl Trail {
+    /// Of a request that comes from an address of the network; of IPv6 the first of those that its sender has. None for a
+    /// process of this machine.
+    pub fn from_address(address: Option<IpAddr>) -> Self {
+        Self { address, ..Self::default() }
+    }
+
+    /// Where the request comes from, for counting.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// The first table that was asked for.
     pub fn table(&self) -> Option<&TableName> {
         self.table.get()

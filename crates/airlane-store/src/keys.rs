@@ -140,10 +140,10 @@ impl RequestKey {
         if self.content == first.content {
             return Ok(first.receipt());
         }
-        let (key, table) = (&self.key.key, &first.table);
-        let message = format!("the key `{key}` belongs to another put, which made version {}", first.outcome.version);
+        // Who sent it knows the key, and whoever reads a log need not.
+        let message = format!("the key belongs to another put, which made version {}", first.outcome.version);
         Err(Error::new(codes::IDEMPOTENCY_CONFLICT, message)
-            .at(format!("table `{table}`"))
+            .at(format!("table `{}`", first.table))
             .hint("repeat a put with the same rows, schema and options; give other content a key of its own"))
     }
 }

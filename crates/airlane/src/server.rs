@@ -40,6 +40,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+pub use airlane_flight::Patience;
 pub use airlane_gate::Reload;
 use connection::Builders;
 use figures::Figures;
@@ -176,6 +177,7 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
         header_bytes_max: options.header_bytes_max,
         endpoints_max: ENDPOINTS_MAX,
         quiet_max: options.quiet_max,
+        patience: options.patience,
     };
     let reload = Reload::default();
     let (gate, watching_rights) = gate(&options, &store, &reload)?;
@@ -199,14 +201,14 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
         status.wait_for("program", reason);
     }
     let refresh_metrics: Arc<dyn Fn() + Send + Sync> = {
-        let store = store.clone();
-        Arc::new(move || metrics::refresh(&store))
+        let (store, exchange) = (store.clone(), exchange.clone());
+        Arc::new(move || metrics::refresh(&store, &exchange))
     };
     let doors = Doors {
         flight: FlightDoor::new(
             exchange.clone(),
             &flight_options,
-            Arc::new(Figures::new(store.clone(), status.clone())),
+            Arc::new(Figures::new(store.clone(), exchange.clone(), status.clone())),
         )?,
         http: airlane_http::router(HttpState { readiness: status.clone(), refresh_metrics }),
     };

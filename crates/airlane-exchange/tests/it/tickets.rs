@@ -207,6 +207,42 @@ async fn s1_a_bound_ticket_is_of_use_to_its_caller_alone() {
     assert_eq!(code(exchange.read(&holder("cj"), &part)), codes::TICKET_REFUSED, "its endpoints are bound, too");
 }
 
+/// With the id of the key and what the ticket says known, all but the signature.
+#[tokio::test]
+async fn s1_a_million_guesses_give_no_hit_and_keep_no_holder_out() {
+    let exchange = exchange();
+    table(&exchange).await;
+    let good: Ticket = sign(&exchange, "eu/t", TicketSpec::default()).expect("signed").ticket.into();
+    let text = good.to_string();
+    let (signed, mac) = text.rsplit_once('.').expect("a signature");
+    let (guesser, letters) = (holder("guesser"), b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
+    let mut state = 7_u64;
+    let mut throttled = 0;
+    for round in 0..1_000_000 {
+        let mut guess = mac.as_bytes().to_vec();
+        for letter in &mut guess[round % 32..][..8] {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *letter = letters[(state >> 58) as usize];
+        }
+        let guess = ticket(&format!("{signed}.{}", String::from_utf8(guess).expect("letters")));
+        if guess == good {
+            continue;
+        }
+        match code(exchange.schema(&guesser, &guess)) {
+            codes::TICKETS_THROTTLED => throttled += 1,
+            other => assert_eq!(other, codes::TICKET_REFUSED),
+        }
+        if round % 100_000 == 0 {
+            exchange.schema(&guesser, &good).expect("who has a good ticket reads");
+        }
+    }
+    // A window lasts a minute, and has thirty.
+    assert!(throttled > 900_000, "{throttled}");
+    let counted = exchange.refused_tickets();
+    assert_eq!(counted.throttled, throttled);
+    assert!(counted.refused >= 30 && counted.refused + counted.throttled <= 1_000_000, "{counted:?}");
+}
+
 #[tokio::test]
 async fn s1_a_ticket_never_opens_another_table_of_the_same_name() {
     let exchange = exchange();

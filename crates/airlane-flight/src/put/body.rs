@@ -12,6 +12,7 @@ use super::PutMachine;
 use crate::frame::put_put_result;
 use crate::metrics::Traffic;
 use crate::parse::Parser;
+use crate::patience::{Pace, Patience};
 use crate::request::{RequestBody, next_data};
 use crate::rope::Rope;
 use crate::status;
@@ -23,6 +24,7 @@ pub(crate) struct Putter<B> {
     machine: PutMachine,
     body: RequestBody<B>,
     traffic: Traffic,
+    pace: Pace,
 }
 
 impl<B> Putter<B>
@@ -31,14 +33,20 @@ where
     B::Error: fmt::Display,
 {
     /// Over the body of a request.
-    pub(crate) fn new(parser: Parser, machine: PutMachine, body: RequestBody<B>, traffic: Traffic) -> Self {
-        Self { parser, machine, body, traffic }
+    pub(crate) fn new(
+        parser: Parser,
+        machine: PutMachine,
+        body: RequestBody<B>,
+        traffic: Traffic,
+        patience: Patience,
+    ) -> Self {
+        Self { parser, machine, body, traffic, pace: Pace::new(patience) }
     }
 
     /// Reads up to the schema, so that what is refused then is refused before anything is answered.
     ///
     /// # Errors
-    /// Those of the parser and the machine, and `call_cancelled`.
+    /// Those of the parser and the machine, `request_stalled` and `call_cancelled`.
     pub(crate) async fn open(&mut self) -> Result<()> {
         while !self.machine.is_open() {
             if !self.take().await? {
@@ -68,7 +76,8 @@ where
 
     /// Takes what arrived next; false at the end.
     async fn take(&mut self) -> Result<bool> {
-        let Some(data) = next_data(&mut self.body).await? else {
+        let next = next_data(&mut self.body);
+        let Some(data) = self.pace.next(self.parser.is_in_message(), next).await? else {
             self.parser.finish()?;
             return Ok(false);
         };

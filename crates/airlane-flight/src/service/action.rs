@@ -168,6 +168,22 @@ mod tests {
         Action { r#type: "drop".into(), body: text.as_bytes().to_vec().into() }
     }
 
+    /// What is not in the list has no row in the table of rights either.
+    #[test]
+    fn s5_every_action_that_runs_is_in_the_list() {
+        let source = include_str!("action.rs");
+        let (_, run) = source.split_once("match action.r#type.as_str() {").expect("the match");
+        let (run, _) = run.split_once("unknown => {").expect("its last arm");
+        let arms = run.lines().filter_map(|line| line.strip_prefix("        \"")?.split_once("\" =>"));
+        let arms: Vec<&str> = arms.map(|(name, _)| name).collect();
+        let mut names: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
+        let mut sorted = arms.clone();
+        sorted.sort_unstable();
+        names.sort_unstable();
+        assert_eq!(sorted, names);
+        assert_eq!(run.matches(" => ").count(), arms.len(), "each arm is of one name");
+    }
+
     #[test]
     fn a_body_names_a_table_as_text_or_as_json() {
         for text in ["eu/prices", "{\"table\":\"eu/prices\"}", "  {\"table\": \"eu/prices\"} "] {

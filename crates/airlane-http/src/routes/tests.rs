@@ -102,3 +102,19 @@ fn a_refusal_says_how_to_log_in_and_its_code() {
     let response = crate::refusal(&Error::new(codes::PERMISSION_DENIED, "no right"));
     assert_eq!((response.status().as_u16(), response.headers().contains_key("www-authenticate")), (403, false));
 }
+
+/// What has no place in the list has no row in the table of rights either.
+#[test]
+fn s5_every_route_is_in_the_list_of_paths() {
+    let source = include_str!("../routes.rs");
+    let routes: Vec<&str> =
+        source.lines().filter_map(|line| line.trim().strip_prefix(".route(")?.split(',').next()).collect();
+    assert!(!routes.is_empty());
+    let (_, list) = source.split_once("pub const PATHS").expect("a list");
+    let (list, _) = list.split_once(';').and_then(|(_, list)| list.split_once(';')).expect("its end");
+    for route in &routes {
+        assert!(list.contains(route), "{route} is not in {list}");
+    }
+    assert_eq!(routes.len(), PATHS.len());
+    assert!(!source.contains(".nest(") && !source.contains(".merge("), "routes that this test does not see");
+}

@@ -34,6 +34,8 @@ pub const VERSION_NOT_FOUND: Code = Code::new("version_not_found", ErrorKind::No
 pub const TABLE_RECREATED: Code = Code::new("table_recreated", ErrorKind::NotFound);
 /// A signed ticket was not given by this server, was changed on its way, or is bound to another caller. Nothing more is said, so that nobody learns by trying.
 pub const TICKET_REFUSED: Code = Code::new("ticket_refused", ErrorKind::NotFound);
+/// This caller has shown many signed tickets from this address, within a minute, that the server refused, and this is another one. A ticket that the server signed for the caller is never answered so.
+pub const TICKETS_THROTTLED: Code = Code::retryable("tickets_throttled", ErrorKind::ResourceExhausted);
 /// The time of a signed ticket is over.
 pub const TICKET_EXPIRED: Code = Code::new("ticket_expired", ErrorKind::PermissionDenied);
 /// A ticket that can be read so many times (`reads`) was read as often, by itself and by all that were narrowed from it.
@@ -82,6 +84,8 @@ pub const ADDRESS_IN_USE: Code = Code::new("address_in_use", ErrorKind::FailedPr
 pub const ROUTE_NOT_FOUND: Code = Code::new("route_not_found", ErrorKind::NotFound);
 /// The time that the caller gave for the request is over. A read ends where it is; a put leaves nothing behind, unless it was being committed.
 pub const DEADLINE_EXCEEDED: Code = Code::new("deadline_exceeded", ErrorKind::DeadlineExceeded);
+/// A request did not come: 30 seconds without a byte in the midst of a message, a message that came by less than 16 KiB a second after its first minute, or 10 minutes without another message of a put. Nothing of a put was kept.
+pub const REQUEST_STALLED: Code = Code::retryable("request_stalled", ErrorKind::DeadlineExceeded);
 /// The caller went away, or cancelled the call. A put leaves nothing behind, unless it was being committed.
 pub const CALL_CANCELLED: Code = Code::new("call_cancelled", ErrorKind::Cancelled);
 /// The server asks for credentials, and the request has none.
@@ -113,6 +117,7 @@ pub const ALL: &[Code] = &[
     VERSION_NOT_FOUND,
     TABLE_RECREATED,
     TICKET_REFUSED,
+    TICKETS_THROTTLED,
     TICKET_EXPIRED,
     TICKET_USED,
     TICKET_IN_USE,
@@ -137,6 +142,7 @@ pub const ALL: &[Code] = &[
     ADDRESS_IN_USE,
     ROUTE_NOT_FOUND,
     DEADLINE_EXCEEDED,
+    REQUEST_STALLED,
     CALL_CANCELLED,
     CREDENTIALS_MISSING,
     CREDENTIALS_REFUSED,

@@ -84,8 +84,9 @@ impl SqliteCatalog {
         connection.set_prepared_statement_cache_capacity(32);
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(at)?;
         let placed = |error: Error| error.at(path.display().to_string());
-        let indexes = check_layout(&connection).map_err(placed)?;
+        // The log of a catalog that is refused stays as it is, too.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(at)?;
+        let indexes = check_layout(&connection).map_err(placed)?;
         prepare(&connection).map_err(at)?;
         lay_out(&connection).map_err(placed)?;
         if indexes == Indexes::Damaged {

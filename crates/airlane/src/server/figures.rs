@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use airlane_exchange::Exchange;
 use airlane_http::Readiness;
 use airlane_http::metrics::{Sample, samples};
 use airlane_model::figures::ServerFigures;
@@ -15,20 +16,21 @@ use super::status::ServerStatus;
 #[derive(Debug)]
 pub(super) struct Figures {
     store: Store,
+    exchange: Exchange,
     status: Arc<ServerStatus>,
     begun: Instant,
 }
 
 impl Figures {
     /// Of a server that begins now.
-    pub(super) fn new(store: Store, status: Arc<ServerStatus>) -> Self {
-        Self { store, status, begun: Instant::now() }
+    pub(super) fn new(store: Store, exchange: Exchange, status: Arc<ServerStatus>) -> Self {
+        Self { store, exchange, status, begun: Instant::now() }
     }
 }
 
 impl airlane_flight::Figures for Figures {
     fn now(&self) -> ServerFigures {
-        metrics::refresh(&self.store);
+        metrics::refresh(&self.store, &self.exchange);
         let failing = self.status.checks().into_iter().filter(|check| check.health == airlane_http::Health::Failing);
         let mut figures = ServerFigures {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! A metric is counted where it happens; a test compares this list with what a server exports.
 
+use airlane_exchange::{Exchange, RefusedTickets};
 use airlane_model::Durability;
 use airlane_segment::decode::decode_panics;
 use airlane_store::{ExpiryReason, MemoryState, Store};
@@ -68,6 +69,12 @@ pub const METRICS: &[Metric] = &[
         "Requests that were refused before their body was read: for their credentials, or (`rate_limited`) since their caller has \
          as many streams open as its quota allows",
     ),
+    counts(
+        "airlane_tickets_refused_total",
+        &["answer"],
+        "Signed tickets that were `refused`: not given by this server, changed, or bound to another caller; and those that were \
+         `throttled` since too many were before",
+    ),
     counts("airlane_rights_files_total", &["outcome"], "Changes of the rights file that were `taken` or `refused`"),
     counts(
         "airlane_flight_bytes_total",
@@ -130,7 +137,10 @@ pub(super) fn describe() {
 }
 
 /// Brings up to date what is counted elsewhere: the crates that decode and store know no metrics.
-pub(super) fn refresh(store: &Store) {
+pub(super) fn refresh(store: &Store, exchange: &Exchange) {
+    let RefusedTickets { refused, throttled } = exchange.refused_tickets();
+    counter!("airlane_tickets_refused_total", "answer" => "refused").absolute(refused);
+    counter!("airlane_tickets_refused_total", "answer" => "throttled").absolute(throttled);
     counter!("airlane_decode_panics_total").absolute(decode_panics());
     for (reason, name) in ExpiryReason::TABLE {
         counter!("airlane_expired_tables_total", "reason" => name).absolute(store.expired_tables(reason));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use airlane_flight::Patience;
 use airlane_gate::Observer;
 use airlane_model::{ByteSize, RetentionDefaults};
 use airlane_segment::DecodeLimits;
@@ -52,6 +53,8 @@ pub struct ServerOptions {
     /// How long the stream of a read may say nothing: before, a record batch without rows is sent, so that no proxy
     /// takes the stream for dead.
     pub quiet_max: Duration,
+    /// How long clients may take to send.
+    pub patience: Patience,
 }
 
 impl Default for ServerOptions {
@@ -75,6 +78,7 @@ impl Default for ServerOptions {
             header_list_bytes_max: ByteSize::kib(16),
             observer: None,
             quiet_max: Duration::from_secs(5),
+            patience: Patience::default(),
         }
     }
 }

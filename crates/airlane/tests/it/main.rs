@@ -3,5 +3,7 @@
 mod certificates;
 mod cli;
 mod client;
+mod fuzz;
+mod requests;
 mod resume;
 mod server;

@@ -141,7 +141,7 @@ impl Rows<'_> {
         while let Some(row) = found.next().map_err(error_of)? {
             let (_, stored) = read(row).map_err(error_of)?;
             let stored = stored.ok_or_else(|| {
-                let message = format!("what the catalog has of a put with the key `{}` is damaged", key.key);
+                let message = "what the catalog has of a put with this key is damaged";
                 Error::new(codes::DATA_DAMAGED, message).at(format!("table `{table}`")).hint(
                     "it cannot be told whether this put was done before: look at the table, then put with another key",
                 )
@@ -155,7 +155,7 @@ impl Rows<'_> {
 
     pub(super) fn keep_key(&self, key: &StoredKey) -> Result<()> {
         if self.find_key(&key.key, &key.table)?.is_some() {
-            return Err(refused(format!("the key `{}` is known", key.key.key)));
+            return Err(refused("the key is known"));
         }
         let row = KeyRow::of(key)?;
         let [version, rows, bytes, rows_put, uptime] = row.numbers;

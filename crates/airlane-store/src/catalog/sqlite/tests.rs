@@ -1,4 +1,5 @@
 mod keys;
+mod later;
 
 use std::path::PathBuf;
 

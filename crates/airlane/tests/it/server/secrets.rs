@@ -83,6 +83,65 @@ async fn s6_a_canary_in_every_input_is_in_no_output() {
         }
     }
 
+    // A counted ticket: read, and used up.
+    let asked = Action { r#type: "ticket".into(), body: "{\"ticket\":\"t\",\"reads\":1}".into() };
+    let answer = client.do_action(authorized("Bearer canary-token", asked)).await.expect("signed").into_inner();
+    let signed: Vec<arrow_flight::Result> = answer.try_collect().await.expect("signed");
+    let signed: serde_json::Value = serde_json::from_slice(&signed[0].body).expect("JSON");
+    let counted = signed["ticket"].as_str().expect("a ticket").to_owned();
+    let read = client.do_get(authorized("Bearer canary-token", Ticket::new(counted.clone()))).await.expect("a read");
+    decode(read.into_inner()).await.expect("rows");
+    let used = client.do_get(authorized("Bearer canary-token", Ticket::new(counted.clone()))).await;
+    refused("used up", used.expect_err("used up"));
+
+    // Idempotency keys: taken, of other content, too long, and in a descriptor.
+    let mut keyed = async |key: &str, rows: usize| {
+        let mut put = authorized("Bearer canary-token", encode(by_path("k"), numbers_schema(), vec![numbers(0, rows)]));
+        put.metadata_mut().insert("airlane-idempotency-key", key.parse().expect("a header"));
+        put_request(&mut client, put).await
+    };
+    keyed("canary-key", 10).await.expect("put");
+    refused("another content", keyed("canary-key", 11).await.expect_err("another content"));
+    refused("too long", keyed(&"canary-key".repeat(200), 10).await.expect_err("too long"));
+    for command in [
+        "{\"path\":\"k\",\"idempotency_key\":\"canary-key\"}",
+        "{\"path\":\"k\",\"idempotency_key\":\"canary\\u0007key\"}",
+        "{\"path\":\"k\",\"idempotency_key\":[\"canary-key\"]}",
+    ] {
+        let descriptor = arrow_flight::FlightDescriptor::new_cmd(command.as_bytes().to_vec());
+        let asked = client.get_flight_info(authorized("Bearer canary-token", descriptor)).await;
+        refused("a key in a read", asked.expect_err("no option of a read"));
+    }
+
+    // What the commands show that look at a server.
+    let mut printed = String::new();
+    for arguments in [
+        &["top", "--once"][..],
+        &["top", "--once", "--json"],
+        &["ls", "--json"],
+        &["info", "k"],
+        &["doctor", "--write"],
+        &["doctor", "--write", "--json"],
+        &["get", &counted],
+        &["get", "~canary-ticket.e30.AAAA"],
+    ] {
+        for (variable, secret) in [
+            ("AIRLANE_TOKEN", "canary-token"),
+            ("AIRLANE_TOKEN", "canary-wrong"),
+            ("AIRLANE_PASSWORD", "canary-password"),
+        ] {
+            let mut command = crate::cli::airlane(folder.path());
+            command.args(arguments).env("AIRLANE_URL", server.url()).env(variable, secret).env("RUST_LOG", "trace");
+            if variable == "AIRLANE_PASSWORD" {
+                command.env("AIRLANE_USER", "ada");
+            }
+            let output = command.output().expect("a command");
+            printed.push_str(&String::from_utf8_lossy(&output.stdout));
+            printed.push_str(&String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    assert!(printed.contains("most_read") && printed.contains("quiet-stream"), "{printed}");
+
     // By HTTP, in headers and where they do not belong.
     let mut metrics = String::new();
     for (path, headers) in [
@@ -111,10 +170,20 @@ async fn s6_a_canary_in_every_input_is_in_no_output() {
     assert!(status.success(), "{log}");
     assert!(log.contains("outcome=ok") && log.contains("outcome=credentials_refused"), "requests are logged:\n{log}");
     assert!(log.contains("rpc=\"ListFlights\"") && log.contains("caller=\"ci\""), "{log}");
-    for (what, text) in [("the log", &log), ("the metrics", &metrics), ("the errors", &shown.join("\n"))] {
+    for (what, text) in [
+        ("the log", &log),
+        ("the metrics", &metrics),
+        ("the errors", &shown.join("\n")),
+        ("what commands print", &printed),
+    ] {
         let found: Vec<&str> = text
             .lines()
-            .filter(|line| line.contains(CANARY) || line.contains(&session) || line.contains(&ticket[..40]))
+            .filter(|line| {
+                line.contains(CANARY)
+                    || line.contains(&session)
+                    || line.contains(&ticket[..40])
+                    || line.contains(&counted[..40])
+            })
             .collect();
         assert!(found.is_empty(), "{what} shows a secret: {found:#?}");
     }
