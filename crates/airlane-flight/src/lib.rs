@@ -32,8 +32,8 @@ mod status;
 mod web;
 
 pub use answer::AnswerBody;
-pub use patience::Patience;
 pub use paths::{Rpc, is_login, is_probe};
+pub use patience::Patience;
 pub use rope::Rope;
 pub use router::{FlightDoor, FlightOptions};
 pub use service::Figures;

@@ -21,6 +21,7 @@ mod limits;
 mod metrics;
 mod mtls;
 mod names;
+mod neighbours;
 mod order;
 mod panics;
 mod pings;

@@ -254,8 +254,8 @@ async fn g4_empty_data_frames_without_end_take_no_memory() {
             let mut out = BytesMut::new();
             put_frame(&mut out, HEADERS, END_HEADERS, 1, &call_headers(method));
             put_frame(&mut out, DATA, 0, 1, &first);
-            let is_borne = attacker.send(&out)
-                && repeat(&mut attacker, 1_000_000, |out, _| put_frame(out, DATA, 0, 1, &[]));
+            let is_borne =
+                attacker.send(&out) && repeat(&mut attacker, 1_000_000, |out, _| put_frame(out, DATA, 0, 1, &[]));
             attacker.end(is_borne)
         })
         .await;

@@ -52,7 +52,9 @@ async fn read(client: &mut Client, ticket: &str) -> Result<usize, Status> {
 #[tokio::test(flavor = "multi_thread")]
 async fn d10_a_day_back_and_ten_years_ahead_nothing_expires_early() {
     let Some(library) = faketime() else {
-        println!("SKIPPED: d10_a_day_back_and_ten_years_ahead_nothing_expires_early: no libfaketime (package faketime)");
+        println!(
+            "SKIPPED: d10_a_day_back_and_ten_years_ahead_nothing_expires_early: no libfaketime (package faketime)"
+        );
         return;
     };
     const DAY: u64 = 24 * 3_600;
@@ -228,7 +230,8 @@ async fn d13_a_folder_of_a_later_version_is_refused_and_left_untouched() {
     drop(client);
     assert!(server.stop().0.success());
     // What a crash leaves beside: a start would clear it away.
-    std::fs::write(data.join("segments/0123456789abcdef0123456789abcdef.spill"), b"of a process before").expect("a file");
+    std::fs::write(data.join("segments/0123456789abcdef0123456789abcdef.spill"), b"of a process before")
+        .expect("a file");
 
     let later_format = || std::fs::write(data.join("FORMAT"), "airlane data format 2\n").expect("written");
     let later_layout = || {
@@ -251,7 +254,8 @@ async fn d13_a_folder_of_a_later_version_is_refused_and_left_untouched() {
         assert!(said.contains(message) && said.contains("start the version"), "{said}");
         let after = files(&data);
         assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "{message}");
-        let changed: Vec<_> = before.iter().filter(|(path, bytes)| after[*path] != **bytes).map(|(path, _)| path).collect();
+        let changed: Vec<_> =
+            before.iter().filter(|(path, bytes)| after[*path] != **bytes).map(|(path, _)| path).collect();
         assert!(changed.is_empty(), "{message}: {changed:?}");
     }
 }

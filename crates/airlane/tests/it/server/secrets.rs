@@ -178,7 +178,12 @@ async fn s6_a_canary_in_every_input_is_in_no_output() {
     ] {
         let found: Vec<&str> = text
             .lines()
-            .filter(|line| line.contains(CANARY) || line.contains(&session) || line.contains(&ticket[..40]) || line.contains(&counted[..40]))
+            .filter(|line| {
+                line.contains(CANARY)
+                    || line.contains(&session)
+                    || line.contains(&ticket[..40])
+                    || line.contains(&counted[..40])
+            })
             .collect();
         assert!(found.is_empty(), "{what} shows a secret: {found:#?}");
     }

@@ -60,12 +60,8 @@ async fn g9_a_message_that_stops_in_its_midst_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g9_a_message_that_trickles_is_given_up() {
-    let patience = Patience {
-        in_message: LONG,
-        between_messages: LONG,
-        slow: Duration::ZERO,
-        bytes_per_second_min: u32::MAX,
-    };
+    let patience =
+        Patience { in_message: LONG, between_messages: LONG, slow: Duration::ZERO, bytes_per_second_min: u32::MAX };
     let server = server(patience).await;
     let (schema, batch) = broken_off().await;
     let line = Line::connect(&server).await;
