@@ -140,7 +140,7 @@ pub(super) fn refresh(store: &Store, exchange: &Exchange) {
     for (reason, name) in ExpiryReason::TABLE {
         counter!("airlane_expired_tables_total", "reason" => name).absolute(store.expired_tables(reason));
     }
-    gauge!("airlane_idempotency_keys").set(float(store.idempotency_keys() as u64));
+    gauge!("airlane_idempotency_keys").set(float(store.idempotency_keys()));
     refresh_memory(&store.memory());
     gauge!("airlane_tables_damaged").set(float(store.damaged_tables() as u64));
     for (durability, totals) in store.totals() {
