@@ -22,6 +22,7 @@ mod limits;
 mod metrics;
 mod mtls;
 mod names;
+mod neighbours;
 mod order;
 mod panics;
 mod pings;
