@@ -19,7 +19,7 @@ use crate::keys;
 const FREE: u32 = 30;
 /// How long refusals are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
-/// The counts: 96 KiB.
+/// The counts: 64 KiB.
 const SLOTS: usize = 4096;
 
 /// Counts the tickets that are refused.
