@@ -181,12 +181,16 @@ impl Memory {
         !thread.stop
     }
 
-    fn ended(&self, has_moved: bool, reason: Option<String>) {
+    /// Tells of the end of a round; answers whether its reason is another than that of the round before.
+    fn ended(&self, has_moved: bool, reason: Option<&str>) -> bool {
         self.thread.lock().is_stuck = !has_moved;
+        let mut is_new = false;
         self.gauge.changes.send_modify(|changes| {
+            is_new = changes.reason.as_deref() != reason;
             changes.stuck += u64::from(!has_moved);
             changes.reason = reason.map(Arc::from);
         });
+        is_new
     }
 }
 

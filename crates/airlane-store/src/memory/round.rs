@@ -12,7 +12,7 @@ use airlane_model::ByteSize;
 use airlane_segment::Segment;
 
 use super::moves::{self, PACK_BYTES};
-use crate::content::Content;
+use crate::content::Table;
 use crate::shared::Shared;
 use crate::slot::{Residence, SegmentRef};
 use crate::uptime::Uptime;
@@ -34,10 +34,11 @@ pub(crate) fn step(shared: &Shared, target: ByteSize) {
     if moved_bytes > 0 {
         tracing::debug!(moved_bytes, "moved tables out of memory");
     }
-    if let Some(failure) = &failure {
+    let is_new = shared.memory.ended(moved_bytes > 0, failure.as_deref());
+    // Not once for each put that is refused for it.
+    if let Some(failure) = failure.filter(|_| is_new) {
         tracing::warn!(%failure, "ephemeral tables cannot be moved to disk; puts are refused while memory is short");
     }
-    shared.memory.ended(moved_bytes > 0, failure);
 }
 
 #[derive(Default)]
@@ -58,8 +59,11 @@ fn round(shared: &Shared, target: ByteSize) -> Round {
     let mut freed = 0;
     let mut pack = Vec::new();
     let mut pack_bytes = 0;
-    for (_, content) in candidates(shared) {
-        for segment in &content.segments {
+    for (_, table) in candidates(shared) {
+        if freed + pack_bytes >= goal {
+            break;
+        }
+        for segment in &table.content().segments {
             if freed + pack_bytes >= goal {
                 break;
             }
@@ -88,11 +92,11 @@ fn round(shared: &Shared, target: ByteSize) -> Round {
     round
 }
 
-/// Contents of tables, the one that was not used for longest first.
-fn candidates(shared: &Shared) -> Vec<(Uptime, Arc<Content>)> {
+/// Tables, the one that was not used for longest first. Their contents are not held: what is replaced meanwhile is to go.
+fn candidates(shared: &Shared) -> Vec<(Uptime, Arc<Table>)> {
     let now = shared.uptime.now();
     let tables = shared.index.list("").into_iter();
-    let mut tables: Vec<_> = tables.map(|table| (table.last_used(now), table.content())).collect();
+    let mut tables: Vec<_> = tables.map(|table| (table.last_used(now), table)).collect();
     tables.sort_by_key(|(used, _)| *used);
     tables
 }
