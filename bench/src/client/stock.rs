@@ -65,7 +65,8 @@ pub(crate) async fn get(peer: &Peer, table: &str, times: usize) -> Result<Transf
     Ok(Transfer { seconds: begin.elapsed().as_secs_f64(), rows })
 }
 
-async fn connect(port: u16) -> Result<FlightClient> {
+/// Connects to a server at this port.
+pub(crate) async fn connect(port: u16) -> Result<FlightClient> {
     let channel = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?.connect().await?;
     // The C++ server sends a batch as one message, however large.
     let service = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);

@@ -2,19 +2,11 @@
 
 use arrow_array::RecordBatch;
 use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
-use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightClient, FlightDescriptor, Ticket};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
-use tonic::transport::Endpoint;
 
 use crate::Result;
-
-pub(super) async fn connect(port: u16) -> Result<FlightClient> {
-    let channel = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?.connect().await?;
-    let service = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-    Ok(FlightClient::new_from_inner(service))
-}
 
 /// Puts a table of `count` times the same batch; `command` has what is asked beside its name.
 pub(super) async fn put(

@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::{Effort, load};
 use crate::Result;
+use crate::client::stock;
 use crate::peer::{Kind, Peer};
 use crate::report::Report;
 use crate::table::{BATCH_ROWS, Shape};
@@ -38,7 +39,7 @@ pub(super) fn measure(report: &mut Report, effort: &Effort, runtime: &Runtime) -
     let short = Peer::airlane(&["--memory", &format!("{}MiB", budget >> 20)])?;
     let group = Group::of(&short, budget + 2 * GIB);
     let (rate, done) = run(effort, runtime, &short, tables, effort.minutes * 60)?;
-    let is_alive = runtime.block_on(load::connect(short.port)).is_ok();
+    let is_alive = runtime.block_on(stock::connect(short.port)).is_ok();
     let kills = group.as_ref().map_or(0, Group::kills) + u64::from(!is_alive);
     let where_ = if group.is_ok() { "in a control group of the budget + 2 GiB" } else { "in no control group" };
     let (puts, refused) = (done.puts.load(Ordering::Relaxed), done.refused.load(Ordering::Relaxed));
@@ -63,7 +64,7 @@ fn run(effort: &Effort, runtime: &Runtime, peer: &Peer, tables: usize, seconds: 
     let done = Arc::new(Done::default());
     let (port, stop) = (peer.port, Arc::new(AtomicBool::new(false)));
     runtime.block_on(async {
-        let mut client = load::connect(port).await?;
+        let mut client = stock::connect(port).await?;
         for table in 0..tables {
             let command = json!({"durability": "ephemeral"});
             load::put(&mut client, &format!("t{table}"), &batch, BATCHES, command).await?;
@@ -73,7 +74,7 @@ fn run(effort: &Effort, runtime: &Runtime, peer: &Peer, tables: usize, seconds: 
         for number in 0..READERS + WRITERS {
             let (batch, done, stop) = (batch.clone(), done.clone(), stop.clone());
             tasks.push(tokio::spawn(async move {
-                let mut client = load::connect(port).await?;
+                let mut client = stock::connect(port).await?;
                 // Steps that have no common divisor with the number of tables, so that each comes to all of them.
                 let (mut table, step) = (number * 7, 2 * number + 1);
                 while !stop.load(Ordering::Relaxed) {

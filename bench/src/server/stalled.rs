@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 use super::{Effort, load};
 use crate::Result;
 use crate::client::raw::{self, Stalled};
+use crate::client::stock;
 use crate::peer::{Kind, Peer};
 use crate::process::memory_bytes;
 use crate::report::{Report, median};
@@ -24,7 +25,7 @@ pub(super) fn measure(report: &mut Report, effort: &Effort, runtime: &Runtime) -
     let batch = Shape::Floats.batch(BATCH_ROWS)?;
     let batches = effort.or_little(256, 8);
     runtime.block_on(async {
-        let mut client = load::connect(peer.port).await?;
+        let mut client = stock::connect(peer.port).await?;
         load::put(&mut client, TABLE, &batch, batches, json!({"durability": "ephemeral"})).await
     })?;
     few(report, effort, runtime, &peer)?;

@@ -136,11 +136,8 @@ impl Exchange {
         let mut reading = self.reading(caller, ticket)?;
         let resume = if options.is_resumable { Some(self.resumable(&mut reading)?) } else { None };
         if let Some(start) = options.row_offset {
-            let end = reading.rows.end;
-            reading.rows = tickets::within(RowRange { start: start.min(end), end }, reading.rows)?;
-            if start > end {
-                return Err(tickets::outside(RowRange { start, end: start }, reading.rows));
-            }
+            // What begins after the end is in no range.
+            reading.rows = tickets::within(RowRange { start, end: reading.rows.end.max(start) }, reading.rows)?;
         }
         let Reading { snapshot, rows, projection, pass } = reading;
         // What may not be read, or is not there, is answered so, whatever the quota.

@@ -84,8 +84,13 @@ impl Reading {
 
     /// When nothing is read by the ticket any more, as things stand: it expires, or the table does.
     pub(crate) fn expires(&self) -> Option<Timestamp> {
-        let table = self.snapshot.info().expires;
-        self.pass.as_ref().and_then(|pass| pass.expires).into_iter().chain(table).min()
+        earlier(self.pass.as_ref().and_then(|pass| pass.expires), self.snapshot.info().expires)
+    }
+
+    /// Its rows, unless they are all of the version.
+    fn part(&self) -> Option<RowRange> {
+        let all = RowRange { start: 0, end: self.snapshot.info().rows };
+        Some(self.rows).filter(|rows| *rows != all)
     }
 }
 
@@ -108,7 +113,7 @@ impl Exchange {
                 table_id: info.table_id,
                 version: info.version,
                 columns: None,
-                rows: (reading.rows != RowRange { start: 0, end: info.rows }).then_some(reading.rows),
+                rows: reading.part(),
                 issued: now,
                 expires: None,
                 caller: None,
@@ -139,7 +144,7 @@ impl Exchange {
         }
         self.keys.renew_if_old(&self.store);
         let rows = pass.rows.unwrap_or(reading.rows).rows();
-        let expires = pass.expires.into_iter().chain(reading.snapshot.info().expires).min();
+        let expires = earlier(pass.expires, reading.snapshot.info().expires);
         Ok(SignedPass { ticket: self.keys.sign(&pass)?, pass, rows, expires })
     }
 
@@ -161,7 +166,7 @@ impl Exchange {
         // Its count is kept no longer.
         let expires = pass.reads.map_or(expires, |reads| expires.min(reads.until));
         let renewed = self.keys.sign(&Pass { issued: now, expires: Some(expires), ..pass })?;
-        Ok((renewed.into(), Some(table.map_or(expires, |table| table.min(expires)))))
+        Ok((renewed.into(), earlier(Some(expires), table)))
     }
 
     /// Has the reads of a ticket counted, or fewer of them allowed.
@@ -248,8 +253,7 @@ impl Exchange {
     /// The ticket by which a read that breaks is gone on with: it names the version, and where reads are counted this read.
     pub(crate) fn resumable(&self, reading: &mut Reading) -> Result<Ticket> {
         let part = self.read_of(reading);
-        let whole = RowRange { start: 0, end: reading.snapshot.info().rows };
-        let ticket = self.part_of(reading, (reading.rows != whole).then_some(reading.rows), part)?;
+        let ticket = self.part_of(reading, reading.part(), part)?;
         if let Some(pass) = &mut reading.pass {
             pass.read = part;
         }
@@ -279,6 +283,11 @@ impl Exchange {
     }
 }
 
+/// The first of two ends, of which there may be none.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}
+
 fn uncounted() -> Error {
     Error::new(codes::OPTION_INVALID, "`at_most_once` is for tickets whose reads are counted")
         .hint("say how often it can be read: `reads`")
@@ -294,10 +303,6 @@ pub(crate) fn within(rows: RowRange, all: RowRange) -> Result<RowRange> {
     if all.start <= rows.start && rows.end <= all.end {
         return Ok(rows);
     }
-    Err(outside(rows, all))
-}
-
-pub(crate) fn outside(rows: RowRange, all: RowRange) -> Error {
-    Error::new(codes::ROWS_OUT_OF_RANGE, format!("row range {rows} is not all in the rows {all} of the ticket"))
-        .hint(format!("ask for rows between {} and {}", all.start, all.end))
+    Err(Error::new(codes::ROWS_OUT_OF_RANGE, format!("row range {rows} is not all in the rows {all} of the ticket"))
+        .hint(format!("ask for rows between {} and {}", all.start, all.end)))
 }

@@ -165,10 +165,10 @@ impl Charge {
     pub fn resize(&mut self, bytes: u64) -> Result<()> {
         if bytes > self.bytes {
             self.budget.take(self.usage, bytes - self.bytes)?;
+            self.bytes = bytes;
         } else {
-            self.budget.give_back(self.usage, self.bytes - bytes);
+            self.shrink(bytes);
         }
-        self.bytes = bytes;
         Ok(())
     }
 

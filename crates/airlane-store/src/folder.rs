@@ -100,6 +100,11 @@ impl Paths {
     }
 }
 
+/// The label that the mapping of a segment is reported by.
+pub(crate) fn label_of(id: SegmentId) -> u128 {
+    u128::from_be_bytes(id.to_bytes())
+}
+
 /// The id that a file of the segments' folder has in its name; `None` for names that the store never gives.
 pub(crate) fn segment_of(name: &str) -> Option<SegmentId> {
     name.strip_suffix(".arrow")?.parse().ok()

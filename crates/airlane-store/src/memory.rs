@@ -35,8 +35,8 @@ pub(crate) struct Memory {
     gauge: Arc<Gauge>,
     thread: Mutex<Thread>,
     wake: Condvar,
-    /// Bytes of ephemeral tables that are on disk now.
-    spilled: Arc<AtomicU64>,
+    /// What ephemeral tables may have on disk.
+    disk: MemoryBudget,
     spills: AtomicU64,
 }
 
@@ -94,7 +94,7 @@ impl Memory {
             gauge,
             thread: Mutex::new(Thread { by_hand, ..Thread::default() }),
             wake: Condvar::new(),
-            spilled: Arc::default(),
+            disk: options.spill_max.map_or_else(MemoryBudget::unlimited, |max| MemoryBudget::new(max, || {})),
             spills: AtomicU64::new(0),
         })
     }
@@ -103,7 +103,7 @@ impl Memory {
         MemoryState {
             limit: self.budget.limit(),
             used: MemoryUse::ALL.map(|usage| (usage, self.budget.used_for(usage))),
-            spilled: ByteSize::bytes(self.spilled.load(Ordering::Relaxed)),
+            spilled: self.disk.used(),
             spills: self.spills.load(Ordering::Relaxed),
         }
     }

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::catalog::{Catalog, Place, StoredDictionary, StoredSegment};
 use crate::disk::Disk;
 use crate::error::storage;
-use crate::folder::Paths;
+use crate::folder::{Paths, label_of};
 use crate::memory::Memory;
 
 /// Bytes that are read at once when a file is compared with its checksum.
@@ -271,8 +271,7 @@ fn read_file(origin: &Origin, facts: &StoredSegment) -> Result<Home, Failure> {
         offset += part as u64;
     }
     compare(hash.digest(), facts)?;
-    let label = u128::from_be_bytes(facts.id.to_bytes());
-    Home::map_file(file.as_file(), length, label).map_err(failed)
+    Home::map_file(file.as_file(), length, label_of(facts.id)).map_err(failed)
 }
 
 fn read_body(catalog: &mut dyn Catalog, facts: &StoredSegment, memory: &Memory) -> Result<Home, Failure> {

@@ -15,7 +15,7 @@ use crate::blocking::in_place;
 use crate::disk::{Disk, DiskFile};
 use crate::error::storage;
 use crate::failpoint::failpoint;
-use crate::folder::Paths;
+use crate::folder::{Paths, label_of};
 use crate::sweeper::Sweeper;
 
 /// The files that a put has made. Dropping it removes them.
@@ -115,7 +115,6 @@ impl Target for FileTarget {
         failpoint!("p5.before");
         in_place(|| self.file.sync_data()).map_err(failed("sync a segment file"))?;
         failpoint!("p5.after");
-        let label = u128::from_be_bytes(self.id.to_bytes());
-        Home::map_file(self.file.as_file(), len, label).map_err(failed("map a segment file"))
+        Home::map_file(self.file.as_file(), len, label_of(self.id)).map_err(failed("map a segment file"))
     }
 }

@@ -6,33 +6,18 @@
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use airlane_model::{ByteSize, Error, Result, SegmentId, codes, limits};
 use airlane_segment::home::write_all_at;
-use airlane_segment::{Home, Segment};
+use airlane_segment::{Home, MemoryUse, Segment};
 
 use crate::error::storage;
 use crate::failpoint::failpoint;
-use crate::folder::Paths;
+use crate::folder::{Paths, label_of};
 use crate::shared::Shared;
 
 /// A file is written when it has so many bytes.
 pub(super) const PACK_BYTES: u64 = 64 << 20;
-
-/// Bytes that are on disk as long as this is held.
-#[derive(Debug)]
-struct Spilled {
-    bytes: u64,
-    all: Arc<AtomicU64>,
-}
-
-impl Drop for Spilled {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
 
 /// Writes segments to one file, and gives them back in their homes there.
 ///
@@ -43,13 +28,9 @@ pub(crate) fn to_disk(shared: &Shared, segments: &[&Segment]) -> Result<Vec<Segm
     let Some(paths) = &shared.paths else { return Err(refused("the server has no data folder")) };
     let ranges = ranges(segments);
     let bytes = ranges.last().map_or(0, |range| range.end);
-    if memory.options.spill_max.is_some_and(|max| memory.spilled.load(Ordering::Relaxed) + bytes > max.as_u64()) {
-        let max = memory.options.spill_max.unwrap_or_default();
-        return Err(refused(format!("`spill_bytes_max` is {max}")));
-    }
+    let on_disk = memory.disk.charge(MemoryUse::Tables, bytes);
+    let on_disk = on_disk.map_err(|_| refused(format!("`spill_bytes_max` is {}", memory.disk.limit())))?;
     judge_room(shared, paths, bytes)?;
-    memory.spilled.fetch_add(bytes, Ordering::Relaxed);
-    let spilled = Spilled { bytes, all: memory.spilled.clone() };
     let id = SegmentId::random(shared.chance.as_ref());
     let path = paths.spill(id);
     let failed = |error: io::Error| storage("move tables to disk", &path, error);
@@ -60,17 +41,13 @@ pub(crate) fn to_disk(shared: &Shared, segments: &[&Segment]) -> Result<Vec<Segm
         write_all_at(range.start, &[IoSlice::new(&bytes)], |pieces, offset| file.write_vectored_at(pieces, offset))
     });
     failpoint!("spill.written");
-    let mapped = written.and_then(|()| Home::map_parts(file.as_file(), &ranges, label(id), spilled));
+    let mapped = written.and_then(|()| Home::map_parts(file.as_file(), &ranges, label_of(id), on_disk));
     let unlinked = shared.disk.unlink(&path);
     if let Err(error) = unlinked {
         tracing::warn!(path = %path.display(), %error, "a file in use could not be unlinked; the next start does");
     }
     let homes = mapped.map_err(failed)?;
     homes.into_iter().zip(segments).map(|(home, segment)| segment.moved_to(home)).collect()
-}
-
-fn label(id: SegmentId) -> u128 {
-    u128::from_be_bytes(id.to_bytes())
 }
 
 fn ranges(segments: &[&Segment]) -> Vec<Range<u64>> {

@@ -5,7 +5,7 @@ use arrow_array::RecordBatch;
 use tonic::Request;
 
 use super::harness::*;
-use super::http::fetch;
+use super::http::metric;
 use super::tables::*;
 
 const LIMIT: ByteSize = ByteSize::mib(16);
@@ -47,15 +47,12 @@ async fn a_working_set_of_several_budgets_is_taken_and_read() {
         put_ephemeral(&mut client, table).await.expect("room is made");
     }
     assert_rows(&mut client, 0..12).await;
-    let (_, text) = fetch(&server, "/metrics").await;
-    let value = |name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {text}"));
-        line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")
-    };
-    assert!(value("airlane_memory_spilled_bytes") > f64::from(30 << 20), "{text}");
-    assert!(value("airlane_memory_spills_total") >= 1.0);
-    assert!(value("airlane_memory_bytes{use=\"tables\"}") <= value("airlane_memory_limit_bytes"));
-    assert!(value("airlane_memory_limit_bytes") > f64::from(15 << 20));
+    assert!(metric(&server, "airlane_memory_spilled_bytes").await > f64::from(30 << 20));
+    assert!(metric(&server, "airlane_memory_spills_total").await >= 1.0);
+    let limit = metric(&server, "airlane_memory_limit_bytes").await;
+    let tables = metric(&server, "airlane_memory_bytes{use=\"tables\"}").await;
+    assert!(tables > 0.0 && tables <= limit, "{tables} of {limit}");
+    assert!(limit > f64::from(15 << 20));
 }
 
 #[tokio::test(flavor = "multi_thread")]
