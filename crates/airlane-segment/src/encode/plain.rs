@@ -30,9 +30,10 @@ const WHOLE_BYTES_MAX: ByteSize = ByteSize::mib(64);
 /// The schema of a table in plain types; `None` when it has no others.
 ///
 /// # Errors
-/// `schema_invalid` when the schema's message would become too large.
+/// `schema_invalid` when the schema's message would become too large; `not_implemented` for a dictionary of runs whose
+/// values are a dictionary again: without the runs it would be a dictionary of dictionaries, which no schema may hold.
 pub fn plain_schema(schema: &TableSchema) -> Result<Option<TableSchema>> {
-    let fields: Fields = schema.arrow().fields().iter().map(|field| plain_field(field)).collect();
+    let fields = plain_fields(schema.arrow().fields())?;
     if fields == *schema.arrow().fields() {
         return Ok(None);
     }
@@ -40,34 +41,46 @@ pub fn plain_schema(schema: &TableSchema) -> Result<Option<TableSchema>> {
     TableSchema::from_arrow(&plain).map(Some)
 }
 
-fn plain_field(field: &Field) -> Field {
+fn plain_fields(fields: &Fields) -> Result<Fields> {
+    fields.iter().map(|field| plain_field(field)).collect()
+}
+
+fn plain_field(field: &Field) -> Result<Field> {
     // The nulls of runs are those of their values.
     let has_nulls = match field.data_type() {
         DataType::RunEndEncoded(_, values) => values.is_nullable(),
         _ => false,
     };
-    let plain = field.clone().with_data_type(plain_type(field.data_type()));
-    plain.with_nullable(field.is_nullable() || has_nulls)
+    let plain = field.clone().with_data_type(plain_type(field.data_type())?);
+    Ok(plain.with_nullable(field.is_nullable() || has_nulls))
 }
 
-fn plain_type(data_type: &DataType) -> DataType {
-    let child = |field: &Field| Arc::new(plain_field(field));
-    match data_type {
+fn plain_type(data_type: &DataType) -> Result<DataType> {
+    let child = |field: &Field| plain_field(field).map(Arc::new);
+    Ok(match data_type {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
-        DataType::List(field) | DataType::ListView(field) => DataType::List(child(field)),
-        DataType::LargeList(field) | DataType::LargeListView(field) => DataType::LargeList(child(field)),
-        DataType::FixedSizeList(field, size) => DataType::FixedSizeList(child(field), *size),
-        DataType::Map(entries, is_sorted) => DataType::Map(child(entries), *is_sorted),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| child(field)).collect()),
+        DataType::List(field) | DataType::ListView(field) => DataType::List(child(field)?),
+        DataType::LargeList(field) | DataType::LargeListView(field) => DataType::LargeList(child(field)?),
+        DataType::FixedSizeList(field, size) => DataType::FixedSizeList(child(field)?, *size),
+        DataType::Map(entries, is_sorted) => DataType::Map(child(entries)?, *is_sorted),
+        DataType::Struct(fields) => DataType::Struct(plain_fields(fields)?),
         DataType::Union(fields, mode) => {
-            let fields = fields.iter().map(|(type_id, field)| (type_id, child(field)));
-            DataType::Union(fields.collect::<UnionFields>(), *mode)
+            let fields = fields.iter().map(|(type_id, field)| Ok((type_id, child(field)?)));
+            DataType::Union(fields.collect::<Result<UnionFields>>()?, *mode)
         }
-        DataType::RunEndEncoded(_, values) => plain_type(values.data_type()),
-        DataType::Dictionary(index, values) => DataType::Dictionary(index.clone(), plain_type(values).into()),
+        DataType::RunEndEncoded(_, values) => plain_type(values.data_type())?,
+        DataType::Dictionary(index, values) => match plain_type(values)? {
+            DataType::Dictionary(..) => return Err(refused("a dictionary of runs of a dictionary")),
+            plain => DataType::Dictionary(index.clone(), plain.into()),
+        },
         other => other.clone(),
-    }
+    })
+}
+
+fn refused(what: &str) -> Error {
+    Error::new(NOT_IMPLEMENTED, format!("{what} cannot be written as rows"))
+        .hint("read the table in its own types, without `airlane-types: plain`")
 }
 
 /// A batch whose rows are to be written in plain types.
@@ -133,8 +146,7 @@ impl Encoded {
         columns.iter().for_each(|column| encoded.array(column));
         match encoded.is_refused {
             false => Ok(encoded),
-            true => Err(Error::new(NOT_IMPLEMENTED, "runs inside other columns cannot be written as rows")
-                .hint("read the table in its own types, without `airlane-types: plain`")),
+            true => Err(refused("runs inside other columns")),
         }
     }
 
