@@ -24,8 +24,8 @@ use crate::peer::Peer;
 use crate::quota::Counting;
 use crate::request_metrics::RequestMetrics;
 
-/// The target of the lines, for log filters.
-const TARGET: &str = "airlane_audit";
+/// The target of the lines of requests, for log filters.
+pub const AUDIT_TARGET: &str = "airlane_audit";
 
 /// The header or trailer by which every door names the code of an error.
 const CODE: &str = "airlane-code";
@@ -111,9 +111,9 @@ impl Audit {
         let peer = self.peer;
         let micros = u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX);
         if self.line == Some(Level::INFO) {
-            tracing::info!(target: TARGET, caller, %peer, rpc, %table, bytes_in, bytes_out, micros, %outcome, "request");
+            tracing::info!(target: AUDIT_TARGET, caller, %peer, rpc, %table, bytes_in, bytes_out, micros, %outcome, "request");
         } else {
-            tracing::debug!(target: TARGET, caller, %peer, rpc, %table, bytes_in, bytes_out, micros, %outcome, "request");
+            tracing::debug!(target: AUDIT_TARGET, caller, %peer, rpc, %table, bytes_in, bytes_out, micros, %outcome, "request");
         }
     }
 }
@@ -149,8 +149,8 @@ impl Drop for Audit {
 /// The level at which the line of a request is written, if anybody wants it.
 pub(crate) fn line_level(is_guarded: bool) -> Option<Level> {
     match is_guarded {
-        true => tracing::enabled!(target: TARGET, Level::INFO).then_some(Level::INFO),
-        false => tracing::enabled!(target: TARGET, Level::DEBUG).then_some(Level::DEBUG),
+        true => tracing::enabled!(target: AUDIT_TARGET, Level::INFO).then_some(Level::INFO),
+        false => tracing::enabled!(target: AUDIT_TARGET, Level::DEBUG).then_some(Level::DEBUG),
     }
 }
 

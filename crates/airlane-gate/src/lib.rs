@@ -46,7 +46,7 @@ mod shown;
 mod throttle;
 mod token;
 
-pub use audit::{Audited, outcome_of};
+pub use audit::{AUDIT_TARGET, Audited, outcome_of};
 pub use drain::Drain;
 pub use file_watch::{FileWatch, Reload};
 pub use gate::{Gate, GateOptions};

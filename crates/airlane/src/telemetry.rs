@@ -1,6 +1,7 @@
 //! Logs, to stderr, and traces, to whom the environment says.
 
 mod lines;
+mod text;
 mod traces;
 
 use std::io::{IsTerminal, stderr};
@@ -12,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::value::LogFormat;
 
 use lines::Lines;
+use text::Text;
 pub(crate) use traces::Traces;
 
 /// Begins to log. A second call changes nothing.
@@ -29,7 +31,8 @@ pub(crate) fn begin(filter: &str, format: LogFormat) -> Result<()> {
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
     let begun = match format {
-        LogFormat::Text => builder.with_ansi(stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Text if stderr().is_terminal() => builder.with_ansi(true).with_target(false).try_init(),
+        LogFormat::Text => builder.with_ansi(false).event_format(Text::new()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     // An error says that somebody else, such as a test, has begun to log.
