@@ -3,7 +3,8 @@
 //! ```text
 //! Target (written, by offset)  ──seal──▶  Home (immutable, read as one slice)
 //! heap     grows in memory                aligned to 64
-//! memfd    new pages by pwritev           mapped; sealed before it is lent to another process
+//! memfd    new pages by pwritev           mapped; sealed before it is lent to another process (`memfd`), or as soon as
+//!                                         it is written, also by another process (`sealed`)
 //! file     the store's                    mapped read-only; a failed read ends the process (see `sigbus`)
 //! ```
 //!
@@ -13,6 +14,7 @@
 mod heap;
 mod mapping;
 mod memfd;
+mod sealed;
 pub mod sigbus;
 mod vectored;
 
@@ -33,6 +35,8 @@ pub(crate) use heap::{HeapTarget, shared};
 use mapping::Mapping;
 use memfd::Memfd;
 pub use memfd::MemfdPool;
+use sealed::Sealed;
+pub use sealed::{SealedMemfds, Sealing};
 pub use vectored::write_all_at;
 
 /// The immutable bytes of a sealed segment, readable as one slice. Clones share the bytes.
@@ -41,8 +45,17 @@ pub struct Home {
     kind: HomeKind,
     bytes: Bytes,
     buffer: Buffer,
-    memfd: Option<Arc<Memfd>>,
+    lender: Option<Lender>,
     label: Option<u128>,
+}
+
+/// Whose memfd it is.
+#[derive(Clone)]
+enum Lender {
+    /// Of the pool: it is sealed when it is first lent.
+    Pool(Arc<Memfd>),
+    /// Sealed already.
+    Sealed(Arc<Sealed>),
 }
 
 impl fmt::Debug for Home {
@@ -67,7 +80,7 @@ impl Home {
     /// Bytes in ordinary memory, which was taken from a budget. They are copied when they do not begin at a multiple of 64.
     pub fn heap(buffer: Buffer, charge: Charge) -> Self {
         let bytes = heap::charged(heap::aligned(buffer), charge);
-        Self { kind: HomeKind::Heap, buffer: Buffer::from(bytes.clone()), bytes, memfd: None, label: None }
+        Self { kind: HomeKind::Heap, buffer: Buffer::from(bytes.clone()), bytes, lender: None, label: None }
     }
 
     /// Maps a file of the server's read-only. The file may be closed and unlinked afterwards. `label` names the
@@ -105,7 +118,7 @@ impl Home {
     }
 
     fn of_file(bytes: Bytes, label: u128) -> Self {
-        Self { kind: HomeKind::File, buffer: Buffer::from(bytes.clone()), bytes, memfd: None, label: Some(label) }
+        Self { kind: HomeKind::File, buffer: Buffer::from(bytes.clone()), bytes, lender: None, label: Some(label) }
     }
 
     fn memfd_shared(memfd: Arc<Memfd>) -> Self {
@@ -116,8 +129,22 @@ impl Home {
             }
         }
         let bytes = Bytes::from_owner(Owner(memfd.clone()));
+        Self::of_memfd(bytes, Lender::Pool(memfd))
+    }
+
+    fn sealed_shared(sealed: Arc<Sealed>) -> Self {
+        struct Owner(Arc<Sealed>);
+        impl AsRef<[u8]> for Owner {
+            fn as_ref(&self) -> &[u8] {
+                (*self.0).as_ref()
+            }
+        }
+        Self::of_memfd(Bytes::from_owner(Owner(sealed.clone())), Lender::Sealed(sealed))
+    }
+
+    fn of_memfd(bytes: Bytes, lender: Lender) -> Self {
         let buffer = Buffer::from(bytes.clone());
-        Self { kind: HomeKind::Memfd, buffer, bytes, memfd: Some(memfd), label: None }
+        Self { kind: HomeKind::Memfd, buffer, bytes, lender: Some(lender), label: None }
     }
 
     /// The label that a file was mapped with; `None` for homes in memory.
@@ -146,7 +173,11 @@ impl Home {
     /// # Errors
     /// What sealing answers.
     pub fn lend_memfd(&self) -> io::Result<Option<BorrowedFd<'_>>> {
-        self.memfd.as_deref().map(Memfd::lend).transpose()
+        match &self.lender {
+            None => Ok(None),
+            Some(Lender::Pool(memfd)) => memfd.lend().map(Some),
+            Some(Lender::Sealed(sealed)) => Ok(Some(sealed.fd())),
+        }
     }
 }
 
@@ -167,6 +198,11 @@ pub trait HomeFactory: Send {
 
     /// What memory is taken from, also that of segments that stay on the heap.
     fn budget(&self) -> &MemoryBudget;
+
+    /// Whether a segment that somebody else has written may stay in its home, or is copied to one of these.
+    fn keeps(&self, _home: HomeKind) -> bool {
+        false
+    }
 }
 
 /// Beyond the end of a file nobody may look.

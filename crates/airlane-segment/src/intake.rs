@@ -230,6 +230,30 @@ impl Intake {
         })
     }
 
+    /// Takes a segment that another process has laid out, and that was [opened](Segment::open) as such.
+    ///
+    /// # Errors
+    /// `schema_mismatch`; `memory_full`, `storage_full`, `storage_failed`.
+    pub fn adopt(&mut self, segment: Segment) -> Result<()> {
+        self.guard(|intake| {
+            if intake.is_inside() {
+                return Err(out_of_order("a segment inside a message"));
+            }
+            if let Some(fingerprint) = &mut intake.fingerprint {
+                for index in 0..segment.batch_count() {
+                    fingerprint.add(&segment.batch(index)?);
+                }
+            }
+            let rows = segment.rows();
+            match intake.is_discarding {
+                true => intake.schema.accept(segment.schema())?,
+                false => intake.writer.adopt(segment)?,
+            }
+            intake.rows += rows;
+            intake.charge_for(0)
+        })
+    }
+
     /// The memory of what was taken and is in no home yet.
     pub fn gathered_bytes(&self) -> u64 {
         self.charge.bytes()

@@ -29,6 +29,8 @@ pub enum Trust {
     /// This server, which validated the data when it arrived; the caller has compared the checksum if the bytes were
     /// on disk in between.
     Validated,
+    /// Another process that is trusted: the structure is checked, values are believed.
+    Trusted,
     /// Somebody else: everything is checked and validated now. Only a file that is laid out as ours are is taken, with
     /// buffers at multiples of 64 and dictionaries numbered from 0 depth-first; others are put as a stream.
     Foreign,

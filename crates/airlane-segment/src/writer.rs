@@ -13,15 +13,18 @@ mod gather;
 mod scatter;
 mod slices;
 
+use std::io::IoSlice;
 use std::sync::Arc;
 
 use airlane_model::{ByteSize, Error, Result, codes, limits};
 use arrow_array::{ArrayRef, RecordBatch};
+use arrow_buffer::Buffer;
 use arrow_schema::{ArrowError, SchemaRef};
 
+use crate::budget::MemoryUse;
 use crate::dictionary::{Refusal, Unifier};
 use crate::encode::Encoded;
-use crate::home::HomeFactory;
+use crate::home::{Home, HomeFactory, storage_error};
 use crate::schema::TableSchema;
 use crate::segment::Segment;
 use builder::SegmentBuilder;
@@ -58,6 +61,15 @@ impl Default for WriterOptions {
             dictionary_bytes_max: limits::DICTIONARY_BYTES_MAX,
         }
     }
+}
+
+/// When a segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// When it is full.
+    WhenFull,
+    /// Now.
+    Now,
 }
 
 /// What one message can hold: protobuf, in which Flight wraps it, counts in 31 bits.
@@ -179,6 +191,45 @@ impl TableWriter {
         let scatter = self.scatter.take().ok_or_else(|| Error::new(codes::INTERNAL, "the end of no batch"))?;
         scatter.finish()?;
         self.end_segment_if_full()
+    }
+
+    /// Takes a segment that somebody else has laid out, whole. It stays in its home where the makers of homes say so; one
+    /// that is small goes to the heap.
+    ///
+    /// # Errors
+    /// `schema_mismatch`; `memory_full`, `storage_full`, `storage_failed`.
+    pub fn adopt(&mut self, segment: Segment) -> Result<()> {
+        self.schema.accept(segment.schema())?;
+        self.end_segment()?;
+        if segment.rows() == 0 {
+            return Ok(());
+        }
+        let bytes = segment.file_bytes();
+        let moved = if bytes.len() as u64 <= self.options.segment_small_bytes_max.as_u64() {
+            let charge = self.homes.budget().charge(MemoryUse::Tables, bytes.len() as u64)?;
+            segment.moved_to(Home::heap(Buffer::from(bytes.as_ref()), charge))?
+        } else if self.homes.keeps(segment.home_kind()) {
+            segment
+        } else {
+            let mut target = self.homes.create()?;
+            let written = target.write_at(0, &[IoSlice::new(&bytes)]);
+            written.map_err(|error| storage_error("write a segment", error))?;
+            segment.moved_to(target.seal(bytes.len() as u64)?)?
+        };
+        self.sealed.push(moved);
+        Ok(())
+    }
+
+    /// Seals what was appended so far, and gives the segments that are finished: for a writer whose segments are handed
+    /// over while it goes on.
+    ///
+    /// # Errors
+    /// `storage_full`, `storage_failed`.
+    pub fn take_sealed(&mut self, cut: Cut) -> Result<Vec<Segment>> {
+        if cut == Cut::Now {
+            self.end_segment()?;
+        }
+        Ok(std::mem::take(&mut self.sealed))
     }
 
     /// Whether what was taken so far is on the heap, and will be when it is sealed: no disk is waited for.

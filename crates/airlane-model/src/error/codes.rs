@@ -24,6 +24,8 @@ pub const SCHEMA_MISMATCH: Code = Code::new("schema_mismatch", ErrorKind::Failed
 pub const IDEMPOTENCY_CONFLICT: Code = Code::new("idempotency_conflict", ErrorKind::AlreadyExists);
 /// The values of a record batch are not what its schema promises: offsets out of order, text that is not UTF-8, a dictionary index without a value.
 pub const DATA_INVALID: Code = Code::new("data_invalid", ErrorKind::InvalidArgument);
+/// What was handed over at the local door as a segment cannot be taken: it is no memfd, lacks seals, has holes, or is of another length than announced.
+pub const SEGMENT_REFUSED: Code = Code::new("segment_refused", ErrorKind::InvalidArgument);
 /// A message or a table is larger than a limit of the server: body bytes, rows, decompressed bytes, dictionaries, or nesting.
 pub const LIMIT_EXCEEDED: Code = Code::new("limit_exceeded", ErrorKind::ResourceExhausted);
 /// No table has this name, or it has expired, or the caller may not see it.
@@ -112,6 +114,7 @@ pub const ALL: &[Code] = &[
     SCHEMA_MISMATCH,
     IDEMPOTENCY_CONFLICT,
     DATA_INVALID,
+    SEGMENT_REFUSED,
     LIMIT_EXCEEDED,
     TABLE_NOT_FOUND,
     VERSION_NOT_FOUND,

@@ -19,13 +19,14 @@ mod written;
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use airlane_model::{ByteSize, Error, Result, codes};
 use rustix::fs::{MemfdFlags, SealFlags};
 
+use super::sealed::read_only;
 use super::vectored::write_all_at;
-use super::{Home, HomeFactory, Target, storage_error};
+use super::{Home, HomeFactory, HomeKind, Target, storage_error};
 use crate::budget::{Charge, MemoryBudget, MemoryUse};
 use warm::WarmMapping;
 use written::Written;
@@ -178,9 +179,13 @@ impl HomeFactory for MemfdPool {
     fn budget(&self) -> &MemoryBudget {
         &self.budget
     }
+
+    fn keeps(&self, home: HomeKind) -> bool {
+        home == HomeKind::Memfd
+    }
 }
 
-fn memfd_create() -> Result<OwnedFd> {
+pub(super) fn memfd_create() -> Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // NOEXEC_SEAL came with Linux 6.3; older kernels refuse flags that they do not know.
     let created = match rustix::fs::memfd_create(c"airlane-segment", flags | MemfdFlags::NOEXEC_SEAL) {
@@ -231,7 +236,13 @@ impl Target for MemfdTarget {
         block.map(len)?;
         let len = usize::try_from(len).map_err(|_| Error::new(codes::INTERNAL, "a segment is larger than memory"))?;
         let pool = std::mem::take(&mut self.pool);
-        Ok(Home::memfd_shared(Arc::new(Memfd { block: Some(block), pool, len, lending: Mutex::new(Lending::Kept) })))
+        Ok(Home::memfd_shared(Arc::new(Memfd {
+            block: Some(block),
+            pool,
+            len,
+            lending: Mutex::new(Lending::Kept),
+            lent: OnceLock::new(),
+        })))
     }
 }
 
@@ -269,6 +280,8 @@ pub(super) struct Memfd {
     pool: Weak<Shared>,
     len: usize,
     lending: Mutex<Lending>,
+    /// What others get: it can only read.
+    lent: OnceLock<OwnedFd>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,7 +316,11 @@ impl Memfd {
                 *lending = Lending::Sealed;
             }
         }
-        Ok(block.fd.as_fd())
+        if self.lent.get().is_none() {
+            // The lock is held, so nobody was first.
+            let _ = self.lent.set(read_only(block.fd.try_clone()?));
+        }
+        Ok(self.lent.get().unwrap_or(&block.fd).as_fd())
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn open(home: Home, trust: Trust) -> Result<Segment> {
     let (footer_start, footer) = file.footer()?;
     let schema_header = file.schema_header()?;
     let (schema, schema_ids) = TableSchema::from_message_with_ids(schema_header)?;
-    if trust == Trust::Foreign {
+    if trust != Trust::Validated {
         file.judge_schemas(&schema, &schema_ids, footer)?;
     }
     let dictionaries = file.blocks(footer.dictionaries(), footer_start)?;
@@ -94,7 +94,7 @@ impl<'a> Layout<'a> {
     fn fault(&self, message: impl Into<String>) -> Error {
         match self.trust {
             Trust::Validated => Error::new(codes::DATA_DAMAGED, message),
-            Trust::Foreign => Error::new(codes::MESSAGE_INVALID, message),
+            Trust::Trusted | Trust::Foreign => Error::new(codes::MESSAGE_INVALID, message),
         }
     }
 

@@ -2,7 +2,11 @@
 
 use airlane_model::error::codes::{DATA_INVALID, LIMIT_EXCEEDED, MESSAGE_INVALID, MESSAGE_ORDER_INVALID};
 use airlane_model::{ByteSize, Error};
-use airlane_segment::{DecodeLimits, Intake, MemfdPool, TableSchema, WriterOptions};
+use airlane_segment::home::HomeKind;
+use airlane_segment::{
+    DecodeLimits, Home, Intake, MemfdPool, MemoryBudget, SealedMemfds, Sealing, Segment, TableSchema, TableWriter,
+    Trust, WriterOptions,
+};
 use arrow_array::{Array, RecordBatch, make_array};
 
 use crate::forge::Forged;
@@ -242,4 +246,60 @@ fn g1_a_body_above_the_limit_is_refused_before_it_comes() {
     let piece = pieces.last().expect("a batch");
     let error = intake.begin(&piece.header, u64::MAX).expect_err("too large");
     assert_eq!(error.code(), LIMIT_EXCEEDED);
+}
+
+/// The segments of some batches, as another process would hand them over.
+fn handed_over(batches: &[RecordBatch], options: WriterOptions) -> Vec<Segment> {
+    let schema = TableSchema::from_arrow(&batches[0].schema()).expect("a schema");
+    let homes = SealedMemfds::new(MemoryBudget::unlimited());
+    let mut writer = TableWriter::new(schema, options, Box::new(homes));
+    batches.iter().try_for_each(|batch| writer.append(batch)).expect("laid out");
+    writer.finish().expect("sealed")
+}
+
+fn adopted(segment: &Segment, budget: &MemoryBudget) -> Result<Segment, Error> {
+    let fd = segment.lend_memfd().expect("lent").expect("a memfd").try_clone_to_owned().expect("a copy");
+    let home = Home::adopt(fd, segment.file_bytes().len() as u64, Sealing::Whole, budget)?;
+    Segment::open(home, Trust::Foreign)
+}
+
+#[test]
+fn segments_of_another_process_stay_where_they_are_if_they_are_large() {
+    let batches = [corpus::every_column(3_000), corpus::every_column(9)];
+    let options = WriterOptions { segment_small_bytes_max: ByteSize::bytes(0), ..WriterOptions::default() };
+    let mut handed = handed_over(&batches[..1], options.clone());
+    handed.extend(handed_over(&batches[1..], options));
+    let budget = MemoryBudget::unlimited();
+    let own = MemfdPool::new(ByteSize::mib(1), budget.clone());
+    let take = || {
+        let own = MemfdPool::new(ByteSize::mib(1), budget.clone());
+        let schema = handed[0].schema().clone();
+        let mut intake = Intake::from_schema(schema, WriterOptions::default(), Box::new(own)).with_fingerprint();
+        for segment in &handed {
+            intake.adopt(adopted(segment, &budget).expect("valid")).expect("taken");
+        }
+        intake
+    };
+    let (intake, again) = (take(), take());
+    assert_eq!((intake.rows(), intake.fingerprint()), (3_009, again.fingerprint()));
+    assert_ne!(intake.fingerprint(), local(&batches[0]).with_fingerprint().fingerprint());
+    drop(again);
+    let segments = intake.finish().expect("sealed");
+    let kinds: Vec<HomeKind> = segments.iter().map(Segment::home_kind).collect();
+    assert_eq!(kinds, [HomeKind::Memfd, HomeKind::Heap]);
+    drive::compare(&batches, &segments);
+    let held: usize = segments.iter().map(|segment| segment.file_bytes().len()).sum();
+    assert_eq!(budget.used().as_u64(), held as u64);
+    drop(segments);
+    assert_eq!(budget.used().as_u64(), 0);
+}
+
+#[test]
+fn a_segment_of_another_schema_is_refused() {
+    let other = RecordBatch::try_from_iter([("x", make_array(corpus::every_column(1).column(0).to_data()))]);
+    let options = WriterOptions { segment_small_bytes_max: ByteSize::bytes(0), ..WriterOptions::default() };
+    let handed = handed_over(&[other.expect("a batch")], options);
+    let mut intake = local(&corpus::every_column(1));
+    let error = intake.adopt(adopted(&handed[0], &MemoryBudget::unlimited()).expect("valid")).expect_err("another");
+    assert_eq!(error.code(), airlane_model::codes::SCHEMA_MISMATCH, "{error}");
 }

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::*;
+use crate::home::Lender;
 
 fn written(pool: &MemfdPool, byte: u8, len: usize) -> Home {
     let mut target = pool.clone().create().unwrap();
@@ -133,7 +134,8 @@ fn warm_and_new_pages_are_written_alike() {
     for (seed, len) in lens.into_iter().enumerate() {
         let (home, bytes) = patterned(&pool, seed, len, 40_961);
         assert_eq!(home.bytes(), bytes, "{len}");
-        let fd = &home.memfd.as_ref().unwrap().block.as_ref().unwrap().fd;
+        let Some(Lender::Pool(memfd)) = &home.lender else { panic!("no memfd of the pool") };
+        let fd = &memfd.block.as_ref().unwrap().fd;
         let mut file = vec![0; len];
         File::from(fd.try_clone().unwrap()).read_exact_at(&mut file, 0).unwrap();
         assert!(file == bytes, "the descriptor shows what the mapping shows");
