@@ -4,6 +4,8 @@
 
 mod access;
 mod flights;
+mod hand_in;
+mod hand_out;
 mod keys;
 mod pause;
 mod put;
@@ -21,6 +23,8 @@ use airlane_store::{ReadSpec, Store};
 
 pub use airlane_store::PutSpec;
 
+pub use hand_in::{HandIn, Producer};
+pub use hand_out::{Descriptor, HandOut, Piece};
 pub use pause::Pause;
 pub use put::PutStream;
 pub use read::{ReadStream, StreamMessage};

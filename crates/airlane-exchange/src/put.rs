@@ -3,7 +3,7 @@
 use std::fmt;
 
 use airlane_model::{Receipt, Result};
-use airlane_segment::TableSchema;
+use airlane_segment::{Segment, TableSchema};
 use airlane_store::Put;
 use arrow_array::RecordBatch;
 
@@ -67,6 +67,11 @@ impl PutStream {
     /// `limit_exceeded`, `memory_full`, `storage_full`, `storage_failed`.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
         self.put.append(batch)
+    }
+
+    /// Takes a segment that another process has laid out.
+    pub(crate) fn adopt(&mut self, segment: Segment) -> Result<()> {
+        self.put.adopt(segment)
     }
 
     /// Makes the put visible, whole. When this answers `Ok` the version is kept at its durability.

@@ -147,6 +147,21 @@ impl Home {
         Self { kind: HomeKind::Memfd, buffer, bytes, lender: Some(lender), label: None }
     }
 
+    /// A part of it, which shares the mapping, for one of several segments that lie in one descriptor. It cannot be lent.
+    ///
+    /// # Errors
+    /// `message_invalid` when it is not inside, or does not begin at a multiple of 64.
+    pub fn part(&self, offset: u64, bytes: u64) -> Result<Self> {
+        let range = offset.checked_add(bytes).filter(|end| *end <= self.bytes.len() as u64).map(|end| offset..end);
+        let range = range.filter(|range| range.start.is_multiple_of(limits::ALIGNMENT_BYTES as u64));
+        let Some(range) = range else {
+            let message = format!("{bytes} bytes at {offset} are no part of the {} that there are", self.bytes.len());
+            return Err(Error::new(codes::MESSAGE_INVALID, message));
+        };
+        let bytes = self.bytes.slice(range.start as usize..range.end as usize);
+        Ok(Self { kind: self.kind, buffer: Buffer::from(bytes.clone()), bytes, lender: None, label: self.label })
+    }
+
     /// The label that a file was mapped with; `None` for homes in memory.
     pub fn label(&self) -> Option<u128> {
         self.label

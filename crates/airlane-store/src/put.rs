@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use airlane_model::{Durability, Error, PutMode, Receipt, Result, RetentionChange, TableName, codes};
-use airlane_segment::Intake;
 use airlane_segment::home::HomeKind;
+use airlane_segment::{Intake, Segment};
 use arrow_array::RecordBatch;
 use tokio::sync::oneshot;
 use tokio::task;
@@ -112,6 +112,20 @@ impl Put {
     /// `limit_exceeded`, `memory_full`, `storage_full`, `storage_failed`.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
         self.intake.append(batch)
+    }
+
+    /// Takes a segment that another process has laid out. It stays in the memory in which it came, if the table is one of
+    /// memory and the segment is not small; else it is copied (blocking).
+    ///
+    /// # Errors
+    /// `schema_mismatch`, `limit_exceeded`, `memory_full`, `storage_full`, `storage_failed`.
+    pub fn adopt(&mut self, segment: Segment) -> Result<()> {
+        let (rows, rows_max) = (self.rows().saturating_add(segment.rows()), self.shared.limits.put_rows_max);
+        if rows > rows_max {
+            let message = format!("the put has {rows} rows, the limit is {rows_max}");
+            return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint("put the rows in several versions"));
+        }
+        self.intake.adopt(segment)
     }
 
     /// The schema of the put.

@@ -5,6 +5,7 @@
 //! mapped. What is damaged is remembered and answers the same to everyone.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -193,6 +194,19 @@ impl SegmentRef {
 
     pub(crate) fn facts(&self) -> &StoredSegment {
         &self.0.facts
+    }
+
+    /// Its own file, anew, where it has one and that is still there.
+    pub(crate) fn open_file(&self) -> Result<Option<OwnedFd>> {
+        let Some(origin) = &self.0.origin else { return Ok(None) };
+        let path = origin.paths.segment(self.id());
+        let opened = origin.disk.open(&path).and_then(|file| file.as_file().try_clone());
+        match opened {
+            Ok(file) => Ok(Some(file.into())),
+            // The table was dropped while it is read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(storage("open a segment", &path, error)),
+        }
     }
 
     /// Whether somebody else than the caller refers to it.

@@ -1,7 +1,7 @@
 //! How much there is, and how it is used: for whoever keeps the server.
 
-use airlane_model::Durability;
 use airlane_model::figures::TableFigures;
+use airlane_model::{Durability, Result};
 use airlane_segment::MemoryBudget;
 
 use crate::index::Totals;
@@ -29,5 +29,14 @@ impl Store {
     /// What memory for data is taken from.
     pub fn memory_budget(&self) -> &MemoryBudget {
         &self.shared().memory.budget
+    }
+
+    /// Waits while memory is short for so many bytes of a put that is yet to begin.
+    ///
+    /// # Errors
+    /// `memory_full` when nothing can go to disk any more; `shutting_down`.
+    pub async fn room(&self, bytes: u64) -> Result<()> {
+        let shared = self.shared_handle();
+        shared.memory.room(&shared, bytes).await
     }
 }

@@ -270,7 +270,6 @@ fn segments_of_another_process_stay_where_they_are_if_they_are_large() {
     let mut handed = handed_over(&batches[..1], options.clone());
     handed.extend(handed_over(&batches[1..], options));
     let budget = MemoryBudget::unlimited();
-    let own = MemfdPool::new(ByteSize::mib(1), budget.clone());
     let take = || {
         let own = MemfdPool::new(ByteSize::mib(1), budget.clone());
         let schema = handed[0].schema().clone();
