@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{IoSlice, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use airlane_model::{Caller, Error, Receipt, Result, TableName, codes};
 use airlane_segment::home::storage_error;
@@ -24,9 +24,18 @@ pub enum Producer {
     Worker,
 }
 
+impl Producer {
+    fn sealing(self) -> Sealing {
+        match self {
+            Self::Stranger => Sealing::Whole,
+            Self::Worker => Sealing::Future,
+        }
+    }
+}
+
 /// Takes segments as they are finished, then commits them as one put. Dropping it leaves nothing behind.
 ///
-/// Before each segment: [`room`](Self::room).
+/// Before each segment: [`judge`](Self::judge), then [`room`](Self::room).
 pub struct HandIn {
     store: Store,
     producer: Producer,
@@ -66,6 +75,28 @@ impl HandIn {
         }
     }
 
+    /// Looks at a memfd that is to hold so many bytes: to be called before [`room`](Self::room), so that nobody waits, and
+    /// no table has to leave memory, for what is not there.
+    ///
+    /// # Errors
+    /// `segment_refused`, `storage_failed`.
+    pub fn judge(&self, memfd: BorrowedFd<'_>, bytes: u64) -> Result<()> {
+        Home::judge(memfd, bytes, self.producer.sealing())
+    }
+
+    /// Looks at a file in the same way.
+    ///
+    /// # Errors
+    /// As [`judge`](Self::judge).
+    pub fn judge_file(&self, file: &File, bytes: u64) -> Result<()> {
+        let length = file.metadata().map_err(|error| storage_error("look at a file", error))?.len();
+        if length == bytes && bytes > 0 {
+            return Ok(());
+        }
+        let message = format!("the file has {length} bytes, {bytes} were announced");
+        Err(Error::new(codes::SEGMENT_REFUSED, message))
+    }
+
     /// Waits while the server is short of memory for a segment of so many bytes.
     ///
     /// # Errors
@@ -84,11 +115,7 @@ impl HandIn {
     /// `segment_refused`, `message_invalid`, `schema_invalid`, `data_invalid`, `limit_exceeded`; `schema_mismatch`,
     /// `durability_conflict`, `quota_exceeded`; `memory_full`, `storage_full`, `storage_failed`, `shutting_down`.
     pub fn take(&mut self, memfd: OwnedFd, bytes: u64) -> Result<u64> {
-        let sealing = match self.producer {
-            Producer::Stranger => Sealing::Whole,
-            Producer::Worker => Sealing::Future,
-        };
-        let home = Home::adopt(memfd, bytes, sealing, self.store.memory_budget())?;
+        let home = Home::adopt(memfd, bytes, self.producer.sealing(), self.store.memory_budget())?;
         self.take_home(home)
     }
 

@@ -41,6 +41,8 @@ pub struct Descriptor {
     pub fd: OwnedFd,
     /// What it is of: a sealed memfd, or a file that is never written again.
     pub kind: HomeKind,
+    /// Its length.
+    pub bytes: u64,
 }
 
 /// A segment, and where it lies.
@@ -144,6 +146,13 @@ impl HandOut {
         self.descriptors.clear();
     }
 
+    /// The reader has not said for long that it still reads: a counted read is given back, and the table may be idle. The
+    /// memory counts on.
+    pub fn lapse(&mut self) {
+        self.counted = None;
+        self.snapshot = self.snapshot.clone().end_read();
+    }
+
     /// The reader is through. Where reads are counted this one is used when this returns (blocking); without it the read
     /// is given back.
     ///
@@ -219,7 +228,7 @@ impl Making {
 
     fn alone(&mut self, fd: OwnedFd, kind: HomeKind, segment: &Segment) {
         let (descriptor, bytes) = (self.descriptors.len(), segment.file_bytes().len() as u64);
-        self.descriptors.push(Descriptor { fd, kind });
+        self.descriptors.push(Descriptor { fd, kind, bytes });
         self.parts.push(Part::Alone(Piece { descriptor, offset: 0, bytes, rows: segment.rows() }));
     }
 
@@ -242,7 +251,8 @@ impl Making {
             let failed = |error| storage_error("lend a memfd", error);
             if let Some(fd) = home.lend_memfd().map_err(failed)? {
                 let fd = fd.try_clone_to_owned().map_err(failed)?;
-                self.descriptors.push(Descriptor { fd, kind: HomeKind::Memfd });
+                let bytes = home.bytes().len() as u64;
+                self.descriptors.push(Descriptor { fd, kind: HomeKind::Memfd, bytes });
             }
         }
         let mut ranges = ranges.into_iter();

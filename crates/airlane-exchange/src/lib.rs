@@ -17,7 +17,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use airlane_model::figures::TableFigures;
-use airlane_model::{Caller, PlainTicket, Result, RetentionChange, RowRange, TableInfo, TableName, Ticket, Timestamp};
+use airlane_model::{
+    ByteSize, Caller, Chance, PlainTicket, Result, RetentionChange, RowRange, TableInfo, TableName, Ticket, Timestamp,
+};
 use airlane_segment::TableSchema;
 use airlane_store::{ReadSpec, Store};
 
@@ -95,6 +97,17 @@ impl Exchange {
     pub fn open(store: Store) -> Result<Self> {
         let keys = Arc::new(KeyRing::load(&store)?);
         Ok(Self { store, keys, refusals: Arc::default() })
+    }
+
+    /// The source of random bytes that was handed in.
+    pub fn chance(&self) -> &dyn Chance {
+        self.store.chance()
+    }
+
+    /// The memory that puts can take now without waiting.
+    pub fn memory_free(&self) -> ByteSize {
+        let budget = self.store.memory_budget();
+        ByteSize::bytes(budget.limit().as_u64().saturating_sub(budget.used().as_u64()))
     }
 
     /// The signed tickets that were refused so far.

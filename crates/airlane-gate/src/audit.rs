@@ -98,7 +98,8 @@ impl Audit {
         self.outcome.get_or_insert(outcome);
     }
 
-    fn sent(&mut self, bytes: u64) {
+    /// Counts bytes of the answer.
+    pub(crate) fn sent(&mut self, bytes: u64) {
         if self.bytes_out == 0 && bytes > 0 {
             self.first_message = Some(self.begun.elapsed());
         }

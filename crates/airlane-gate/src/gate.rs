@@ -122,14 +122,23 @@ impl Gate {
     pub(crate) async fn admit(&self, headers: &HeaderMap, peer: Peer, shown: &Shown) -> Result<Admitted> {
         let Some(guard) = &self.0 else { return Ok(Admitted { caller: Caller::local(), known_by: None }) };
         match Credential::of(headers)? {
-            Credential::None => match shown {
-                Shown::Nothing => guard.anonymous(),
-                Shown::Certificate(names) => guard.by_certificate(names),
-                Shown::Uid(uid) => guard.by_uid(*uid),
-            },
+            Credential::None => guard.by_shown(shown),
             Credential::Bearer(token) => guard.by_token(token),
             Credential::Basic { user, password } => guard.by_password(&user, password, peer).await,
         }
+    }
+
+    /// Tells who has a connection that shows this, and may have brought a token.
+    ///
+    /// # Errors
+    /// `credentials_missing`, `credentials_refused`.
+    pub(crate) fn caller(&self, token: Option<Secret>, shown: &Shown) -> Result<Caller> {
+        let Some(guard) = &self.0 else { return Ok(Caller::local()) };
+        let admitted = match token {
+            Some(token) => guard.by_token(token),
+            None => guard.by_shown(shown),
+        };
+        admitted.map(|admitted| admitted.caller)
     }
 
     /// What counts a request of a caller; nothing where there is no access control.
@@ -153,6 +162,14 @@ impl Gate {
 impl Guard {
     fn reading(&self) -> Reading {
         self.rules.read().clone()
+    }
+
+    fn by_shown(&self, shown: &Shown) -> Result<Admitted> {
+        match shown {
+            Shown::Nothing => self.anonymous(),
+            Shown::Certificate(names) => self.by_certificate(names),
+            Shown::Uid(uid) => self.by_uid(*uid),
+        }
     }
 
     fn anonymous(&self) -> Result<Admitted> {

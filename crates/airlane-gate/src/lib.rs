@@ -13,7 +13,7 @@
 //! 2. [`credential`] takes the header `authorization` apart.
 //! 3. [`password`], [`throttle`] and [`remembered`] bound what guessing costs us and gains them.
 //! 4. [`session`] is the token that a login answers.
-//! 5. [`layer`] stands before the doors, [`audit`] writes the line, [`drain`] lets requests end when the server stops.
+//! 5. [`layer`] stands before the doors of HTTP, [`call`] before the others, [`audit`] writes the line, [`drain`] lets requests end when the server stops.
 //! 6. [`quota`] counts streams and puts of callers and in namespaces.
 //!
 //! | metric | labels | what |
@@ -27,6 +27,7 @@
 //! No protocol is known here: how a refusal is written is handed in by whoever wires the doors.
 
 mod audit;
+mod call;
 mod credential;
 mod drain;
 mod file_watch;
@@ -47,6 +48,7 @@ mod throttle;
 mod token;
 
 pub use audit::{AUDIT_TARGET, Audited, outcome_of};
+pub use call::{Call, CallGate};
 pub use drain::Drain;
 pub use file_watch::{FileWatch, Reload};
 pub use gate::{Gate, GateOptions};

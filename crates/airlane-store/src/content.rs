@@ -270,6 +270,12 @@ impl Snapshot {
         Self { _reading: Some(Arc::new(reading)), ..self }
     }
 
+    /// The same, not counted as read.
+    #[must_use]
+    pub fn end_read(self) -> Self {
+        Self { _reading: None, ..self }
+    }
+
     /// The table as it was (version, rows and bytes are this snapshot's).
     pub fn info(&self) -> &TableInfo {
         &self.info

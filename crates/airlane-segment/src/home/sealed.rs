@@ -76,41 +76,44 @@ impl Home {
     /// `segment_refused` when it is no memfd, not sealed, of another length, or has holes, which a reader would have to
     /// fill; `memory_full`; `storage_failed` when it cannot be mapped.
     pub fn adopt(fd: OwnedFd, len: u64, sealing: Sealing, budget: &MemoryBudget) -> Result<Self> {
-        judge(fd.as_fd(), len, sealing)?;
+        Self::judge(fd.as_fd(), len, sealing)?;
         let charge = budget.charge(MemoryUse::Tables, len)?;
         let fd = read_only(fd);
         let map = map(fd.as_fd(), len)?;
         Ok(Self::sealed_shared(Arc::new(Sealed { fd, map, _charge: charge })))
     }
-}
 
-/// What a descriptor must be before anything in it is looked at.
-fn judge(fd: BorrowedFd<'_>, len: u64, sealing: Sealing) -> Result<()> {
-    let asked = |error: rustix::io::Errno| storage_error("look at a descriptor", error.into());
-    let stat = rustix::fs::fstat(fd).map_err(asked)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(refused("the descriptor is no memfd"));
+    /// Looks at a descriptor before anything in it is looked at, and before memory is taken for it.
+    ///
+    /// # Errors
+    /// `segment_refused`, as [`adopt`](Self::adopt); `storage_failed`.
+    pub fn judge(fd: BorrowedFd<'_>, len: u64, sealing: Sealing) -> Result<()> {
+        let asked = |error: rustix::io::Errno| storage_error("look at a descriptor", error.into());
+        let stat = rustix::fs::fstat(fd).map_err(asked)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(refused("the descriptor is no memfd"));
+        }
+        // Only memory can have seals, so a file system that would not answer is kept out.
+        let seals = match rustix::fs::fcntl_get_seals(fd) {
+            Err(rustix::io::Errno::INVAL) => return Err(refused("the descriptor is no memfd")),
+            other => other.map_err(asked)?,
+        };
+        if !sealing.is_met(seals) {
+            return Err(refused(format!("the memfd has the seals {seals:?}, which do not keep it as it is"))
+                .hint("add F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE and F_SEAL_SEAL when it is written"));
+        }
+        let length = u64::try_from(stat.st_size).unwrap_or_default();
+        if length != len || len == 0 {
+            return Err(refused(format!("the memfd has {length} bytes, {len} were announced")));
+        }
+        // 512 bytes are the unit of this figure, whatever the page (stat(2)).
+        let backed = u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(512);
+        if backed < len {
+            return Err(refused(format!("the memfd has holes: memory is there for {backed} of {len} bytes"))
+                .hint("write all of its bytes"));
+        }
+        Ok(())
     }
-    // Only memory can have seals, so a file system that would not answer is kept out.
-    let seals = match rustix::fs::fcntl_get_seals(fd) {
-        Err(rustix::io::Errno::INVAL) => return Err(refused("the descriptor is no memfd")),
-        other => other.map_err(asked)?,
-    };
-    if !sealing.is_met(seals) {
-        return Err(refused(format!("the memfd has the seals {seals:?}, which do not keep it as it is"))
-            .hint("add F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE and F_SEAL_SEAL when it is written"));
-    }
-    let length = u64::try_from(stat.st_size).unwrap_or_default();
-    if length != len || len == 0 {
-        return Err(refused(format!("the memfd has {length} bytes, {len} were announced")));
-    }
-    // 512 bytes are the unit of this figure, whatever the page (stat(2)).
-    let backed = u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(512);
-    if backed < len {
-        return Err(refused(format!("the memfd has holes: memory is there for {backed} of {len} bytes"))
-            .hint("write all of its bytes"));
-    }
-    Ok(())
 }
 
 fn refused(message: impl Into<String>) -> Error {
@@ -126,7 +129,7 @@ pub(super) fn read_only(fd: OwnedFd) -> OwnedFd {
 fn map(fd: BorrowedFd<'_>, len: u64) -> Result<Mmap> {
     let len = usize::try_from(len).map_err(|_| Error::new(codes::LIMIT_EXCEEDED, "a segment is larger than memory"))?;
     // SAFETY: nobody can change the bytes. They are those of a memfd that is sealed against growing, shrinking and
-    // writing, and nobody can take a seal back: `judge` has looked, or this process has added them. Under
+    // writing, and nobody can take a seal back: `Home::judge` has looked, or this process has added them. Under
     // `Sealing::Future` a mapping of its maker's may still write, and whoever asks for that trusts the maker not to.
     // Private, since kernels before 6.7 refuse a shared mapping of what is sealed against writing.
     unsafe { MmapOptions::new().len(len).map_copy_read_only(fd.as_raw_fd()) }

@@ -1,0 +1,177 @@
+//! The puts that a client has under way.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use airlane_exchange::{HandIn, Producer, PutSpec};
+use airlane_gate::Call;
+use airlane_handover::message::{Begin, Commit, Committed, Segment};
+use airlane_model::{
+    Caller, Chance, Durability, Error, PutKey, PutMode, Receipt, Result, RetentionChange, TableName, codes,
+};
+
+/// Puts of one connection that can be under way at once.
+const PUTS_MAX: usize = 16;
+
+/// How long a hand-over without a name is kept, unless it says something else.
+const UNNAMED_TTL: &str = "1h";
+
+/// What is to be put, as a client asks for it.
+///
+/// # Errors
+/// `table_name_invalid`, `option_invalid`.
+pub(crate) fn spec_of(begin: &Begin, caller: &Caller, chance: &dyn Chance) -> Result<PutSpec> {
+    let is_named = !begin.table.is_empty();
+    let mut retention = RetentionChange::default();
+    for rule in &begin.retention {
+        let (name, value) = rule.split_once('=').ok_or_else(|| {
+            Error::new(codes::OPTION_INVALID, format!("`{}` is no rule of retention", rule.escape_debug()))
+                .hint("write a rule and its value, such as `ttl=1h`")
+        })?;
+        retention = retention.join(RetentionChange::of(name, value)?)?;
+    }
+    if !is_named && !begin.retention.iter().any(|rule| rule.starts_with("ttl=")) {
+        retention = retention.join(RetentionChange::of("ttl", UNNAMED_TTL)?)?;
+    }
+    let parsed = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let durability = parsed(&begin.durability).map(|text| text.parse()).transpose()?;
+    Ok(PutSpec {
+        table: if is_named { TableName::parse(&begin.table)? } else { unnamed(chance)? },
+        mode: parsed(&begin.mode).map_or(Ok(PutMode::Replace), |text| text.parse())?,
+        durability: if is_named { durability } else { durability.or(Some(Durability::Ephemeral)) },
+        retention,
+        key: parsed(&begin.idempotency_key).map(|text| Ok(PutKey::new(caller, text.parse()?))).transpose()?,
+    })
+}
+
+/// A name that nobody guesses and nobody has.
+fn unnamed(chance: &dyn Chance) -> Result<TableName> {
+    let mut bytes = [0; 16];
+    chance.fill(&mut bytes);
+    TableName::parse(&format!("handover-{:032x}", u128::from_le_bytes(bytes)))
+}
+
+/// A put that is under way.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) hand_in: HandIn,
+    pub(crate) call: Call,
+    segments: u64,
+}
+
+/// What comes with a segment.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Memfd(OwnedFd),
+    File(File),
+}
+
+impl Put {
+    /// Refuses a segment that is not the next one.
+    ///
+    /// # Errors
+    /// `message_order_invalid`.
+    pub(crate) fn check_next(&mut self, segment: &Segment) -> Result<()> {
+        if segment.sequence != self.segments {
+            let message = format!("segment {} comes where {} is to come", segment.sequence, self.segments);
+            return Err(Error::new(codes::MESSAGE_ORDER_INVALID, message));
+        }
+        self.segments += 1;
+        Ok(())
+    }
+
+    /// Takes a segment. Blocking.
+    ///
+    /// # Errors
+    /// As [`HandIn::take`].
+    pub(crate) fn take(&mut self, segment: &Segment, body: Body) -> Result<()> {
+        let rows = match body {
+            Body::Memfd(memfd) => self.hand_in.take(memfd, segment.bytes)?,
+            Body::File(file) => self.hand_in.take_copy(&file, segment.bytes)?,
+        };
+        if rows != segment.rows {
+            let message = format!("the segment has {rows} rows, {} were announced", segment.rows);
+            return Err(Error::new(codes::SEGMENT_REFUSED, message));
+        }
+        let trail = self.call.trail();
+        trail.receive(segment.bytes);
+        trail.add_rows(rows);
+        Ok(())
+    }
+
+    /// Refuses a commit of other segments than there are.
+    ///
+    /// # Errors
+    /// `message_order_invalid`.
+    pub(crate) fn check_complete(&self, commit: &Commit) -> Result<()> {
+        if commit.segments != self.segments {
+            let message = format!("the put has {} segments, {} are to be committed", self.segments, commit.segments);
+            return Err(Error::new(codes::MESSAGE_ORDER_INVALID, message));
+        }
+        Ok(())
+    }
+}
+
+/// The puts of a connection, by their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Puts {
+    puts: HashMap<u64, Put>,
+    last: u64,
+}
+
+impl Puts {
+    /// Whether another put can begin.
+    ///
+    /// # Errors
+    /// `limit_exceeded`.
+    pub(crate) fn check_room(&self) -> Result<()> {
+        if self.puts.len() >= PUTS_MAX {
+            let message = format!("the connection has {PUTS_MAX} puts under way, which is the most");
+            return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint("commit one, or use another connection"));
+        }
+        Ok(())
+    }
+
+    /// Another put; its number.
+    pub(crate) fn add(&mut self, hand_in: HandIn, call: Call) -> u64 {
+        self.last += 1;
+        self.puts.insert(self.last, Put { hand_in, call, segments: 0 });
+        self.last
+    }
+
+    /// Takes a put out.
+    ///
+    /// # Errors
+    /// `message_order_invalid`.
+    pub(crate) fn remove(&mut self, put: u64) -> Result<Put> {
+        self.puts.remove(&put).ok_or_else(|| {
+            let message = format!("there is no put {put} under way: it was committed, given up, or has failed");
+            Error::new(codes::MESSAGE_ORDER_INVALID, message)
+        })
+    }
+
+    /// Puts one back that goes on.
+    pub(crate) fn put_back(&mut self, number: u64, put: Put) {
+        self.puts.insert(number, put);
+    }
+}
+
+/// How a client is told of its put.
+pub(crate) fn committed(receipt: Receipt) -> Committed {
+    Committed {
+        ticket: receipt.ticket,
+        table: receipt.table.to_string(),
+        table_id: receipt.table_id.to_string(),
+        version: receipt.version.get(),
+        rows: receipt.rows,
+        bytes: receipt.bytes,
+        rows_put: receipt.rows_put,
+        durability: receipt.durability.to_string(),
+    }
+}
+
+/// Whose segments they are.
+pub(crate) fn producer(is_trusted: bool) -> Producer {
+    if is_trusted { Producer::Worker } else { Producer::Stranger }
+}

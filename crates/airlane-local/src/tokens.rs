@@ -1,0 +1,88 @@
+//! One-time tokens for who comes by TCP.
+//!
+//! A port of the loopback is open to every user of the machine, and shows nothing of who connects. So whoever starts the
+//! server, or a worker, hands out a token that lets in one connection, as the user of the server.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use airlane_model::{Chance, Secret};
+use parking_lot::Mutex;
+
+/// Tokens that wait to be used, at most: the oldest goes first.
+const WAITING_MAX: usize = 1024;
+
+/// Makes tokens and takes them back. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Tokens(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    chance: Arc<dyn Chance>,
+    waiting: Mutex<Vec<Secret>>,
+}
+
+impl Tokens {
+    /// None yet.
+    pub fn new(chance: Arc<dyn Chance>) -> Self {
+        Self(Arc::new(Inner { chance, waiting: Mutex::default() }))
+    }
+
+    /// A token for one connection.
+    pub fn make(&self) -> Secret {
+        let mut bytes = [0; 32];
+        self.0.chance.fill(&mut bytes);
+        let mut text = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        let token = Secret::new(text);
+        let mut waiting = self.0.waiting.lock();
+        if waiting.len() >= WAITING_MAX {
+            waiting.remove(0);
+        }
+        waiting.push(token.clone());
+        token
+    }
+
+    /// Whether a token is good, once.
+    pub(crate) fn redeem(&self, token: &Secret) -> bool {
+        let mut waiting = self.0.waiting.lock();
+        // All are looked at, in the same time each: where one differs tells nobody anything.
+        let found = waiting.iter().enumerate().fold(None, |found, (index, own)| match same(own, token) {
+            true => Some(index),
+            false => found,
+        });
+        found.map(|index| waiting.swap_remove(index)).is_some()
+    }
+}
+
+fn same(one: &Secret, other: &Secret) -> bool {
+    let (one, other) = (one.expose().as_bytes(), other.expose().as_bytes());
+    one.len() == other.len() && one.iter().zip(other).fold(0, |differs, (one, other)| differs | (one ^ other)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use airlane_model::SystemChance;
+
+    use super::*;
+
+    #[test]
+    fn a_token_lets_in_once() {
+        let tokens = Tokens::new(Arc::new(SystemChance));
+        let (one, other) = (tokens.make(), tokens.make());
+        assert_ne!(one.expose(), other.expose());
+        assert!(!tokens.redeem(&Secret::new("")) && !tokens.redeem(&Secret::new("0".repeat(64))));
+        assert!(tokens.redeem(&one) && !tokens.redeem(&one));
+        assert!(tokens.redeem(&other));
+    }
+
+    #[test]
+    fn those_that_nobody_uses_go_at_last() {
+        let tokens = Tokens::new(Arc::new(SystemChance));
+        let all: Vec<Secret> = (0..=WAITING_MAX).map(|_| tokens.make()).collect();
+        assert!(!tokens.redeem(&all[0]) && tokens.redeem(&all[1]) && tokens.redeem(&all[WAITING_MAX]));
+    }
+}
