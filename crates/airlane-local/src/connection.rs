@@ -374,8 +374,12 @@ impl<'a> Connection<'a> {
         }
         // A counted read waits for a commit, and what nobody else has is freed.
         let ending = task::spawn_blocking(move || {
-            // Each of them, also after one that fails.
-            ended.into_iter().fold(Ok(()), |outcome, out| outcome.and(out.end()))
+            let mut outcome = Ok(());
+            for out in ended {
+                // Each of them, also after one that fails.
+                outcome = outcome.and(out.end());
+            }
+            outcome
         });
         ending.await.map_err(interrupted)?
     }

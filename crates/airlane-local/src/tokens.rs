@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use airlane_model::{Chance, Secret};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// Tokens that wait to be used, at most: the oldest goes first.
 const WAITING_MAX: usize = 1024;
@@ -20,12 +21,13 @@ pub struct Tokens(Arc<Inner>);
 struct Inner {
     chance: Arc<dyn Chance>,
     waiting: Mutex<Vec<Secret>>,
+    used: Notify,
 }
 
 impl Tokens {
     /// None yet.
     pub fn new(chance: Arc<dyn Chance>) -> Self {
-        Self(Arc::new(Inner { chance, waiting: Mutex::default() }))
+        Self(Arc::new(Inner { chance, waiting: Mutex::default(), used: Notify::new() }))
     }
 
     /// A token for one connection.
@@ -46,6 +48,11 @@ impl Tokens {
         token
     }
 
+    /// Waits until a token was used.
+    pub async fn used(&self) {
+        self.0.used.notified().await;
+    }
+
     /// Whether a token is good, once.
     pub(crate) fn redeem(&self, token: &Secret) -> bool {
         let mut waiting = self.0.waiting.lock();
@@ -54,7 +61,11 @@ impl Tokens {
             true => Some(index),
             false => found,
         });
-        found.map(|index| waiting.swap_remove(index)).is_some()
+        let is_good = found.map(|index| waiting.remove(index)).is_some();
+        if is_good {
+            self.0.used.notify_one();
+        }
+        is_good
     }
 }
 

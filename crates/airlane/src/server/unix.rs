@@ -11,6 +11,13 @@ use tokio::net::UnixListener;
 #[derive(Debug)]
 pub(super) struct SocketFile(PathBuf);
 
+impl SocketFile {
+    /// A file that is to be removed at the end.
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Somebody may have removed it already.
@@ -21,31 +28,44 @@ impl Drop for SocketFile {
 /// Listens at a path.
 ///
 /// # Errors
-/// `address_in_use` when another server answers there, the path is no socket, or it cannot be made.
+/// As [`bind_with`].
 pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile)> {
+    let is_live = |path: &Path| std::os::unix::net::UnixStream::connect(path).is_ok();
+    bind_with(path, is_live, |path| UnixListener::bind(path))
+}
+
+/// Listens at a path by a socket of whatever kind.
+///
+/// # Errors
+/// `address_in_use` when another server answers there, the path is no socket, or it cannot be made.
+pub(super) fn bind_with<L>(
+    path: &Path,
+    is_live: impl FnOnce(&Path) -> bool,
+    listen: impl FnOnce(&Path) -> io::Result<L>,
+) -> Result<(L, SocketFile)> {
     let failed = |error: io::Error| {
         Error::new(codes::ADDRESS_IN_USE, format!("cannot listen at the Unix socket `{}`: {error}", path.display()))
             .source(error)
     };
-    remove_stale(path).map_err(failed)?;
+    remove_stale(path, is_live).map_err(failed)?;
     // Bound under a name that only this process knows and renamed when its mode is set, so that nobody can connect in
     // between.
     let staging = path.with_extension(format!("{}.tmp", std::process::id()));
     let _ = std::fs::remove_file(&staging);
-    let listener = UnixListener::bind(&staging).map_err(failed)?;
+    let listener = listen(&staging).map_err(failed)?;
     std::fs::set_permissions(&staging, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     std::fs::rename(&staging, path).map_err(failed)?;
     Ok((listener, SocketFile(path.to_owned())))
 }
 
-fn remove_stale(path: &Path) -> io::Result<()> {
+fn remove_stale(path: &Path, is_live: impl FnOnce(&Path) -> bool) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(metadata) if !metadata.file_type().is_socket() => {
             Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path is there and is no socket"))
         }
-        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+        Ok(_) if is_live(path) => {
             Err(io::Error::new(io::ErrorKind::AddrInUse, "another server answers there"))
         }
         Ok(_) => std::fs::remove_file(path),
