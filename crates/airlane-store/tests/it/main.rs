@@ -20,3 +20,5 @@ mod quotas;
 mod replay;
 mod retention;
 mod support;
+mod window;
+mod window_kills;

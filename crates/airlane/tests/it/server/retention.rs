@@ -110,7 +110,7 @@ async fn the_action_changes_what_it_names() {
     for (body, code) in [
         (r#"{"table":"a","ttl":"soon"}"#, "option_invalid"),
         (r#"{"table":"a"}"#, "option_invalid"),
-        (r#"{"table":"a","window":"1h"}"#, "not_implemented"),
+        (r#"{"table":"a","window":"old"}"#, "option_invalid"),
         (r#"{"table":"none","ttl":"1h"}"#, "table_not_found"),
     ] {
         let status = act(&mut client, "retention", body).await.expect_err(body);
