@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airlane_model::{
-    ByteSize, Durability, NamespaceQuota, PutMode, Quotas, Receipt, Result, SharedQuotas, TableId, Timestamp, Version,
-    codes,
+    ByteSize, Clock, Durability, NamespaceQuota, PutMode, Quotas, Receipt, Result, SharedQuotas, TableId, Timestamp,
+    Version, codes,
 };
 use airlane_store::testing::{Fault, FaultDisk, ManualClock, SeededChance, When};
 use airlane_store::{PutSpec, Snapshot, Store, StoreOptions};
@@ -19,6 +19,10 @@ use tempfile::TempDir;
 use crate::support::*;
 
 const TABLES: [&str; 3] = ["a", "b/c", "d"];
+
+/// How old rows become, where they go.
+const WINDOW: &str = "16s";
+const WINDOW_TIME: Duration = Duration::from_secs(16);
 
 /// Keys that puts have.
 const KEYS: u8 = 4;
@@ -49,6 +53,15 @@ enum Step {
         table: usize,
     },
     Merge,
+    /// Old rows of a table go, or all stay.
+    Window {
+        table: usize,
+        set: bool,
+    },
+    /// Time passes, and what is old by then goes.
+    Wait {
+        seconds: u64,
+    },
     /// All that can leaves memory.
     Relieve,
     Restart,
@@ -82,6 +95,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (table.clone(), 0..5_u64).prop_map(|(table, back)| Step::Read { table, back }),
         2 => table.clone().prop_map(|table| Step::Hold { table }),
         4 => Just(Step::Merge),
+        3 => (table.clone(), prop::bool::weighted(0.8)).prop_map(|(table, set)| Step::Window { table, set }),
+        4 => (1..30_u64).prop_map(|seconds| Step::Wait { seconds }),
         2 => Just(Step::Relieve),
         1 => Just(Step::Restart),
         3 => (1..12_u64, fault).prop_map(|(nth, fault)| Step::Fault { nth, fault }),
@@ -96,8 +111,25 @@ struct Modelled {
     id: TableId,
     durability: Durability,
     keys: Vec<i64>,
+    /// When each of them was put, by the steady clock.
+    puts: Vec<Duration>,
     /// Rows of each version that can be read, from the first one on.
     versions: BTreeMap<u64, usize>,
+    has_window: bool,
+    /// Nothing has happened that may make old rows go late: the window was there before the rows, and nothing failed.
+    is_prompt: bool,
+}
+
+impl Modelled {
+    fn new(id: TableId, durability: Durability) -> Self {
+        let (keys, puts, versions) = Default::default();
+        Self { id, durability, keys, puts, versions, has_window: false, is_prompt: true }
+    }
+
+    fn add(&mut self, keys: Range<i64>, now: Duration) {
+        self.puts.extend(keys.clone().map(|_| now));
+        self.keys.extend(keys);
+    }
 }
 
 /// A put that had a key, and was done.
@@ -161,12 +193,19 @@ impl Run {
                 }
             }
             Step::Merge => drop(self.store.merge_step().await),
+            Step::Window { table, set } => self.set_window(TABLES[table], set).await,
+            Step::Wait { seconds } => {
+                self.world.clock.advance(Duration::from_secs(seconds));
+                self.store.expire_due().await;
+                self.forget_old_rows();
+            }
             Step::Relieve => self.store.relieve_memory(ByteSize::bytes(0)).await,
             Step::Restart => self.restart().await,
             Step::Fault { nth, fault } => {
                 // Everything is opened before: what cannot be read once (EIO) is taken for damaged for good.
                 self.verify_reads();
                 self.world.disk.arm(When::From(nth), fault);
+                self.model.values_mut().for_each(|modelled| modelled.is_prompt = false);
             }
             Step::Quota { tables, kib } => self.set_quota(tables, kib),
             Step::Crash { table, kept } => {
@@ -224,17 +263,14 @@ impl Run {
         match put(&self.store, spec.clone(), keys.clone()).await {
             Ok(receipt) => {
                 assert!(!conflict);
-                let new = || Modelled {
-                    id: receipt.table_id,
-                    durability: durability.unwrap_or(Durability::Durable),
-                    keys: Vec::new(),
-                    versions: BTreeMap::new(),
-                };
+                let new = || Modelled::new(receipt.table_id, durability.unwrap_or(Durability::Durable));
                 let modelled = self.model.entry(table).or_insert_with(new);
                 if !append {
                     modelled.keys.clear();
+                    modelled.puts.clear();
+                    modelled.is_prompt = true;
                 }
-                modelled.keys.extend(keys.clone());
+                modelled.add(keys.clone(), self.world.clock.steady());
                 if let Some(key) = key {
                     let keyed = Keyed { spec, keys: keys.clone(), receipt: receipt.clone() };
                     self.keyed.insert((key, table), keyed);
@@ -278,6 +314,45 @@ impl Run {
         }
     }
 
+    async fn set_window(&mut self, table: &'static str, set: bool) {
+        let rule = change(&[("window", if set { WINDOW } else { "none" })]);
+        match self.store.set_retention(&name(table), rule).await {
+            Ok(info) => {
+                let modelled = self.model.get_mut(table).expect("a table");
+                assert_eq!(
+                    (info.table_id, info.version.get()),
+                    (modelled.id, *modelled.versions.keys().last().expect("one"))
+                );
+                modelled.is_prompt &= modelled.keys.is_empty() || set == modelled.has_window;
+                modelled.has_window = set;
+            }
+            Err(error) if error.code() == codes::TABLE_NOT_FOUND => assert!(!self.model.contains_key(table)),
+            Err(error) => self.assert_fault(&error),
+        }
+    }
+
+    /// Which rows may have gone, and which must have.
+    fn forget_old_rows(&mut self) {
+        let now = self.world.clock.steady();
+        for (table, modelled) in &mut self.model {
+            let info = self.store.snapshot(&name(table), None, None).expect("a table").info().clone();
+            let last = *modelled.versions.keys().last().expect("a version");
+            let gone = modelled.keys.len() - usize::try_from(info.rows).expect("few rows");
+            assert_eq!(info.version.get(), last + u64::from(gone > 0));
+            assert!(gone == 0 || modelled.has_window);
+            assert!(modelled.puts[..gone].iter().all(|put| now - *put >= WINDOW_TIME), "rows went early");
+            if gone > 0 {
+                modelled.keys.drain(..gone);
+                modelled.puts.drain(..gone);
+                modelled.versions = BTreeMap::from([(last + 1, modelled.keys.len())]);
+            }
+            if modelled.has_window && modelled.is_prompt {
+                let oldest = modelled.puts.first().map(|put| now - *put).unwrap_or_default();
+                assert!(oldest < WINDOW_TIME * 9 / 8, "a row is there after {oldest:?}");
+            }
+        }
+    }
+
     async fn drop_table(&mut self, table: &'static str) {
         match self.store.drop_table(&name(table)).await {
             Ok(info) => assert_eq!(self.model.remove(table).map(|modelled| modelled.id), Some(info.table_id)),
@@ -314,6 +389,8 @@ impl Run {
         self.store.close().await;
         self.model.retain(|_, modelled| modelled.durability == Durability::Durable);
         self.keyed.retain(|_, keyed| keyed.receipt.durability == Durability::Durable);
+        // Time in which nothing was committed may be lost.
+        self.model.values_mut().for_each(|modelled| modelled.is_prompt = false);
         self.store = open(Self::options(&self.folder, &self.world));
     }
 
@@ -327,14 +404,9 @@ impl Run {
             self.restart().await;
             if kept {
                 let info = self.store.snapshot(&name(table), None, None).expect("a table").info().clone();
-                let new = || Modelled {
-                    id: info.table_id,
-                    durability: Durability::Durable,
-                    keys: Vec::new(),
-                    versions: BTreeMap::new(),
-                };
+                let new = || Modelled::new(info.table_id, Durability::Durable);
                 let modelled = self.model.entry(table).or_insert_with(new);
-                modelled.keys.extend(keys);
+                modelled.add(keys, self.world.clock.steady());
                 modelled.versions.insert(info.version.get(), modelled.keys.len());
             }
         }
