@@ -88,7 +88,8 @@ async fn write_fixture() {
 
 /// A table from which the first rows went, since they were put long before the others. It has a count of reads.
 async fn write_windowed(store: &Store, counting: &Counting) {
-    let kept = PutSpec { retention: change(&[("window", "10m"), ("reads", "3")]), ..spec("log", PutMode::Append, None) };
+    let kept =
+        PutSpec { retention: change(&[("window", "10m"), ("reads", "3")]), ..spec("log", PutMode::Append, None) };
     put(store, kept, 0..4).await.expect("a put");
     counting.seconds.fetch_add(500, Ordering::Relaxed);
     append(store, "log", 4..7).await.expect("an append");

@@ -20,6 +20,9 @@ use crate::support::*;
 
 const TABLES: [&str; 3] = ["a", "b/c", "d"];
 
+/// Puts of this one ask for a window.
+const WINDOWED: &str = "d";
+
 /// How old rows become, where they go.
 const WINDOW: &str = "16s";
 const WINDOW_TIME: Duration = Duration::from_secs(16);
@@ -197,6 +200,10 @@ impl Run {
             Step::Wait { seconds } => {
                 self.world.clock.advance(Duration::from_secs(seconds));
                 self.store.expire_due().await;
+                if self.world.disk.disarm() > 0 {
+                    // What fails is done again later.
+                    self.model.values_mut().for_each(|modelled| modelled.is_prompt = false);
+                }
                 self.forget_old_rows();
             }
             Step::Relieve => self.store.relieve_memory(ByteSize::bytes(0)).await,
@@ -205,7 +212,6 @@ impl Run {
                 // Everything is opened before: what cannot be read once (EIO) is taken for damaged for good.
                 self.verify_reads();
                 self.world.disk.arm(When::From(nth), fault);
-                self.model.values_mut().for_each(|modelled| modelled.is_prompt = false);
             }
             Step::Quota { tables, kib } => self.set_quota(tables, kib),
             Step::Crash { table, kept } => {
@@ -248,7 +254,9 @@ impl Run {
         let mode = if append { PutMode::Append } else { PutMode::Replace };
         let durability = durability.map(|durable| if durable { Durability::Durable } else { Durability::Ephemeral });
         let spec = spec(table, mode, durability);
-        let spec = PutSpec { key: key.map(|key| key_of("ada", &key.to_string())), ..spec };
+        let rules = [("window", WINDOW)];
+        let retention = change(if table == WINDOWED { &rules } else { &[] });
+        let spec = PutSpec { retention, key: key.map(|key| key_of("ada", &key.to_string())), ..spec };
         if let Some(known) = key.and_then(|key| self.keyed.get(&(key, table))) {
             let asks = |spec: &PutSpec| (spec.mode, spec.durability);
             if keys.is_empty() && known.keys.is_empty() && asks(&spec) == asks(&known.spec) {
@@ -269,6 +277,10 @@ impl Run {
                     modelled.keys.clear();
                     modelled.puts.clear();
                     modelled.is_prompt = true;
+                }
+                if table == WINDOWED {
+                    modelled.is_prompt &= modelled.keys.is_empty() || modelled.has_window;
+                    modelled.has_window = true;
                 }
                 modelled.add(keys.clone(), self.world.clock.steady());
                 if let Some(key) = key {
