@@ -61,6 +61,10 @@ enum Step {
         table: usize,
         set: bool,
     },
+    /// Small appends to the table with a window, a second apart, and merges.
+    Grow {
+        appends: usize,
+    },
     /// Time passes, and what is old by then goes.
     Wait {
         seconds: u64,
@@ -99,6 +103,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => table.clone().prop_map(|table| Step::Hold { table }),
         4 => Just(Step::Merge),
         3 => (table.clone(), prop::bool::weighted(0.8)).prop_map(|(table, set)| Step::Window { table, set }),
+        2 => (2..12_usize).prop_map(|appends| Step::Grow { appends }),
         4 => (1..30_u64).prop_map(|seconds| Step::Wait { seconds }),
         2 => Just(Step::Relieve),
         1 => Just(Step::Restart),
@@ -197,6 +202,13 @@ impl Run {
             }
             Step::Merge => drop(self.store.merge_step().await),
             Step::Window { table, set } => self.set_window(TABLES[table], set).await,
+            Step::Grow { appends } => {
+                for _ in 0..appends {
+                    self.world.clock.advance(Duration::from_secs(1));
+                    self.put(WINDOWED, true, 3, None, None).await;
+                }
+                while self.store.merge_step().await {}
+            }
             Step::Wait { seconds } => {
                 self.world.clock.advance(Duration::from_secs(seconds));
                 self.store.expire_due().await;
