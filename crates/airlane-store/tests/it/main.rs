@@ -21,4 +21,5 @@ mod replay;
 mod retention;
 mod support;
 mod window;
+mod window_faults;
 mod window_kills;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airlane_model::{
-    ByteSize, Clock, Durability, NamespaceQuota, PutMode, Quotas, Receipt, Result, SharedQuotas, TableId, Timestamp,
-    Version, codes,
+    ByteSize, Clock, Durability, NamespaceQuota, PutMode, Quotas, Receipt, Result, SharedQuotas, Timestamp, Version,
+    codes,
 };
 use airlane_store::testing::{Fault, FaultDisk, ManualClock, SeededChance, When};
 use airlane_store::{PutSpec, Snapshot, Store, StoreOptions};
@@ -17,128 +17,19 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::support::*;
+use steps::{Step, step};
+use table::{Modelled, WINDOW};
+
+mod steps;
+mod table;
 
 const TABLES: [&str; 3] = ["a", "b/c", "d"];
 
 /// Puts of this one ask for a window.
 const WINDOWED: &str = "d";
 
-/// How old rows become, where they go.
-const WINDOW: &str = "16s";
-const WINDOW_TIME: Duration = Duration::from_secs(16);
-
 /// Keys that puts have.
 const KEYS: u8 = 4;
-
-#[derive(Clone, Debug)]
-enum Step {
-    Put {
-        table: usize,
-        append: bool,
-        rows: u16,
-        durability: Option<bool>,
-        /// One of a few, so that they come again.
-        key: Option<u8>,
-    },
-    /// The last put that had this key, once more; or another put with the key.
-    Repeat {
-        key: u8,
-        same: bool,
-    },
-    Drop {
-        table: usize,
-    },
-    Read {
-        table: usize,
-        back: u64,
-    },
-    Hold {
-        table: usize,
-    },
-    Merge,
-    /// Old rows of a table go, or all stay.
-    Window {
-        table: usize,
-        set: bool,
-    },
-    /// Small appends to the table with a window, a second apart, and merges.
-    Grow {
-        appends: usize,
-    },
-    /// Time passes, and what is old by then goes.
-    Wait {
-        seconds: u64,
-    },
-    /// All that can leaves memory.
-    Relieve,
-    Restart,
-    /// The next operations fail from the Nth on, for one request.
-    Fault {
-        nth: u64,
-        fault: Fault,
-    },
-    /// Other quotas for every namespace, or none.
-    Quota {
-        tables: Option<u64>,
-        kib: Option<u64>,
-    },
-    /// The next commit is not confirmed; then the process starts anew.
-    Crash {
-        table: usize,
-        kept: bool,
-    },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let table = 0..TABLES.len();
-    let rows = prop_oneof![3 => 0..30_u16, 1 => 30..1_500_u16];
-    let durability = prop_oneof![4 => Just(None), 1 => any::<bool>().prop_map(Some)];
-    let fault = prop_oneof![Just(Fault::Failed), Just(Fault::Full), Just(Fault::ShortWrite)];
-    prop_oneof![
-        12 => (table.clone(), prop::bool::weighted(0.7), rows, durability, prop::option::weighted(0.3, 0..KEYS))
-            .prop_map(|(table, append, rows, durability, key)| Step::Put { table, append, rows, durability, key }),
-        3 => (0..KEYS, prop::bool::weighted(0.8)).prop_map(|(key, same)| Step::Repeat { key, same }),
-        1 => table.clone().prop_map(|table| Step::Drop { table }),
-        3 => (table.clone(), 0..5_u64).prop_map(|(table, back)| Step::Read { table, back }),
-        2 => table.clone().prop_map(|table| Step::Hold { table }),
-        4 => Just(Step::Merge),
-        3 => (table.clone(), prop::bool::weighted(0.8)).prop_map(|(table, set)| Step::Window { table, set }),
-        2 => (2..12_usize).prop_map(|appends| Step::Grow { appends }),
-        4 => (1..30_u64).prop_map(|seconds| Step::Wait { seconds }),
-        2 => Just(Step::Relieve),
-        1 => Just(Step::Restart),
-        3 => (1..12_u64, fault).prop_map(|(nth, fault)| Step::Fault { nth, fault }),
-        1 => (prop::option::of(0..4_u64), prop::option::of(0..20_u64)).prop_map(|(tables, kib)| Step::Quota { tables, kib }),
-        1 => (table, any::<bool>()).prop_map(|(table, kept)| Step::Crash { table, kept }),
-    ]
-}
-
-/// A table as it should be.
-#[derive(Clone, Debug)]
-struct Modelled {
-    id: TableId,
-    durability: Durability,
-    keys: Vec<i64>,
-    /// When each of them was put, by the steady clock.
-    puts: Vec<Duration>,
-    /// Rows of each version that can be read, from the first one on.
-    versions: BTreeMap<u64, usize>,
-    has_window: bool,
-    /// Nothing has happened that may make old rows go late: the window was there before the rows, and nothing failed.
-    is_prompt: bool,
-}
-
-impl Modelled {
-    fn new(id: TableId, durability: Durability) -> Self {
-        let (keys, puts, versions) = Default::default();
-        Self { id, durability, keys, puts, versions, has_window: false, is_prompt: true }
-    }
-
-    fn add(&mut self, keys: Range<i64>, now: Duration) {
-        self.puts.extend(keys.clone().map(|_| now));
-        self.keys.extend(keys);
-    }
-}
 
 /// A put that had a key, and was done.
 #[derive(Clone, Debug)]
@@ -355,25 +246,10 @@ impl Run {
         }
     }
 
-    /// Which rows may have gone, and which must have.
     fn forget_old_rows(&mut self) {
-        let now = self.world.clock.steady();
         for (table, modelled) in &mut self.model {
-            let info = self.store.snapshot(&name(table), None, None).expect("a table").info().clone();
-            let last = *modelled.versions.keys().last().expect("a version");
-            let gone = modelled.keys.len() - usize::try_from(info.rows).expect("few rows");
-            assert_eq!(info.version.get(), last + u64::from(gone > 0));
-            assert!(gone == 0 || modelled.has_window);
-            assert!(modelled.puts[..gone].iter().all(|put| now - *put >= WINDOW_TIME), "rows went early");
-            if gone > 0 {
-                modelled.keys.drain(..gone);
-                modelled.puts.drain(..gone);
-                modelled.versions = BTreeMap::from([(last + 1, modelled.keys.len())]);
-            }
-            if modelled.has_window && modelled.is_prompt {
-                let oldest = modelled.puts.first().map(|put| now - *put).unwrap_or_default();
-                assert!(oldest < WINDOW_TIME * 9 / 8, "a row is there after {oldest:?}");
-            }
+            let snapshot = self.store.snapshot(&name(table), None, None).expect("a table");
+            modelled.forget_old_rows(snapshot.info(), self.world.clock.steady());
         }
     }
 
