@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import time
 
 import pyarrow as pa
 import pyarrow.flight as flight
@@ -55,17 +56,26 @@ def test_a_table_goes_when_its_time_is_over(client, name):
             get(client, name)
 
 
-@pytest.mark.parametrize("rules", [{"ttl": "soon"}, {"versions": 0}, {"ttl": 3600}, {"pinned": "maybe"}])
+def test_old_rows_go_and_the_table_stays(client, name):
+    put(client, command(path=name, window="1ms"), floats(10))
+    assert act(client, "describe", name)["retention"] == {"window": "1ms"}
+    for _ in range(1000):
+        left = get(client, name)
+        if left.num_rows == 0:
+            break
+        time.sleep(0.05)
+    assert left.num_rows == 0
+    assert left.schema == floats(10).schema
+    assert act(client, "describe", name)["version"] == 2
+    with pytest.raises(pa.ArrowKeyError) as raised:
+        get(client, f"{name}@1")
+    assert "has no version 1" in str(raised.value)
+
+
+@pytest.mark.parametrize("rules", [{"ttl": "soon"}, {"versions": 0}, {"ttl": 3600}, {"window": "old"}, {"pinned": "maybe"}])
 def test_what_is_no_rule_is_refused(client, name, rules):
     with pytest.raises(pa.ArrowInvalid):
         put(client, command(path=name, **rules), floats(10))
     with pytest.raises(pa.ArrowInvalid):
         client_act = flight.Action("retention", json.dumps({"table": name, **rules}).encode())
         list(client.do_action(client_act))
-
-
-@pytest.mark.parametrize("rules", [{"window": "1h"}])
-def test_rules_that_come_later_are_named(client, name, rules):
-    with pytest.raises(NotImplementedError) as raised:
-        put(client, command(path=name, **rules), floats(10))
-    assert next(iter(rules)) in str(raised.value)

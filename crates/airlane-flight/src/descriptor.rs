@@ -217,7 +217,7 @@ mod tests {
                 codes::OPTION_INVALID,
             ),
             (command("{\"path\":\"p\",\"idempotency_key\":7}"), codes::DESCRIPTOR_INVALID),
-            (command("{\"path\":\"p\",\"window\":\"1h\"}"), codes::NOT_IMPLEMENTED),
+            (command("{\"path\":\"p\",\"window\":\"old\"}"), codes::OPTION_INVALID),
             (command("{\"path\":\"p\",\"reads\":0}"), codes::OPTION_INVALID),
             (command("SELECT 1"), codes::NOT_IMPLEMENTED),
             (command(&long), codes::LIMIT_EXCEEDED),

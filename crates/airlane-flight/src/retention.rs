@@ -39,7 +39,7 @@ impl RetentionObject {
     /// What changes.
     ///
     /// # Errors
-    /// `option_invalid`, `not_implemented`.
+    /// `option_invalid`.
     pub(crate) fn change(&self) -> Result<RetentionChange> {
         let rules = [
             ("ttl", &self.ttl),

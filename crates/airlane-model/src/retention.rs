@@ -32,10 +32,13 @@ pub struct Retention {
     /// So many of its newest versions can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub versions: Option<NonZeroU64>,
+    /// Rows that were put longer ago than this go, by whole segments. The table stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<TimeSpan>,
     /// The table goes when it was read so often since its last commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reads: Option<NonZeroU64>,
-    /// The table does not go by itself, whatever `ttl`, `idle` and `reads` say.
+    /// Neither the table nor its rows go by themselves, whatever `ttl`, `idle`, `window` and `reads` say.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
 }
@@ -50,6 +53,11 @@ impl Retention {
     pub fn counted_reads(&self) -> Option<NonZeroU64> {
         self.reads.filter(|_| !self.pinned)
     }
+
+    /// How old rows become, if any go at all.
+    pub fn rows_window(&self) -> Option<TimeSpan> {
+        self.window.filter(|_| !self.pinned)
+    }
 }
 
 /// `ttl=1h versions=3`.
@@ -59,6 +67,7 @@ impl fmt::Display for Retention {
             self.ttl.map(|ttl| format!("ttl={ttl}")),
             self.idle.map(|idle| format!("idle={idle}")),
             self.versions.map(|versions| format!("versions={versions}")),
+            self.window.map(|window| format!("window={window}")),
             self.reads.map(|reads| format!("reads={reads}")),
             self.pinned.then(|| "pinned=true".to_owned()),
         ];
@@ -103,14 +112,11 @@ impl<T: fmt::Display> Rule<T> {
 const NONE: &str = "none";
 
 /// The rules that can be changed.
-pub const RULES: [&str; 5] = ["ttl", "idle", "versions", "reads", "pinned"];
+pub const RULES: [&str; 6] = ["ttl", "idle", "versions", "window", "reads", "pinned"];
 
-/// Rules that are planned.
-const RULES_LATER: [&str; 1] = ["window"];
-
-/// Whether a word names a rule, also one that is not implemented yet.
+/// Whether a word names a rule.
 pub fn is_rule(name: &str) -> bool {
-    RULES.contains(&name) || RULES_LATER.contains(&name)
+    RULES.contains(&name)
 }
 
 /// What a put or an action wants of the retention of a table. Rules that are not named stay.
@@ -122,6 +128,8 @@ pub struct RetentionChange {
     pub idle: Rule<TimeSpan>,
     /// See [`Retention::versions`].
     pub versions: Rule<NonZeroU64>,
+    /// See [`Retention::window`].
+    pub window: Rule<TimeSpan>,
     /// See [`Retention::reads`].
     pub reads: Rule<NonZeroU64>,
     /// See [`Retention::pinned`].
@@ -129,26 +137,20 @@ pub struct RetentionChange {
 }
 
 impl RetentionChange {
-    /// The change of one rule, by its name and a text: a time such as `1h` for `ttl` and `idle`, a number for
-    /// `versions` and `reads`, `true` or `false` for `pinned`; `none` takes the rule off.
+    /// The change of one rule, by its name and a text: a time such as `1h` for `ttl`, `idle` and `window`, a number
+    /// for `versions` and `reads`, `true` or `false` for `pinned`; `none` takes the rule off.
     ///
     /// # Errors
-    /// `option_invalid`; `not_implemented` for `window`.
+    /// `option_invalid`.
     pub fn of(rule: &str, text: &str) -> Result<Self> {
         let mut change = Self::default();
         match rule {
             "ttl" => change.ttl = span(rule, text)?,
             "idle" => change.idle = span(rule, text)?,
             "versions" => change.versions = parse(text, |text| text.parse().map_err(|_| no_number(rule, text)))?,
+            "window" => change.window = span(rule, text)?,
             "reads" => change.reads = parse(text, |text| text.parse().map_err(|_| no_number(rule, text)))?,
             "pinned" => change.pinned = Some(switch(text)?),
-            later if RULES_LATER.contains(&later) => {
-                return Err(Error::new(
-                    codes::NOT_IMPLEMENTED,
-                    format!("the retention rule `{later}` is not implemented"),
-                )
-                .hint(format!("there are {}", RULES.join(", "))));
-            }
             unknown => {
                 let message = format!("there is no retention rule `{}`", unknown.escape_debug());
                 return Err(Error::new(codes::OPTION_INVALID, message).hint(format!("there are {}", RULES.join(", "))));
@@ -169,6 +171,7 @@ impl RetentionChange {
             ttl: self.ttl.apply(to.ttl),
             idle: self.idle.apply(to.idle),
             versions: self.versions.apply(to.versions),
+            window: self.window.apply(to.window),
             reads: self.reads.apply(to.reads),
             pinned: self.pinned.unwrap_or(to.pinned),
         }
@@ -183,6 +186,7 @@ impl RetentionChange {
             ttl: joined("ttl", self.ttl, other.ttl)?,
             idle: joined("idle", self.idle, other.idle)?,
             versions: joined("versions", self.versions, other.versions)?,
+            window: joined("window", self.window, other.window)?,
             reads: joined("reads", self.reads, other.reads)?,
             pinned: match (self.pinned, other.pinned) {
                 (Some(one), Some(two)) if one != two => return Err(contradiction("pinned", &one, &two)),
@@ -194,7 +198,8 @@ impl RetentionChange {
     /// The rules that change, as [`of`](Self::of) takes them.
     pub fn rules(&self) -> impl Iterator<Item = (&'static str, String)> {
         let pinned = self.pinned.map(|pinned| pinned.to_string());
-        let texts = [self.ttl.text(), self.idle.text(), self.versions.text(), self.reads.text(), pinned];
+        let texts =
+            [self.ttl.text(), self.idle.text(), self.versions.text(), self.window.text(), self.reads.text(), pinned];
         RULES.into_iter().zip(texts).filter_map(|(rule, text)| Some((rule, text?)))
     }
 }

@@ -131,6 +131,15 @@ pub enum Change {
         /// What stands in their place; at least one, at most as many.
         new: Vec<NewSegment>,
     },
+    /// The first rows of a table go: the segments that hold them, and all versions before, since each has some of them.
+    ForgetRows {
+        /// The table.
+        table: TableId,
+        /// The new version, of the rows that are left.
+        version: StoredVersion,
+        /// The first segments of the table, in order; at least one.
+        segments: Vec<SegmentId>,
+    },
     /// How long a table is kept.
     SetRetention {
         /// The table.
@@ -179,6 +188,7 @@ impl Change {
             Self::ReplaceContent { segments, .. } | Self::AppendContent { segments, .. } => segments,
             Self::ReplaceSegments { new, .. } => new,
             Self::CreateTable { .. }
+            | Self::ForgetRows { .. }
             | Self::SetRetention { .. }
             | Self::DropTable { .. }
             | Self::SaveUptime { .. }
@@ -187,6 +197,11 @@ impl Change {
             | Self::SetCount { .. }
             | Self::ForgetCount { .. } => &[],
         }
+    }
+
+    /// Whether rows go that nobody may find any more, in the storage below either.
+    pub(crate) fn erases(&self) -> bool {
+        matches!(self, Self::DropTable { .. } | Self::ForgetRows { .. })
     }
 
     /// Whether the change drops the table of this id.
@@ -208,7 +223,8 @@ pub struct StoredTable {
     pub retention: Retention,
     /// The schema message.
     pub schema: Bytes,
-    /// The versions since the last replace that can be read, oldest first; the last one is current.
+    /// The versions that can be read, oldest first; the last one is current. All begin at the same row: versions before
+    /// the last replace, and before the last [`ForgetRows`](Change::ForgetRows), are forgotten.
     pub versions: Vec<StoredVersion>,
     /// The segments, in order.
     pub segments: Vec<StoredSegment>,
@@ -228,8 +244,10 @@ pub struct StoredVersion {
     pub bytes: u64,
     /// When it was committed, by the wall clock.
     pub committed: Timestamp,
-    /// When it was committed, in the time of the store.
+    /// When the [put](Self::put) was committed that it has its rows of, in the time of the store.
     pub uptime: Uptime,
+    /// The version that this put made: this one, or one before when rows were [forgotten](Change::ForgetRows) since.
+    pub put: Version,
 }
 
 /// The facts of a segment.
@@ -249,6 +267,8 @@ pub struct StoredSegment {
     pub place: Place,
     /// Its dictionaries, in the order of their ids.
     pub dictionaries: Vec<StoredDictionary>,
+    /// When its newest row was put, in the time of the store, or later.
+    pub uptime: Uptime,
 }
 
 /// The facts of a dictionary: what it takes to know, without opening the segment, whether a reader that has those of

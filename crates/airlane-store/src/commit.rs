@@ -47,7 +47,7 @@ pub(crate) enum Job {
     Put(Box<PutRequest>, Option<Arc<Staging>>, Reply<Receipt>),
     /// Drop the table of this name and id.
     Drop(TableName, TableId, Reply<TableInfo>),
-    /// Drop the table of this name and id if it has expired; answers whether it had.
+    /// Drop the table of this name and id if it has expired, or its rows that have; answers whether there were any.
     Expire(TableName, TableId, Reply<bool>),
     /// Change how long a table is kept.
     Retain(TableName, RetentionChange, Reply<TableInfo>),
@@ -261,12 +261,13 @@ fn take(shared: &Shared, plan: &mut Plan<'_>, job: Job) -> Option<Answer> {
 }
 
 fn finish(shared: &Shared, catalog: &SharedCatalog, mut plan: Plan<'_>, answers: Vec<Answer>) {
-    let (drops, purge) = (plan.drops(), plan.drops_bodies());
-    let expired = plan.take_expired();
+    let (erases, purge) = (plan.erases(), plan.erases_bodies());
+    let (expired, rows_gone) = (plan.take_expired(), plan.take_rows_gone());
     let sweep = plan.publish();
     failpoint!("p9.after");
     expired.iter().for_each(|(table, id, reason)| shared.expired.note(table, *id, *reason));
-    if !drops {
+    rows_gone.iter().for_each(|gone| shared.expired.note_rows(gone));
+    if !erases {
         if !sweep.is_small() {
             shared.sweeper.sweep(sweep, None);
         }
@@ -285,7 +286,7 @@ fn finish(shared: &Shared, catalog: &SharedCatalog, mut plan: Plan<'_>, answers:
     }
     let purged = if purge { catalog.lock().as_mut().map_or(Ok(()), |catalog| catalog.purge()) } else { Ok(()) };
     if let Err(error) = &purged {
-        tracing::error!(?error, "the bytes of a dropped table could not be removed from the catalog");
+        tracing::error!(?error, "the bytes of what has gone could not be removed from the catalog");
         if error.code() != codes::STORAGE_FULL {
             // What the catalog's file holds is not certain any more; its log does, and the next start copies it anew.
             shared.poison(error.to_string());

@@ -2,7 +2,8 @@
 //!
 //! A [`Content`] never changes: a put, a merge or a drop makes another one and swaps it in, so that a reader keeps
 //! what it opened. Appends only add rows, so each version since the last replace is the first rows of the content, and
-//! the history (version → rows) is all it takes to read an older one.
+//! the history (version → rows) is all it takes to read an older one. When first rows [go](crate::window), all versions
+//! that had them go too, and the history begins anew with the rest.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -67,6 +68,11 @@ impl Content {
         let ttl = ttl.map(|ttl| after(committed, ttl, ExpiryReason::Ttl));
         let idle = idle.map(|idle| after(committed.max(read), idle, ExpiryReason::Idle));
         ttl.into_iter().chain(idle).min_by_key(|expiry| expiry.at)
+    }
+
+    /// When something of it goes next: all of it, or its first rows.
+    pub(crate) fn due(&self, read: Uptime) -> Option<Uptime> {
+        self.expiry(read).map(|expiry| expiry.at).into_iter().chain(self.rows_due()).min()
     }
 
     /// What a reader of the current version receives. Merging changes it, and nothing else of a version.
@@ -192,6 +198,12 @@ impl Table {
         let content = self.content();
         // Most tables never go, and who reads them is of no interest.
         if content.retention.is_none() { None } else { content.expiry(self.reads.last(now)) }
+    }
+
+    /// When the table goes, or its first rows do, as things stand.
+    pub(crate) fn due(&self, now: Uptime) -> Option<Uptime> {
+        let content = self.content();
+        if content.retention.is_none() { None } else { content.due(self.reads.last(now)) }
     }
 
     /// Why the table is gone, if it is.

@@ -1,4 +1,4 @@
-//! Tables that go by themselves.
+//! Tables that go by themselves, and [old rows](crate::window) of others.
 //!
 //! ```text
 //! commit ──▶ deadline of the table, if its retention has one ──▶ Deadlines, in the order of time
@@ -19,6 +19,7 @@ use airlane_model::{Durability, Result, TableId, TableName};
 use tokio::sync::oneshot;
 
 use crate::commit::Job;
+use crate::plan::RowsGone;
 use crate::shared::Shared;
 use crate::uptime::Uptime;
 
@@ -64,18 +65,43 @@ pub(crate) struct Expiry {
     pub(crate) reason: ExpiryReason,
 }
 
-/// How many tables went, by reason.
+/// What went of tables that stay, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpiredRows {
+    /// Rows.
+    pub rows: u64,
+    /// The bodies of their record batches and dictionaries.
+    pub bytes: u64,
+}
+
+/// How many tables went, by reason, and how many rows of others.
 #[derive(Debug, Default)]
-pub(crate) struct ExpiredCounts([AtomicU64; ExpiryReason::TABLE.len()]);
+pub(crate) struct ExpiredCounts {
+    tables: [AtomicU64; ExpiryReason::TABLE.len()],
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
 
 impl ExpiredCounts {
     pub(crate) fn get(&self, reason: ExpiryReason) -> u64 {
-        self.0[reason as usize].load(Ordering::Relaxed)
+        self.tables[reason as usize].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn rows(&self) -> ExpiredRows {
+        ExpiredRows { rows: self.rows.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Counts and logs rows that are gone.
+    pub(crate) fn note_rows(&self, gone: &RowsGone) {
+        let RowsGone { table, id, version, rows, bytes } = gone;
+        self.rows.fetch_add(*rows, Ordering::Relaxed);
+        self.bytes.fetch_add(*bytes, Ordering::Relaxed);
+        tracing::info!(%table, %id, reason = "window", %version, rows, bytes, "old rows of a table are gone");
     }
 
     /// Counts and logs a table that is gone.
     pub(crate) fn note(&self, table: &TableName, id: TableId, reason: ExpiryReason) {
-        self.0[reason as usize].fetch_add(1, Ordering::Relaxed);
+        self.tables[reason as usize].fetch_add(1, Ordering::Relaxed);
         tracing::info!(%table, %id, reason = reason.name(), "a table expired");
     }
 }
@@ -98,13 +124,13 @@ pub(crate) fn watch_all(shared: &Shared) {
     let now = shared.uptime.now();
     for table in shared.index.list("") {
         let content = table.content();
-        if let Some(expiry) = table.expiry(now) {
-            shared.deadlines.watch(content.id, &content.table, content.durability, expiry.at);
+        if let Some(due) = table.due(now) {
+            shared.deadlines.watch(content.id, &content.table, content.durability, due);
         }
     }
 }
 
-/// Drops what has expired.
+/// Drops the tables and the rows that have expired.
 pub(crate) fn sweep(shared: &Shared) {
     loop {
         let now = shared.uptime.now();
@@ -120,7 +146,7 @@ pub(crate) fn sweep(shared: &Shared) {
                 // Somebody read or put it at the last moment. The next round finds its new deadline.
                 Ok(false) => shared.deadlines.watch(id, &table, durability, now),
                 Err(error) => {
-                    tracing::warn!(%table, %error, "an expired table could not be removed yet");
+                    tracing::warn!(%table, %error, "what has expired of a table could not be removed yet");
                     let is_there = shared.index.get(&table).is_some_and(|table| table.content().id == id);
                     if is_there {
                         shared.deadlines.watch(id, &table, durability, now.saturating_add(RETRY));
@@ -131,7 +157,7 @@ pub(crate) fn sweep(shared: &Shared) {
     }
 }
 
-/// Asks for the end of a table whose deadline is over, or notes its new one.
+/// Asks for the end of a table whose deadline is over, or of its old rows, or notes its new one.
 fn look_at(shared: &Shared, id: TableId, name: &TableName, now: Uptime) -> Option<(Durability, Answer)> {
     let table = shared.index.get(name)?;
     let content = table.content();
@@ -139,9 +165,9 @@ fn look_at(shared: &Shared, id: TableId, name: &TableName, now: Uptime) -> Optio
         return None;
     }
     let durability = content.durability;
-    let expiry = table.expiry(now)?;
-    if expiry.at > now {
-        shared.deadlines.watch(id, name, durability, expiry.at);
+    let due = table.due(now)?;
+    if due > now {
+        shared.deadlines.watch(id, name, durability, due);
         return None;
     }
     // Whoever holds the content is taken for a reader.

@@ -56,12 +56,13 @@ mod sweeper;
 pub mod testing;
 mod uptime;
 mod usage;
+mod window;
 
 pub use catalog::StoredDictionary;
 pub use content::{ReaderDictionaries, Snapshot};
 pub use counts::{CountedRead, LEASE, ReadSpec, TicketCount};
 pub use disk::{Disk, SystemDisk};
-pub use expiry::ExpiryReason;
+pub use expiry::{ExpiredRows, ExpiryReason};
 pub use index::{Totals, table_not_found};
 pub use keys::KeyLimits;
 pub use lend::Lent;

@@ -22,6 +22,7 @@ use crate::failpoint::failpoint;
 use crate::request::{MergeRequest, Written};
 use crate::shared::Shared;
 use crate::slot::SegmentRef;
+use crate::window::Span;
 
 /// Small segments of a table from which on appends wait for the merge.
 const SMALL_SEGMENTS_MAX: usize = 1_024;
@@ -183,8 +184,10 @@ fn merge_caught(shared: &Shared, table: &TableName) -> Result<()> {
 }
 
 fn next_run(shared: &Shared, content: &Content) -> Option<Range<usize>> {
-    let sizes: Vec<u64> = sizes(content).collect();
-    policy::plan(&sizes, large(shared))
+    let now = shared.uptime.now();
+    let spans = content.segments.iter().map(|segment| Span::of(&content.retention, segment.uptime(), now));
+    let segments: Vec<(u64, Span)> = sizes(content).zip(spans).collect();
+    policy::plan(&segments, large(shared))
 }
 
 /// Payload bytes; segments that cannot be merged count as large.

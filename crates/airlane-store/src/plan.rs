@@ -8,6 +8,7 @@ mod contents;
 mod counting;
 mod keys;
 mod refusals;
+mod rows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use contents::oldest_kept;
 pub(crate) use keys::PlannedPut;
 use refusals::raced;
 pub(crate) use refusals::{durability_conflict, schema_mismatch};
+pub(crate) use rows::RowsGone;
 
 /// What a plan needs from its store.
 pub(crate) struct Context<'a> {
@@ -54,6 +56,7 @@ pub(crate) struct Plan<'a> {
     superseded: Vec<SegmentRef>,
     reserved: Vec<TableName>,
     expired: Vec<(TableName, TableId, ExpiryReason)>,
+    rows_gone: Vec<RowsGone>,
     counting: Counting,
 }
 
@@ -66,8 +69,8 @@ struct Planned {
 
 impl<'a> Plan<'a> {
     pub(crate) fn new(context: Context<'a>) -> Self {
-        let (tables, changes, superseded, reserved, expired, counting) = Default::default();
-        Self { context, tables, changes, superseded, reserved, expired, counting }
+        let (tables, changes, superseded, reserved, expired, rows_gone, counting) = Default::default();
+        Self { context, tables, changes, superseded, reserved, expired, rows_gone, counting }
     }
 
     pub(crate) fn changes(&self) -> &[Change] {
@@ -120,11 +123,11 @@ impl<'a> Plan<'a> {
         Ok(current.info())
     }
 
-    /// Plans the end of a table that has expired; `false` when it has not, or is gone.
+    /// Plans the end of a table that has expired, or of its rows that have; `false` when nothing has, or is gone.
     pub(crate) fn expire(&mut self, name: &TableName, id: TableId) -> bool {
         // One that was made anew with another durability is not meant.
         let current = self.current(name).ok().flatten().filter(|content| content.id == id);
-        current.is_some_and(|content| self.end_if_due(&content))
+        current.is_some_and(|content| self.end_if_due(&content) || self.forget_old_rows(&content))
     }
 
     /// Plans another retention.
@@ -158,7 +161,8 @@ impl<'a> Plan<'a> {
         if !run.iter().map(SegmentRef::id).eq(ids.iter().copied()) {
             return Ok(false);
         }
-        let (new, fresh) = self.take(&request.table, request.new);
+        let newest = run.iter().map(SegmentRef::uptime).max().unwrap_or_default();
+        let (new, fresh) = self.take(&request.table, request.new, newest);
         let mut content = Content::clone(&current);
         self.superseded.extend(content.segments.splice(range, fresh));
         content.version.bytes = content.received_bytes();
@@ -184,9 +188,9 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Whether bytes of a dropped table are in the catalog.
-    pub(crate) fn drops_bodies(&self) -> bool {
-        self.drops() && self.superseded.iter().any(|segment| segment.facts().place == Place::Catalog)
+    /// Whether bytes of what goes are in the catalog.
+    pub(crate) fn erases_bodies(&self) -> bool {
+        self.erases() && self.superseded.iter().any(|segment| segment.facts().place == Place::Catalog)
     }
 
     /// The tables that end since they have expired.
@@ -194,9 +198,9 @@ impl<'a> Plan<'a> {
         std::mem::take(&mut self.expired)
     }
 
-    /// Whether a table is dropped.
-    pub(crate) fn drops(&self) -> bool {
-        self.changes.iter().any(|change| matches!(change, Change::DropTable { .. }))
+    /// Whether a table is dropped, or rows of one go.
+    pub(crate) fn erases(&self) -> bool {
+        self.changes.iter().any(Change::erases)
     }
 
     /// Makes the plan visible. What it leaves behind is for the sweeper.
@@ -210,7 +214,7 @@ impl<'a> Plan<'a> {
         self.reserved.clear();
         self.set_deadlines(&kept);
         self.context.counts.publish(std::mem::take(&mut self.counting), self.context.durability);
-        let frees_memory = self.context.durability == Durability::Ephemeral && self.drops();
+        let frees_memory = self.context.durability == Durability::Ephemeral && self.erases();
         Sweep { segments: std::mem::take(&mut self.superseded), contents, frees_memory }
     }
 
@@ -223,8 +227,8 @@ impl<'a> Plan<'a> {
             }
         }
         for content in kept {
-            if let Some(expiry) = content.expiry(content.version.uptime) {
-                self.context.deadlines.watch(content.id, &content.table, content.durability, expiry.at);
+            if let Some(due) = content.due(content.version.uptime) {
+                self.context.deadlines.watch(content.id, &content.table, content.durability, due);
             }
         }
     }

@@ -152,7 +152,7 @@ fn take_over(stored: &StoredTable, segments: Vec<SegmentRef>) -> Result<Content>
         _ => None,
     };
     let (version, committed) = (Version::FIRST, stored.created);
-    let none = StoredVersion { version, rows: 0, bytes: 0, committed, uptime: Uptime::default() };
+    let none = StoredVersion { version, rows: 0, bytes: 0, committed, uptime: Uptime::default(), put: version };
     let mut content = Content {
         table: stored.name.clone(),
         id: stored.id,

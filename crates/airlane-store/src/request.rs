@@ -9,6 +9,7 @@ use airlane_segment::{Segment, TableSchema};
 use crate::catalog::{NewSegment, Place, StoredDictionary, StoredSegment};
 use crate::keys::RequestKey;
 use crate::slot::SegmentRef;
+use crate::uptime::Uptime;
 
 /// A segment that is written, sealed and, where that is asked for, synced.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ impl Written {
             checksum: if place == Place::Memory { 0 } else { segment.checksum() },
             place,
             dictionaries: segment.dictionaries().iter().map(dictionary).collect(),
+            // Its commit knows.
+            uptime: Uptime::default(),
         };
         let body = (place == Place::Catalog).then_some(bytes);
         Self { new: NewSegment { facts, body }, segment: Arc::new(segment) }

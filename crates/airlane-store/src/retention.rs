@@ -6,7 +6,7 @@ use airlane_model::{Result, RetentionChange, TableInfo, TableName};
 use tokio::sync::oneshot;
 
 use crate::commit::Job;
-use crate::expiry::ExpiryReason;
+use crate::expiry::{ExpiredRows, ExpiryReason};
 use crate::index::table_not_found;
 use crate::store::Store;
 
@@ -35,6 +35,11 @@ impl Store {
             let live = shared.index.live(&table, now.uptime).map(|table| table.info(now));
             Ok(live.filter(|live| live.table_id == info.table_id).unwrap_or(info))
         }
+    }
+
+    /// What went since the start of tables that have a `window`.
+    pub fn expired_rows(&self) -> ExpiredRows {
+        self.shared().expired.rows()
     }
 
     /// How many tables went by themselves since the start.

@@ -21,6 +21,7 @@ use crate::disk::Disk;
 use crate::error::storage;
 use crate::folder::{Paths, label_of};
 use crate::memory::Memory;
+use crate::uptime::Uptime;
 
 /// Bytes that are read at once when a file is compared with its checksum.
 const READ_BYTES: usize = 1 << 20;
@@ -114,6 +115,11 @@ impl SegmentRef {
     pub(crate) fn is_damaged(&self) -> bool {
         // Locked for long only while a reader opens it, who will then know.
         self.0.damage.try_lock().is_some_and(|damage| damage.is_some())
+    }
+
+    /// When its newest row was put.
+    pub(crate) fn uptime(&self) -> Uptime {
+        self.0.facts.uptime
     }
 
     /// Its dictionaries, in the order of their ids.

@@ -70,7 +70,7 @@ mod tests {
             (r#"{"table":"a","ttl":"1h","ttl":"2h"}"#, codes::OPTION_INVALID),
             (r#"{"table":"a","ttl":"0s"}"#, codes::OPTION_INVALID),
             (r#"{"table":"a","ttl":{}}"#, codes::OPTION_INVALID),
-            (r#"{"table":"a","window":"1h"}"#, codes::NOT_IMPLEMENTED),
+            (r#"{"table":"a","window":"old"}"#, codes::OPTION_INVALID),
             (r#"{"table":"../x","ttl":"1h"}"#, codes::TABLE_NAME_INVALID),
             (&long, codes::LIMIT_EXCEEDED),
         ] {

@@ -21,7 +21,8 @@ fn a_change_names_some_rules_and_keeps_the_others() {
 
 #[test]
 fn a_change_is_written_as_it_is_read() {
-    let rules = [("ttl", "1h"), ("idle", "none"), ("versions", "3"), ("reads", "1"), ("pinned", "false")];
+    let rules =
+        [("ttl", "1h"), ("idle", "none"), ("versions", "3"), ("window", "30d"), ("reads", "1"), ("pinned", "false")];
     let all = change(&rules).expect("valid");
     let texts: Vec<_> = all.rules().collect();
     let texts: Vec<(&str, &str)> = texts.iter().map(|(rule, text)| (*rule, text.as_str())).collect();
@@ -39,6 +40,15 @@ fn reads_are_counted_as_long_as_the_table_may_go() {
 }
 
 #[test]
+fn rows_go_as_long_as_the_table_may() {
+    let window = retention(&[("window", "90m")]);
+    assert_eq!(window.rows_window(), "90m".parse().ok());
+    assert_eq!(window.to_string(), "window=90m");
+    assert_eq!(retention(&[("window", "90m"), ("pinned", "true")]).rows_window(), None);
+    assert!(change(&[("window", "none")]).expect("valid").apply(window).is_none());
+}
+
+#[test]
 fn refuses_what_is_no_rule() {
     for (rule, text, code) in [
         ("ttl", "", codes::OPTION_INVALID),
@@ -51,7 +61,8 @@ fn refuses_what_is_no_rule() {
         ("versions", "3.5", codes::OPTION_INVALID),
         ("pinned", "yes", codes::OPTION_INVALID),
         ("tll", "1h", codes::OPTION_INVALID),
-        ("window", "1h", codes::NOT_IMPLEMENTED),
+        ("window", "0s", codes::OPTION_INVALID),
+        ("window", "always", codes::OPTION_INVALID),
         ("reads", "0", codes::OPTION_INVALID),
         ("reads", "once", codes::OPTION_INVALID),
     ] {
@@ -96,7 +107,7 @@ fn refuses_defaults_that_are_none() {
         "eu//* ttl=1h",
         "a ttl",
         "a ttl=",
-        "a window=1h",
+        "a window=",
         "a ttl=1h; a idle=1h",
         "-* ttl=1h",
         "a ttl=1h ttl=2h",

@@ -1,5 +1,6 @@
 //! What every catalog must do, as cases that an implementation runs against itself.
 
+mod forget;
 mod keys;
 
 use airlane_model::{Result, Retention, RetentionChange, SegmentId, TableId, TableName, TicketId, Timestamp, Version};
@@ -35,6 +36,8 @@ const CASES: &[(&str, Case)] = &[
     ("a replace begins anew", replaces),
     ("a merge keeps its place among the others", merges),
     ("what a merge may not do is refused", merges_refused),
+    ("the first rows go, with all versions before", forget::first_rows),
+    ("rows that are not the first do not go", forget::refused_rows),
     ("a retention is kept, and forgets versions", retains),
     ("the uptime is the last one that was saved", saves_uptime),
     ("a drop forgets everything", drops),
@@ -106,7 +109,7 @@ fn name(text: &str) -> TableName {
 fn version(number: u64, rows: u64) -> StoredVersion {
     let version = Version::new(number).expect("the cases count from 1");
     let committed = Timestamp::from_micros(1_000_000 + rows as i64);
-    StoredVersion { version, rows, bytes: rows * 8, committed, uptime: Uptime::from_micros(rows) }
+    StoredVersion { version, rows, bytes: rows * 8, committed, uptime: Uptime::from_micros(rows), put: version }
 }
 
 /// A segment of `number` rows whose odd numbers are small ones, kept in the catalog.
@@ -123,6 +126,7 @@ fn segment(number: u8) -> NewSegment {
         dictionaries: (0..u64::from(number) % 3)
             .map(|id| StoredDictionary { hash: u64::MAX - id, bytes: 64 })
             .collect(),
+        uptime: Uptime::from_micros(u64::from(number) * 10),
     };
     NewSegment { facts, body }
 }
@@ -342,6 +346,7 @@ fn atomic(open: &mut Open) -> Result<(), Failure> {
         vec![forgetting],
         vec![retain(1, retention(&[("ttl", "1h")]), 2)],
         vec![merge(1, &[1, 2], &[11])],
+        vec![forget::rows(1, version(3, 3), &[1, 2])],
         vec![replace(1, b"t", version(3, 7), &[7]), append(1, version(4, 16), &[9])],
         vec![Change::DropTable { table: id(1) }],
         vec![Change::DropTable { table: id(1) }, create(2, "a"), replace(2, b"t", version(1, 13), &[13])],

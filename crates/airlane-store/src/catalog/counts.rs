@@ -9,7 +9,7 @@ use crate::uptime::Uptime;
 pub enum Counted {
     /// A signed ticket, and all that were narrowed from it.
     Ticket(TicketId),
-    /// A table since its last commit, by its version.
+    /// A table since its last put, by the version that this made.
     Table(TableId, Version),
 }
 

@@ -53,6 +53,7 @@ enum Undo {
     Replace(TableId, Bytes, VecDeque<StoredVersion>, Vec<StoredSegment>),
     Append(TableId, Vec<StoredVersion>, usize),
     Merge(TableId, Range<usize>, Vec<StoredSegment>),
+    Forget(TableId, VecDeque<StoredVersion>, Vec<StoredSegment>),
     Retain(TableId, Retention, Vec<StoredVersion>),
     Drop(TableId, Kept, Option<StoredCount>),
     Uptime(Uptime),
@@ -149,6 +150,16 @@ impl MemoryCatalog {
                 let before = kept.segments.splice(range.clone(), facts(new)).collect();
                 Ok(Undo::Merge(*table, range.start..range.start + new.len(), before))
             }
+            Change::ForgetRows { table, version, segments } => {
+                let kept = self.table(*table)?;
+                if kept.versions.back().is_none_or(|last| last.version >= version.version) {
+                    return Err(refused(format!("version {} does not follow the last one", version.version)));
+                }
+                let range = kept.run(segments).filter(|range| range.start == 0);
+                let range = range.ok_or_else(|| refused("what is to go are not the first segments of the table"))?;
+                let versions = std::mem::replace(&mut kept.versions, VecDeque::from([*version]));
+                Ok(Undo::Forget(*table, versions, kept.segments.drain(range).collect()))
+            }
             Change::SetRetention { table, retention, keep_from } => {
                 let kept = self.table(*table)?;
                 if kept.versions.back().is_some_and(|last| last.version < *keep_from) {
@@ -200,6 +211,12 @@ impl MemoryCatalog {
             Undo::Merge(id, range, before) => {
                 if let Some(kept) = self.tables.get_mut(&id) {
                     kept.segments.splice(range, before);
+                }
+            }
+            Undo::Forget(id, versions, segments) => {
+                if let Some(kept) = self.tables.get_mut(&id) {
+                    kept.versions = versions;
+                    kept.segments.splice(0..0, segments);
                 }
             }
             Undo::Retain(id, retention, forgotten) => {
@@ -267,7 +284,7 @@ impl Kept {
 impl Undo {
     fn segments(&self) -> &[StoredSegment] {
         match self {
-            Undo::Replace(_, _, _, segments) | Undo::Merge(_, _, segments) => segments,
+            Undo::Replace(_, _, _, segments) | Undo::Merge(_, _, segments) | Undo::Forget(_, _, segments) => segments,
             Undo::Drop(_, kept, _) => &kept.segments,
             Undo::Create(_)
             | Undo::Append(..)

@@ -40,17 +40,18 @@ use crate::failpoint::failpoint;
 use crate::uptime::Uptime;
 use load::DamagedKeys;
 use reserve::Reserve;
-use rows::{Rows, SCHEMA};
+use rows::{Rows, SCHEMA, UPGRADED_SCHEMA};
 
 /// "ARLN": says in the file's header what it is.
 const APPLICATION_ID: i32 = 0x4152_4c4e;
 /// The layout of the tables; see [`rows`]. One bit that flips in the file's header makes no layout of another, so there are
 /// no layouts 3, 5 and 6.
-const SCHEMA_VERSION: i32 = 7;
+const SCHEMA_VERSION: i32 = 8;
 /// The layouts before; see [`migrate`].
 const SCHEMA_VERSION_1: i32 = 1;
 const SCHEMA_VERSION_2: i32 = 2;
 const SCHEMA_VERSION_4: i32 = 4;
+const SCHEMA_VERSION_7: i32 = 7;
 /// Pages of the log (4 KiB each) from which on it is copied into the file before more is added. With the largest batch
 /// of the committer on top it fits into the reserve, so that a drop can empty it on a full disk.
 const LOG_PAGES_MAX: u64 = 1_024;
@@ -199,7 +200,7 @@ impl Catalog for SqliteCatalog {
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
         self.reserve.hold();
-        let makes_room = changes.iter().any(|change| matches!(change, Change::DropTable { .. }));
+        let makes_room = changes.iter().any(Change::erases);
         let outcome = match self.add_to_log(changes) {
             Err(CommitError::RolledBack(error)) if error.code() == codes::STORAGE_FULL => {
                 if makes_room && self.reserve.release() {
@@ -261,7 +262,10 @@ fn check_layout(connection: &Connection) -> Result<Indexes> {
     let text = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0)).map_err(error_of);
     let (application, version) = (number("application_id")?, number("user_version")?);
     match (application, version) {
-        (APPLICATION_ID, SCHEMA_VERSION_1 | SCHEMA_VERSION_2 | SCHEMA_VERSION_4 | SCHEMA_VERSION) => {
+        (
+            APPLICATION_ID,
+            SCHEMA_VERSION_1 | SCHEMA_VERSION_2 | SCHEMA_VERSION_4 | SCHEMA_VERSION_7 | SCHEMA_VERSION,
+        ) => {
             if text("integrity_check")? == "ok" {
                 return Ok(Indexes::Whole);
             }
@@ -292,14 +296,17 @@ fn lay_out(connection: &Connection) -> Result<()> {
         return Ok(());
     }
     run("BEGIN IMMEDIATE")?;
+    run(UPGRADED_SCHEMA)?;
+    let new_in_7 = || run(keys::SCHEMA).and_then(|()| run(counts::COUNTS_SCHEMA));
     let outcome = match version {
-        SCHEMA_VERSION_1 => migrate::from_1(connection),
-        SCHEMA_VERSION_2 => migrate::from_2(connection),
-        SCHEMA_VERSION_4 => Ok(()),
-        _ => run(SCHEMA),
+        SCHEMA_VERSION_1 => migrate::from_1(connection).and_then(|()| new_in_7()),
+        SCHEMA_VERSION_2 => {
+            migrate::from_2(connection).and_then(|()| new_in_7()).and_then(|()| migrate::from_7(connection))
+        }
+        SCHEMA_VERSION_4 => new_in_7().and_then(|()| migrate::from_7(connection)),
+        SCHEMA_VERSION_7 => migrate::from_7(connection),
+        _ => run(SCHEMA).and_then(|()| new_in_7()),
     };
-    // What is new in layout 7.
-    let outcome = outcome.and_then(|()| run(keys::SCHEMA)).and_then(|()| run(counts::COUNTS_SCHEMA));
     outcome.and_then(|()| {
         run(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
     })

@@ -74,7 +74,7 @@ impl Store {
         if spec.ticket.is_none() && of_table.is_none() {
             return Ok(None);
         }
-        let of = Counted::Table(content.id, content.version.version);
+        let of = Counted::Table(content.id, content.version.put);
         drop(content);
         let read = spec.part.map_or_else(|| ReadId::random(shared.chance.as_ref()), |part| part.id);
         let allowed = |ticket: TicketCount| Allowed { of: Counted::Ticket(ticket.id), max: ticket.allowed.max.get() };

@@ -1,8 +1,9 @@
 //! Segments of ephemeral tables in files.
 //!
-//! Several segments share a file, each at a multiple of 64. The file is written, mapped and unlinked at once: nobody opens
-//! it again, its room comes back when the last of its segments goes, and nothing of it is left when the process ends. A
-//! process that is killed between writing and unlinking leaves a name that the next start removes.
+//! Several segments share a file, each at a multiple of 64; those of a table with a `window` have files of their own. The file
+//! is written, mapped and unlinked at once: nobody opens it again, its room comes back when the last of its segments goes, and
+//! nothing of it is left when the process ends. A process that is killed between writing and unlinking leaves a name that the
+//! next start removes.
 
 use std::io::{self, IoSlice};
 use std::ops::Range;

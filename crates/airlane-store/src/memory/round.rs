@@ -63,7 +63,10 @@ fn round(shared: &Shared, target: ByteSize) -> Round {
         if freed + pack_bytes >= goal {
             break;
         }
-        for segment in &table.content().segments {
+        let content = table.content();
+        // Its rows go at different times, and the room of a file comes back with the last of what it holds.
+        let is_apart = content.retention.window.is_some();
+        for segment in &content.segments {
             if freed + pack_bytes >= goal {
                 break;
             }
@@ -72,6 +75,9 @@ fn round(shared: &Shared, target: ByteSize) -> Round {
                 Residence::Again(bytes) => {
                     segment.let_go();
                     freed += bytes;
+                }
+                Residence::Memory(opened) if is_apart && round.failure.is_none() => {
+                    freed += write(shared, vec![(segment.clone(), opened)], &mut round.failure);
                 }
                 Residence::Memory(opened) if round.failure.is_none() => {
                     pack_bytes += opened.file_bytes().len() as u64;

@@ -10,6 +10,9 @@
 //! 3        segments left of a large one, which is never touched, go into one another
 //! ```
 //!
+//! Segments of different spans of time are never joined. All but the last span are as what is left of a large one: nothing
+//! comes to them any more.
+//!
 //! Each merge lifts its rows by a tier at least, except those of the one larger segment in case 2, which pays for the
 //! merge with its own arrival. So a row is rewritten at most about twice for each tier, of which there are six.
 
@@ -21,17 +24,22 @@ const FACTOR: usize = 8;
 /// Segments below this are of the lowest tier: what merging them costs is the fixed part of a segment.
 const TIER_BYTES: u64 = 4 << 10;
 
-/// The neighbours to merge next. `sizes` are payload bytes in order; from `large` on a segment is left alone.
-pub(crate) fn plan(sizes: &[u64], large: u64) -> Option<Range<usize>> {
+/// The neighbours to merge next. `segments` are payload bytes and spans in order; from `large` on a segment is left alone.
+pub(crate) fn plan<S: PartialEq>(segments: &[(u64, S)], large: u64) -> Option<Range<usize>> {
     let mut start = 0;
-    for section in sizes.split(|size| *size >= large) {
+    for section in segments.chunk_by(|a, b| a.0 < large && b.0 < large && a.1 == b.1) {
         let end = start + section.len();
-        let found =
-            if end < sizes.len() { (section.len() > 1).then_some(0..section.len()) } else { plan_open(section) };
+        let sizes = || section.iter().map(|(size, _)| *size).collect::<Vec<_>>();
+        // One that is too large is a section of its own.
+        let found = match end < segments.len() {
+            true => (section.len() > 1).then_some(0..section.len()),
+            false if section[0].0 < large => plan_open(&sizes()),
+            false => None,
+        };
         if let Some(found) = found {
             return Some(start + found.start..start + found.end);
         }
-        start = end + 1;
+        start = end;
     }
     None
 }
@@ -82,6 +90,26 @@ mod tests {
     const TARGET: u64 = 64 << 20;
     const TIERS: usize = 6;
 
+    /// Segments of one span.
+    fn of_one_span(sizes: &[u64]) -> Vec<(u64, u8)> {
+        sizes.iter().map(|size| (*size, 0)).collect()
+    }
+
+    #[test]
+    fn joins_nothing_of_different_spans() {
+        let of = |sizes: &[u64], spans: &[u8]| sizes.iter().copied().zip(spans.iter().copied()).collect::<Vec<_>>();
+        for (segments, expected) in [
+            (of(&[100; 8], &[1, 1, 1, 1, 2, 2, 2, 2]), Some(0..4)),
+            (of(&[100; 5], &[1, 2, 2, 2, 2]), None),
+            (of(&[100, 9_000], &[1, 2]), None),
+            (of(&[100; 3], &[1, 2, 1]), None),
+            (of(&[100; 10], &[1, 2, 2, 2, 2, 2, 2, 2, 2, 2]), Some(1..10)),
+            (of(&[100, LARGE, 100, 100, 100], &[1, 1, 1, 1, 2]), Some(2..4)),
+        ] {
+            assert_eq!(plan(&segments, LARGE), expected, "{segments:?}");
+        }
+    }
+
     #[test]
     fn merges_what_it_should() {
         let large = LARGE;
@@ -103,14 +131,14 @@ mod tests {
             (vec![large - 1, large - 1, large], Some(0..2)),
             (vec![large; 100], None),
         ] {
-            assert_eq!(plan(&sizes, LARGE), expected, "{sizes:?}");
+            assert_eq!(plan(&of_one_span(&sizes), LARGE), expected, "{sizes:?}");
         }
     }
 
     /// Merges until there is nothing to merge; gives the bytes that were rewritten.
     fn run(sizes: &mut Vec<u64>) -> u64 {
         let mut rewritten = 0;
-        while let Some(range) = plan(sizes, LARGE) {
+        while let Some(range) = plan(&of_one_span(sizes), LARGE) {
             assert!(range.len() > 1);
             let bytes: u64 = sizes[range.clone()].iter().sum();
             rewritten += bytes;

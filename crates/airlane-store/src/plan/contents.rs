@@ -12,7 +12,7 @@ use crate::catalog::{Change, NewSegment, StoredVersion};
 use crate::content::{Content, HistoryStep, VERSIONS_KEPT_MAX};
 use crate::request::{PutRequest, Written};
 use crate::slot::SegmentRef;
-use crate::uptime::Moment;
+use crate::uptime::{Moment, Uptime};
 
 impl Plan<'_> {
     pub(super) fn create(&mut self, request: PutRequest) -> Result<Arc<Content>> {
@@ -73,7 +73,7 @@ impl Plan<'_> {
         let number = current.version.version.next();
         let mut segments = request.segments;
         segments.retain(|segment| segment.new.facts.rows > 0);
-        let (new, fresh) = self.take(&request.table, segments);
+        let (new, fresh) = self.take(&request.table, segments, self.context.now.uptime);
         let mut content = current.clone();
         content.retention = request.retention.apply(current.retention);
         content.segments.extend(fresh);
@@ -99,7 +99,7 @@ impl Plan<'_> {
 
     /// Gives a content its only segments.
     fn lay_in(&self, content: &mut Content, segments: Vec<Written>) -> Vec<NewSegment> {
-        let (new, fresh) = self.take(&content.table, segments);
+        let (new, fresh) = self.take(&content.table, segments, self.context.now.uptime);
         content.segments = fresh;
         content.version.bytes = content.received_bytes();
         new
@@ -122,12 +122,19 @@ impl Plan<'_> {
 
     fn version(&self, version: Version, rows: u64) -> StoredVersion {
         let Moment { wall: committed, uptime } = self.context.now;
-        StoredVersion { version, rows, bytes: 0, committed, uptime }
+        StoredVersion { version, rows, bytes: 0, committed, uptime, put: version }
     }
 
-    pub(super) fn take(&self, table: &TableName, segments: Vec<Written>) -> (Vec<NewSegment>, Vec<SegmentRef>) {
+    /// Takes in segments whose newest row was put at `put`.
+    pub(super) fn take(
+        &self,
+        table: &TableName,
+        segments: Vec<Written>,
+        put: Uptime,
+    ) -> (Vec<NewSegment>, Vec<SegmentRef>) {
         let origin = self.context.origin;
-        let refer = |written: Written| {
+        let refer = |mut written: Written| {
+            written.new.facts.uptime = put;
             let fresh = SegmentRef::written(table.clone(), written.new.facts.clone(), written.segment, origin.cloned());
             (written.new, fresh)
         };

@@ -26,7 +26,7 @@ impl Plan<'_> {
         if let Some((id, version)) = uses.table {
             // One of the same name that was made anew, with whatever durability, is not meant.
             let current = self.current(&request.table).ok().flatten().filter(|content| content.id == id);
-            if let Some(content) = current.filter(|content| content.version.version == version)
+            if let Some(content) = current.filter(|content| content.version.put == version)
                 && let Some(max) = content.retention.counted_reads()
             {
                 let of = Counted::Table(id, version);
@@ -43,7 +43,7 @@ impl Plan<'_> {
 
     /// Takes out a table that was read often enough for a retention; tells whether it was.
     pub(super) fn end_if_read_up(&mut self, content: &Content, retention: &Retention) -> bool {
-        let used = self.used(Counted::Table(content.id, content.version.version)).map(|count| count.used);
+        let used = self.used(Counted::Table(content.id, content.version.put)).map(|count| count.used);
         let is_read_up = retention.counted_reads().is_some_and(|max| used.is_some_and(|used| used >= max.get()));
         if is_read_up {
             self.end_as_read(content);

@@ -1,6 +1,6 @@
 //! Data folders, written once and kept in git, are read by every later version (D13): one of the first catalog, one
-//! whose catalog has checksums of rows (layout 2), one whose tables have a retention (layout 4), and one that has counts of
-//! reads and the key of a put (layout 7).
+//! whose catalog has checksums of rows (layout 2), one whose tables have a retention (layout 4), one that has counts of
+//! reads and the key of a put (layout 7), and one from which old rows went (layout 8).
 
 use std::fs;
 use std::num::NonZeroU64;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use airlane_model::{Chance, Clock, PutMode, ReadsAllowed, RowRange, SystemClock, TicketId, Timestamp, Version, codes};
 use airlane_segment::TableSchema;
+use airlane_store::testing::ManualClock;
 use airlane_store::{CountedRead, PutSpec, ReadSpec, Recovery, Store, StoreOptions, TicketCount};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int64Type};
@@ -61,12 +62,12 @@ fn cities() -> RecordBatch {
 #[tokio::test]
 #[ignore = "manual: writes the fixture"]
 async fn write_fixture() {
-    let folder = fixture("catalog-7");
+    let folder = fixture("catalog-8");
     assert!(!folder.exists(), "a fixture is never written again: {}", folder.display());
     write_sample(&folder).await;
     // Not the ids of the sample again.
     let counting = Arc::new(Counting { ids: AtomicU64::new(0x1000), ..Counting::default() });
-    let store = open(StoreOptions { clock: counting.clone(), chance: counting, ..by_hand(options(&folder)) });
+    let store = open(StoreOptions { clock: counting.clone(), chance: counting.clone(), ..by_hand(options(&folder)) });
     for (table, rules) in
         [("small", [("ttl", "1h"), ("versions", "3")]), ("cities", [("idle", "7d"), ("pinned", "true")])]
     {
@@ -79,9 +80,25 @@ async fn write_fixture() {
     let large = store.snapshot(&name("eu/large"), None, None).expect("a table");
     let counted = store.begin_counted(&large, &counted_read()).expect("a claim").expect("reads are counted");
     end(counted, 122);
+    write_windowed(&store, &counting).await;
     store.close().await;
     fs::remove_file(folder.join("LOCK")).expect("a lock");
     fs::remove_file(folder.join("catalog.reserve")).expect("a reserve");
+}
+
+/// A table from which the first rows went, since they were put long before the others. It has a count of reads.
+async fn write_windowed(store: &Store, counting: &Counting) {
+    let kept =
+        PutSpec { retention: change(&[("window", "10m"), ("reads", "3")]), ..spec("log", PutMode::Append, None) };
+    put(store, kept, 0..4).await.expect("a put");
+    counting.seconds.fetch_add(500, Ordering::Relaxed);
+    append(store, "log", 4..7).await.expect("an append");
+    let log = store.snapshot(&name("log"), None, None).expect("a table");
+    let spec = ReadSpec { ticket: None, part: None, rows: RowRange { start: 0, end: 7 } };
+    end(store.begin_counted(&log, &spec).expect("a claim").expect("reads are counted"), 7);
+    counting.seconds.fetch_add(150, Ordering::Relaxed);
+    store.expire_due().await;
+    assert_eq!(log.info().version.get() + 1, store.list("log")[0].version.get());
 }
 
 fn keyed() -> PutSpec {
@@ -137,7 +154,7 @@ async fn d13_a_folder_of_format_1_is_read_and_written() {
     copy(&fixture("format-1"), folder.path());
     assert_eq!(layout(folder.path()), 1);
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 7, "it was migrated");
+    assert_eq!(layout(folder.path()), 8, "it was migrated");
 }
 
 #[tokio::test]
@@ -146,7 +163,7 @@ async fn d13_a_folder_with_a_catalog_of_layout_2_is_read_and_written() {
     copy(&fixture("catalog-2"), folder.path());
     assert_eq!(layout(folder.path()), 2);
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 7, "it was migrated");
+    assert_eq!(layout(folder.path()), 8, "it was migrated");
 }
 
 #[tokio::test]
@@ -162,7 +179,7 @@ async fn d13_a_folder_with_a_catalog_of_layout_4_is_read_and_written() {
     assert!(left > Duration::from_secs(3_500), "{left:?}");
     store.close().await;
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 7, "it was migrated");
+    assert_eq!(layout(folder.path()), 8, "it was migrated");
 }
 
 #[tokio::test]
@@ -180,7 +197,7 @@ async fn d13_p7_a_folder_with_the_key_of_a_put_is_read_and_written() {
     assert!(store.snapshot(&name("gone"), None, None).is_err(), "it was dropped");
     store.close().await;
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 7);
+    assert_eq!(layout(folder.path()), 8, "it was migrated");
 }
 
 #[tokio::test]
@@ -200,6 +217,64 @@ async fn d13_a_folder_with_a_catalog_of_layout_7_is_read_and_written() {
     assert_eq!(large().expect_err("read twice").code(), codes::TABLE_NOT_FOUND);
     assert_eq!(store.counted_reads(), (1, 0));
     assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn d13_a_folder_with_a_catalog_of_layout_8_is_read_and_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&fixture("catalog-8"), folder.path());
+    assert_eq!(layout(folder.path()), 8);
+    let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_800_000_000_000_000)));
+    let store = open(StoreOptions { clock: clock.clone(), ..by_hand(options(folder.path())) });
+    assert_eq!(store.counted_reads(), (3, 0), "of a ticket and of two tables");
+    let log = || store.snapshot(&name("log"), None, None).expect("a table");
+    assert_eq!((log().info().version.get(), keys(&log()).expect("rows")), (3, vec![4, 5, 6]));
+    assert_eq!(log().info().retention.to_string(), "window=10m reads=3");
+    assert!(store.snapshot(&name("log"), Version::new(2), None).is_err(), "it had rows that went");
+    let rows = ReadSpec { ticket: None, part: None, rows: RowRange { start: 0, end: 3 } };
+    end(store.begin_counted(&log(), &rows).expect("the second").expect("counted"), 3);
+    // They were put about three minutes before the end.
+    clock.advance(Duration::from_secs(400));
+    store.expire_due().await;
+    assert_eq!(log().info().rows, 3);
+    clock.advance(Duration::from_secs(100));
+    store.expire_due().await;
+    assert_eq!((log().info().version.get(), log().info().rows), (4, 0));
+    assert_sound(&store).await;
+    store.drop_table(&name("log")).await.expect("a drop");
+    store.close().await;
+    assert_read_and_written(folder.path()).await;
+}
+
+/// What was there before counts as put when the folder was upgraded: its rows go no earlier, and not never.
+#[tokio::test]
+async fn d13_rows_of_layout_7_are_as_old_as_their_upgrade() {
+    for is_damaged in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(&fixture("catalog-7"), folder.path());
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_800_000_000_000_000)));
+        let over = || StoreOptions { clock: clock.clone(), ..by_hand(options(folder.path())) };
+        let store = open(over());
+        let kept = change(&[("window", "1h"), ("reads", "none")]);
+        store.set_retention(&name("eu/large"), kept).await.expect("a retention");
+        clock.advance(Duration::from_secs(1_800));
+        append(&store, "eu/large", 122..130).await.expect("an append");
+        store.close().await;
+        if is_damaged {
+            let catalog = rusqlite::Connection::open(folder.path().join("catalog.db")).expect("the catalog");
+            assert_eq!(catalog.execute("UPDATE upgraded SET micros = 7", []).expect("a change"), 1);
+        }
+        let store = open(over());
+        let rows = || store.list("eu/")[0].rows;
+        for (seconds, whole, damaged) in [(1_790, 130, 130), (10, 8, 130), (1_800, 0, 0)] {
+            clock.advance(Duration::from_secs(seconds));
+            store.expire_due().await;
+            assert_eq!(rows(), if is_damaged { damaged } else { whole }, "{is_damaged}");
+        }
+        assert!(files(folder.path()).is_empty());
+        assert_sound(&store).await;
+        store.close().await;
+    }
 }
 
 /// What a migration adds makes no damaged row good.

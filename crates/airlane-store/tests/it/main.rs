@@ -20,3 +20,6 @@ mod quotas;
 mod replay;
 mod retention;
 mod support;
+mod window;
+mod window_faults;
+mod window_kills;

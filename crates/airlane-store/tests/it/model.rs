@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airlane_model::{
-    ByteSize, Durability, NamespaceQuota, PutMode, Quotas, Receipt, Result, SharedQuotas, TableId, Timestamp, Version,
+    ByteSize, Clock, Durability, NamespaceQuota, PutMode, Quotas, Receipt, Result, SharedQuotas, Timestamp, Version,
     codes,
 };
 use airlane_store::testing::{Fault, FaultDisk, ManualClock, SeededChance, When};
@@ -17,88 +17,19 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::support::*;
+use steps::{Step, step};
+use table::{Modelled, WINDOW};
+
+mod steps;
+mod table;
 
 const TABLES: [&str; 3] = ["a", "b/c", "d"];
 
+/// Puts of this one ask for a window.
+const WINDOWED: &str = "d";
+
 /// Keys that puts have.
 const KEYS: u8 = 4;
-
-#[derive(Clone, Debug)]
-enum Step {
-    Put {
-        table: usize,
-        append: bool,
-        rows: u16,
-        durability: Option<bool>,
-        /// One of a few, so that they come again.
-        key: Option<u8>,
-    },
-    /// The last put that had this key, once more; or another put with the key.
-    Repeat {
-        key: u8,
-        same: bool,
-    },
-    Drop {
-        table: usize,
-    },
-    Read {
-        table: usize,
-        back: u64,
-    },
-    Hold {
-        table: usize,
-    },
-    Merge,
-    /// All that can leaves memory.
-    Relieve,
-    Restart,
-    /// The next operations fail from the Nth on, for one request.
-    Fault {
-        nth: u64,
-        fault: Fault,
-    },
-    /// Other quotas for every namespace, or none.
-    Quota {
-        tables: Option<u64>,
-        kib: Option<u64>,
-    },
-    /// The next commit is not confirmed; then the process starts anew.
-    Crash {
-        table: usize,
-        kept: bool,
-    },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let table = 0..TABLES.len();
-    let rows = prop_oneof![3 => 0..30_u16, 1 => 30..1_500_u16];
-    let durability = prop_oneof![4 => Just(None), 1 => any::<bool>().prop_map(Some)];
-    let fault = prop_oneof![Just(Fault::Failed), Just(Fault::Full), Just(Fault::ShortWrite)];
-    prop_oneof![
-        12 => (table.clone(), prop::bool::weighted(0.7), rows, durability, prop::option::weighted(0.3, 0..KEYS))
-            .prop_map(|(table, append, rows, durability, key)| Step::Put { table, append, rows, durability, key }),
-        3 => (0..KEYS, prop::bool::weighted(0.8)).prop_map(|(key, same)| Step::Repeat { key, same }),
-        1 => table.clone().prop_map(|table| Step::Drop { table }),
-        3 => (table.clone(), 0..5_u64).prop_map(|(table, back)| Step::Read { table, back }),
-        2 => table.clone().prop_map(|table| Step::Hold { table }),
-        4 => Just(Step::Merge),
-        2 => Just(Step::Relieve),
-        1 => Just(Step::Restart),
-        3 => (1..12_u64, fault).prop_map(|(nth, fault)| Step::Fault { nth, fault }),
-        1 => (prop::option::of(0..4_u64), prop::option::of(0..20_u64)).prop_map(|(tables, kib)| Step::Quota { tables, kib }),
-        1 => (table, any::<bool>()).prop_map(|(table, kept)| Step::Crash { table, kept }),
-    ]
-}
-
-/// A table as it should be.
-#[derive(Clone, Debug)]
-struct Modelled {
-    id: TableId,
-    durability: Durability,
-    keys: Vec<i64>,
-    /// Rows of each version that can be read, from the first one on.
-    versions: BTreeMap<u64, usize>,
-}
 
 /// A put that had a key, and was done.
 #[derive(Clone, Debug)]
@@ -161,6 +92,23 @@ impl Run {
                 }
             }
             Step::Merge => drop(self.store.merge_step().await),
+            Step::Window { table, set } => self.set_window(TABLES[table], set).await,
+            Step::Grow { appends } => {
+                for _ in 0..appends {
+                    self.world.clock.advance(Duration::from_secs(1));
+                    self.put(WINDOWED, true, 3, None, None).await;
+                }
+                while self.store.merge_step().await {}
+            }
+            Step::Wait { seconds } => {
+                self.world.clock.advance(Duration::from_secs(seconds));
+                self.store.expire_due().await;
+                if self.world.disk.disarm() > 0 {
+                    // What fails is done again later.
+                    self.model.values_mut().for_each(|modelled| modelled.is_prompt = false);
+                }
+                self.forget_old_rows();
+            }
             Step::Relieve => self.store.relieve_memory(ByteSize::bytes(0)).await,
             Step::Restart => self.restart().await,
             Step::Fault { nth, fault } => {
@@ -209,7 +157,9 @@ impl Run {
         let mode = if append { PutMode::Append } else { PutMode::Replace };
         let durability = durability.map(|durable| if durable { Durability::Durable } else { Durability::Ephemeral });
         let spec = spec(table, mode, durability);
-        let spec = PutSpec { key: key.map(|key| key_of("ada", &key.to_string())), ..spec };
+        let rules = [("window", WINDOW)];
+        let retention = change(if table == WINDOWED { &rules } else { &[] });
+        let spec = PutSpec { retention, key: key.map(|key| key_of("ada", &key.to_string())), ..spec };
         if let Some(known) = key.and_then(|key| self.keyed.get(&(key, table))) {
             let asks = |spec: &PutSpec| (spec.mode, spec.durability);
             if keys.is_empty() && known.keys.is_empty() && asks(&spec) == asks(&known.spec) {
@@ -224,17 +174,18 @@ impl Run {
         match put(&self.store, spec.clone(), keys.clone()).await {
             Ok(receipt) => {
                 assert!(!conflict);
-                let new = || Modelled {
-                    id: receipt.table_id,
-                    durability: durability.unwrap_or(Durability::Durable),
-                    keys: Vec::new(),
-                    versions: BTreeMap::new(),
-                };
+                let new = || Modelled::new(receipt.table_id, durability.unwrap_or(Durability::Durable));
                 let modelled = self.model.entry(table).or_insert_with(new);
                 if !append {
                     modelled.keys.clear();
+                    modelled.puts.clear();
+                    modelled.is_prompt = true;
                 }
-                modelled.keys.extend(keys.clone());
+                if table == WINDOWED {
+                    modelled.is_prompt &= modelled.keys.is_empty() || modelled.has_window;
+                    modelled.has_window = true;
+                }
+                modelled.add(keys.clone(), self.world.clock.steady());
                 if let Some(key) = key {
                     let keyed = Keyed { spec, keys: keys.clone(), receipt: receipt.clone() };
                     self.keyed.insert((key, table), keyed);
@@ -278,6 +229,30 @@ impl Run {
         }
     }
 
+    async fn set_window(&mut self, table: &'static str, set: bool) {
+        let rule = change(&[("window", if set { WINDOW } else { "none" })]);
+        match self.store.set_retention(&name(table), rule).await {
+            Ok(info) => {
+                let modelled = self.model.get_mut(table).expect("a table");
+                assert_eq!(
+                    (info.table_id, info.version.get()),
+                    (modelled.id, *modelled.versions.keys().last().expect("one"))
+                );
+                modelled.is_prompt &= modelled.keys.is_empty() || set == modelled.has_window;
+                modelled.has_window = set;
+            }
+            Err(error) if error.code() == codes::TABLE_NOT_FOUND => assert!(!self.model.contains_key(table)),
+            Err(error) => self.assert_fault(&error),
+        }
+    }
+
+    fn forget_old_rows(&mut self) {
+        for (table, modelled) in &mut self.model {
+            let snapshot = self.store.snapshot(&name(table), None, None).expect("a table");
+            modelled.forget_old_rows(snapshot.info(), self.world.clock.steady());
+        }
+    }
+
     async fn drop_table(&mut self, table: &'static str) {
         match self.store.drop_table(&name(table)).await {
             Ok(info) => assert_eq!(self.model.remove(table).map(|modelled| modelled.id), Some(info.table_id)),
@@ -314,6 +289,8 @@ impl Run {
         self.store.close().await;
         self.model.retain(|_, modelled| modelled.durability == Durability::Durable);
         self.keyed.retain(|_, keyed| keyed.receipt.durability == Durability::Durable);
+        // Time in which nothing was committed may be lost.
+        self.model.values_mut().for_each(|modelled| modelled.is_prompt = false);
         self.store = open(Self::options(&self.folder, &self.world));
     }
 
@@ -327,14 +304,9 @@ impl Run {
             self.restart().await;
             if kept {
                 let info = self.store.snapshot(&name(table), None, None).expect("a table").info().clone();
-                let new = || Modelled {
-                    id: info.table_id,
-                    durability: Durability::Durable,
-                    keys: Vec::new(),
-                    versions: BTreeMap::new(),
-                };
+                let new = || Modelled::new(info.table_id, Durability::Durable);
                 let modelled = self.model.entry(table).or_insert_with(new);
-                modelled.keys.extend(keys);
+                modelled.add(keys, self.world.clock.steady());
                 modelled.versions.insert(info.version.get(), modelled.keys.len());
             }
         }

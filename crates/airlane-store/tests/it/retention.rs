@@ -12,23 +12,23 @@ use airlane_store::{ExpiryReason, PutSpec, Snapshot, Store, StoreOptions};
 
 use crate::support::*;
 
-const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// A moment before the hour is over.
 const ALMOST: Duration = Duration::from_micros(3_600_000_000 - 1);
-const MICRO: Duration = Duration::from_micros(1);
+pub(crate) const MICRO: Duration = Duration::from_micros(1);
 
-fn clock() -> Arc<ManualClock> {
+pub(crate) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(NOW))
 }
 
-fn over(folder: &Path, clock: &Arc<ManualClock>) -> StoreOptions {
+pub(crate) fn over(folder: &Path, clock: &Arc<ManualClock>) -> StoreOptions {
     StoreOptions { clock: clock.clone(), ..by_hand(options(folder)) }
 }
 
-async fn put_kept(
+pub(crate) async fn put_kept(
     store: &Store,
     table: &str,
     mode: PutMode,
@@ -43,11 +43,11 @@ async fn kept(store: &Store, table: &str, rules: &[(&str, &str)]) -> Receipt {
     put_kept(store, table, PutMode::Replace, Durability::Durable, rules, 0..10).await.expect("a put")
 }
 
-fn begin_read(store: &Store, table: &str) -> Snapshot {
+pub(crate) fn begin_read(store: &Store, table: &str) -> Snapshot {
     store.begin_read(store.snapshot(&name(table), None, None).expect("a version"))
 }
 
-fn is_there(store: &Store, table: &str) -> bool {
+pub(crate) fn is_there(store: &Store, table: &str) -> bool {
     let listed = store.list("").iter().any(|info| info.table.as_str() == table);
     match store.snapshot(&name(table), None, None) {
         Ok(_) => assert!(listed, "{table} is read and not listed"),
@@ -60,7 +60,7 @@ fn is_there(store: &Store, table: &str) -> bool {
 }
 
 /// Bytes of the table are in a file of the data folder.
-fn bytes_found(folder: &Path, of: &[u8]) -> bool {
+pub(crate) fn bytes_found(folder: &Path, of: &[u8]) -> bool {
     let files = [folder.to_owned(), folder.join("segments")].map(|folder| std::fs::read_dir(folder).expect("a folder"));
     let files = files.into_iter().flatten().map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file());
     files

@@ -38,11 +38,15 @@ pub(crate) struct Rules {
     #[arg(long, value_name = "COUNT")]
     versions: Option<String>,
 
+    /// Rows that were put longer ago go, by whole segments; the table stays: 30s, 10m, 8h, 7d, or `none`
+    #[arg(long, value_name = "TIME")]
+    window: Option<String>,
+
     /// The table goes when it was read so often since its last commit, or `none`
     #[arg(long, value_name = "COUNT")]
     reads: Option<String>,
 
-    /// Whether the table stays whatever `ttl`, `idle` and `reads` say
+    /// Whether the table and its rows stay whatever `ttl`, `idle`, `window` and `reads` say
     #[arg(long, value_name = "BOOL", value_parser = ["true", "false"])]
     pinned: Option<String>,
 }
@@ -57,6 +61,7 @@ impl Rules {
             ("ttl", &self.ttl),
             ("idle", &self.idle),
             ("versions", &self.versions),
+            ("window", &self.window),
             ("reads", &self.reads),
             ("pinned", &self.pinned),
         ];

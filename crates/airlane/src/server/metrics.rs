@@ -5,7 +5,7 @@
 use airlane_exchange::{Exchange, RefusedTickets};
 use airlane_model::Durability;
 use airlane_segment::decode::decode_panics;
-use airlane_store::{ExpiryReason, MemoryState, Store};
+use airlane_store::{ExpiredRows, ExpiryReason, MemoryState, Store};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 
 /// How a metric behaves.
@@ -101,6 +101,8 @@ pub const METRICS: &[Metric] = &[
     ),
     gauges("airlane_tables_damaged", &[], "Tables of which stored data is known to be damaged"),
     counts("airlane_expired_tables_total", &["reason"], "Tables that went by themselves, by the rule that ended them"),
+    counts("airlane_expired_rows_total", &["reason"], "Rows that went by themselves of tables that stay, by the rule"),
+    counts("airlane_expired_bytes_total", &["reason"], "Bytes of the rows that went by themselves, by the rule"),
     gauges("airlane_idempotency_keys", &[], "Idempotency keys that are remembered"),
     gauges("airlane_memory_limit_bytes", &[], "The memory budget"),
     gauges(
@@ -145,6 +147,9 @@ pub(super) fn refresh(store: &Store, exchange: &Exchange) {
     for (reason, name) in ExpiryReason::TABLE {
         counter!("airlane_expired_tables_total", "reason" => name).absolute(store.expired_tables(reason));
     }
+    let ExpiredRows { rows, bytes } = store.expired_rows();
+    counter!("airlane_expired_rows_total", "reason" => "window").absolute(rows);
+    counter!("airlane_expired_bytes_total", "reason" => "window").absolute(bytes);
     gauge!("airlane_idempotency_keys").set(float(store.idempotency_keys()));
     refresh_memory(&store.memory());
     gauge!("airlane_tables_damaged").set(float(store.damaged_tables() as u64));

@@ -45,6 +45,8 @@ pub(super) struct VersionRow {
     pub(super) committed: i64,
     /// 0 in layouts that had none.
     pub(super) uptime: i64,
+    /// 0 when it is a put itself.
+    pub(super) put: i64,
 }
 
 impl VersionRow {
@@ -52,6 +54,7 @@ impl VersionRow {
         let mut sum = Sum::new(2, table);
         sum.numbers(&[self.version, self.rows, self.bytes, self.committed]);
         sum.later_number(self.uptime);
+        sum.later_number(self.put);
         sum.value()
     }
 }
@@ -67,6 +70,8 @@ pub(super) struct SegmentRow {
     pub(super) checksum: i64,
     pub(super) dictionaries: Vec<u8>,
     pub(super) has_body: bool,
+    /// 0 in layouts that had none.
+    pub(super) uptime: i64,
 }
 
 impl SegmentRow {
@@ -76,6 +81,7 @@ impl SegmentRow {
         sum.numbers(&[self.position, self.rows, self.payload_bytes, self.file_bytes, self.checksum]);
         sum.blob(&self.dictionaries);
         sum.numbers(&[self.has_body.into()]);
+        sum.later_number(self.uptime);
         sum.value()
     }
 }
@@ -83,6 +89,13 @@ impl SegmentRow {
 /// The checksum of the row of `uptime`.
 pub(super) fn uptime_checksum(micros: i64) -> i64 {
     let mut sum = Sum::new(4, &[]);
+    sum.numbers(&[micros]);
+    sum.value()
+}
+
+/// The checksum of the row of `upgraded`.
+pub(super) fn upgraded_checksum(micros: i64) -> i64 {
+    let mut sum = Sum::new(6, &[]);
     sum.numbers(&[micros]);
     sum.value()
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use airlane_model::{Result, Retention, SegmentId, TableId, TableName, Timestamp, Version};
 use rusqlite::{Connection, Row};
 
-use super::checksums::{SegmentRow, TableRow, VersionRow, uptime_checksum};
+use super::checksums::{SegmentRow, TableRow, VersionRow, upgraded_checksum, uptime_checksum};
 use super::error_of;
 use super::retention::read_retention;
 use crate::catalog::{Place, StoredDictionary, StoredSegment, StoredTable, StoredVersion};
@@ -49,11 +49,12 @@ pub(super) fn load(connection: &Connection) -> Result<(Vec<StoredTable>, Damaged
     })? {
         parts.entry(key).or_default().segments.push(row);
     }
+    let upgraded = upgraded(connection)?;
     let (mut stored, mut broken) = (Vec::with_capacity(parts.len()), Vec::new());
     for (key, mut parts) in parts {
         parts.versions.sort_by_key(|version| version.row.version);
         parts.segments.sort_by_key(|segment| segment.row.position);
-        match parts.judge() {
+        match parts.judge(upgraded) {
             Ok(table) => stored.push(table),
             Err(reason) => broken.push((key, parts, reason)),
         }
@@ -72,7 +73,7 @@ pub(super) fn load(connection: &Connection) -> Result<(Vec<StoredTable>, Damaged
 
 impl Parts {
     /// The table, or why it cannot be trusted.
-    fn judge(&self) -> Result<StoredTable, String> {
+    fn judge(&self, upgraded: Option<Uptime>) -> Result<StoredTable, String> {
         let Some(Judged { row: table, checksum }) = &self.table else {
             return Err("there are rows of its versions or segments, but not its own".into());
         };
@@ -98,8 +99,12 @@ impl Parts {
         let name =
             name.ok_or_else(|| format!("`{}` is no name", String::from_utf8_lossy(&table.name).escape_debug()))?;
         let id = id_of(&table.id).ok_or("its id has not 16 bytes")?;
-        let segments: Option<Vec<_>> = self.segments.iter().map(|segment| stored_segment(&segment.row)).collect();
         let versions: Option<Vec<_>> = self.versions.iter().map(|version| stored_version(&version.row)).collect();
+        let put = versions.as_ref().and_then(|versions| versions.last()).map(|version| version.uptime);
+        // Its rows are no newer than its last put, whenever that layout was left.
+        let upgraded = upgraded.or(put).unwrap_or_default();
+        let segments = self.segments.iter().map(|segment| stored_segment(&segment.row, upgraded));
+        let segments: Option<Vec<_>> = segments.collect();
         Ok(StoredTable {
             id: TableId::from_bytes(id),
             name,
@@ -136,7 +141,11 @@ impl Parts {
             retention: Retention::default(),
             schema: table.map(|table| table.schema.clone()).unwrap_or_default().into(),
             versions: self.versions.iter().filter_map(|version| stored_version(&version.row)).collect(),
-            segments: self.segments.iter().filter_map(|segment| stored_segment(&segment.row)).collect(),
+            segments: self
+                .segments
+                .iter()
+                .filter_map(|segment| stored_segment(&segment.row, Uptime::default()))
+                .collect(),
             damage: Some(reason),
         })
     }
@@ -150,11 +159,22 @@ pub(super) fn saved_uptime(connection: &Connection) -> Result<Uptime> {
     Ok(whole.filter_map(|(micros, _)| u64::try_from(micros).ok()).max().map(Uptime::from_micros).unwrap_or_default())
 }
 
+/// When the segments of earlier layouts count as put; `None` where that is damaged.
+fn upgraded(connection: &Connection) -> Result<Option<Uptime>> {
+    let found =
+        rows(connection, "SELECT micros, row_checksum FROM upgraded", |row| Ok((integer(row, 0)?, integer(row, 1)?)))?;
+    let judged = found.into_iter().map(|(micros, checksum)| {
+        let micros = u64::try_from(micros).ok().filter(|_| upgraded_checksum(micros) == checksum);
+        micros.map(Uptime::from_micros)
+    });
+    Ok(judged.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).unwrap_or(Some(Uptime::default())))
+}
+
 const TABLES: &str = "SELECT key, id, name, created, version, versions, segments, row_checksum, schema, retention
                       FROM tables NOT INDEXED";
-const VERSIONS: &str = "SELECT table_key, version, rows, bytes, committed, row_checksum, uptime FROM versions";
+const VERSIONS: &str = "SELECT table_key, version, rows, bytes, committed, row_checksum, uptime, put FROM versions";
 const SEGMENTS: &str = "SELECT table_key, position, id, rows, payload_bytes, file_bytes, checksum, dictionaries,
-                               row_checksum, body IS NOT NULL
+                               row_checksum, body IS NOT NULL, uptime
                         FROM segments NOT INDEXED";
 
 /// The row of one table, by its id, with its checksum.
@@ -188,6 +208,7 @@ fn read_version(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         bytes: integer(row, 3)?,
         committed: integer(row, 4)?,
         uptime: integer(row, 6)?,
+        put: integer(row, 7)?,
     })
 }
 
@@ -201,6 +222,7 @@ fn read_segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
         checksum: integer(row, 6)?,
         dictionaries: blob(row, 7)?,
         has_body: integer(row, 9)? != 0,
+        uptime: integer(row, 10)?,
     })
 }
 
@@ -229,16 +251,20 @@ pub(super) fn id_of(bytes: &[u8]) -> Option<[u8; 16]> {
 }
 
 fn stored_version(row: &VersionRow) -> Option<StoredVersion> {
+    let version = Version::new(row.version.try_into().ok()?)?;
+    let put = if row.put == 0 { version } else { Version::new(row.put.try_into().ok()?)? };
     Some(StoredVersion {
-        version: Version::new(row.version.try_into().ok()?)?,
+        version,
         rows: row.rows.try_into().ok()?,
         bytes: row.bytes.try_into().ok()?,
         committed: Timestamp::from_micros(row.committed),
         uptime: Uptime::from_micros(row.uptime.try_into().ok()?),
+        put,
     })
 }
 
-fn stored_segment(row: &SegmentRow) -> Option<StoredSegment> {
+/// A segment. One of a layout before 8 counts as put when that was left.
+fn stored_segment(row: &SegmentRow, upgraded: Uptime) -> Option<StoredSegment> {
     Some(StoredSegment {
         id: SegmentId::from_bytes(id_of(&row.id)?),
         rows: row.rows.try_into().ok()?,
@@ -247,6 +273,7 @@ fn stored_segment(row: &SegmentRow) -> Option<StoredSegment> {
         checksum: row.checksum.cast_unsigned(),
         dictionaries: read_dictionaries(&row.dictionaries),
         place: if row.has_body { Place::Catalog } else { Place::File },
+        uptime: if row.uptime == 0 { upgraded } else { Uptime::from_micros(row.uptime.try_into().ok()?) },
     })
 }
 

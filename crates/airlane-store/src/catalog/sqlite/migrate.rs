@@ -5,6 +5,8 @@
 //!   not show, come along and are then shown as damage.
 //! * Layout 2 had no retention. It gets the columns, whose defaults change no [checksum](super::checksums), so that a
 //!   damaged row stays one.
+//! * Layout 7 did not say when the rows of a segment were put. The segments that it had count as put when they were brought to
+//!   this layout, which one row of `upgraded` says for all of them: to write theirs again would write their bodies again.
 //! * Layout 4 had no [keys](super::keys) of puts and no [counts](super::counts) of reads. All layouts before get the tables of
 //!   their own that these are in.
 
@@ -13,10 +15,11 @@ use std::collections::BTreeMap;
 use airlane_model::Result;
 use rusqlite::{Connection, Row, params};
 
+use super::checksums::upgraded_checksum;
 use super::checksums::{SegmentRow, TableRow, VersionRow};
 use super::error_of;
-use super::load::DamagedKeys;
-use super::rows::{Rows, SCHEMA};
+use super::load::{self, DamagedKeys};
+use super::rows::{Rows, SCHEMA, integer};
 
 /// Tables by their keys.
 type Tables = BTreeMap<i64, TableRow>;
@@ -27,6 +30,20 @@ pub(super) fn from_2(connection: &Connection) -> Result<()> {
                ALTER TABLE versions ADD COLUMN uptime INTEGER NOT NULL DEFAULT 0;
                CREATE TABLE uptime (micros INTEGER NOT NULL, row_checksum INTEGER NOT NULL) STRICT;";
     connection.execute_batch(sql).map_err(error_of)
+}
+
+/// Adds to the tables of layout 7 what they lack, as [`from_2`] begins and ends. `upgraded` is there.
+pub(super) fn from_7(connection: &Connection) -> Result<()> {
+    let run = |sql: &str| connection.execute_batch(sql).map_err(error_of);
+    run("ALTER TABLE segments ADD COLUMN uptime INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE versions ADD COLUMN put INTEGER NOT NULL DEFAULT 0;")?;
+    let (stored, _) = load::load(connection)?;
+    // What damaged facts say does not count.
+    let whole = stored.iter().filter(|table| table.damage.is_none());
+    let committed = whole.filter_map(|table| table.versions.last()).map(|version| version.uptime).max();
+    let micros = integer(load::saved_uptime(connection)?.max(committed.unwrap_or_default()).as_micros())?;
+    let insert = "INSERT INTO upgraded (micros, row_checksum) VALUES (?1, ?2)";
+    connection.execute(insert, params![micros, upgraded_checksum(micros)]).map(drop).map_err(error_of)
 }
 
 /// Copies the rows of layout 1, as [`from_2`] begins and ends.
@@ -46,6 +63,7 @@ pub(super) fn from_1(connection: &Connection) -> Result<()> {
             bytes: row.get(3)?,
             committed: row.get(4)?,
             uptime: 0,
+            put: 0,
         };
         Ok(copy_version(&rows, &mut tables, row.get(0)?, &version))
     })?;
@@ -62,6 +80,7 @@ pub(super) fn from_1(connection: &Connection) -> Result<()> {
             checksum: row.get(6)?,
             dictionaries: row.get(7)?,
             has_body: body.is_some(),
+            uptime: 0,
         };
         Ok(copy_segment(&rows, &mut tables, row.get(0)?, &segment, body.as_deref()))
     })?;

@@ -14,6 +14,8 @@ const VERSIONS: u64 = 3;
 /// Always 1.
 const PINNED: u64 = 4;
 const READS: u64 = 5;
+/// In microseconds.
+const WINDOW: u64 = 6;
 
 pub(super) fn write_retention(retention: &Retention) -> Vec<u8> {
     let micros = |span: TimeSpan| u64::try_from(span.as_duration().as_micros()).unwrap_or(u64::MAX);
@@ -23,6 +25,7 @@ pub(super) fn write_retention(retention: &Retention) -> Vec<u8> {
         (VERSIONS, retention.versions.map(NonZeroU64::get)),
         (PINNED, retention.pinned.then_some(1)),
         (READS, retention.reads.map(NonZeroU64::get)),
+        (WINDOW, retention.window.map(micros)),
     ];
     let fields = rules.into_iter().filter_map(|(rule, value)| Some([rule, value?])).flatten();
     fields.flat_map(u64::to_le_bytes).collect()
@@ -44,6 +47,7 @@ pub(super) fn read_retention(bytes: &[u8]) -> Option<Retention> {
             IDLE => retention.idle = Some(span(value)),
             VERSIONS => retention.versions = Some(NonZeroU64::new(value)?),
             PINNED => retention.pinned = true,
+            WINDOW => retention.window = Some(span(value)),
             READS => retention.reads = Some(NonZeroU64::new(value)?),
             _ => return None,
         }
@@ -60,7 +64,8 @@ mod tests {
         let some = Retention { ttl: Some(TimeSpan::new(Duration::from_secs(1))), pinned: true, ..Retention::default() };
         let all =
             Retention { idle: "7d".parse().ok(), versions: NonZeroU64::new(3), reads: NonZeroU64::new(1), ..some };
-        for retention in [Retention::default(), some, all] {
+        let window = Retention { window: "30d".parse().ok(), ..all };
+        for retention in [Retention::default(), some, all, window] {
             assert_eq!(read_retention(&write_retention(&retention)), Some(retention));
         }
         let later = [9_u64, 1].map(u64::to_le_bytes).concat();

@@ -34,7 +34,8 @@ pub(super) const SCHEMA: &str = "
         bytes        INTEGER NOT NULL,
         committed    INTEGER NOT NULL,
         row_checksum INTEGER NOT NULL,      -- with the id of the table
-        uptime       INTEGER NOT NULL DEFAULT 0,    -- when it was committed: microseconds of the store's uptime
+        uptime       INTEGER NOT NULL DEFAULT 0,    -- when its put was committed: microseconds of the store's uptime
+        put          INTEGER NOT NULL DEFAULT 0,    -- the version of this put; 0: this one
         PRIMARY KEY (table_key, version)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE segments (
@@ -47,11 +48,20 @@ pub(super) const SCHEMA: &str = "
         checksum      INTEGER NOT NULL,     -- xxh3-64 of the IPC file, its 64 bits as they are
         dictionaries  BLOB    NOT NULL,     -- for each id from 0 on: hash and bytes, 8 bytes each, little-endian
         row_checksum  INTEGER NOT NULL,     -- with the id of the table, without the body
+        uptime        INTEGER NOT NULL,     -- when its newest row was put: microseconds of the store's uptime
         body          BLOB                  -- the IPC file of a small segment; else segments/<id>.arrow has it
     ) STRICT;
     CREATE INDEX segments_by_position ON segments (table_key, position);
     CREATE INDEX segments_by_id ON segments (id);
     CREATE TABLE uptime (                   -- one row at most
+        micros       INTEGER NOT NULL,
+        row_checksum INTEGER NOT NULL
+    ) STRICT;
+";
+
+/// What layouts before 8 did not have. One row where the file had a layout before 8: a segment with the uptime 0 counts as put at this one.
+pub(super) const UPGRADED_SCHEMA: &str = "
+    CREATE TABLE upgraded (
         micros       INTEGER NOT NULL,
         row_checksum INTEGER NOT NULL
     ) STRICT;
@@ -95,6 +105,10 @@ impl Rows<'_> {
                 self.replace_segments(&row, old, new)?;
                 row.segments += count(new) - count(old);
                 self.update_table(&row)
+            }
+            Change::ForgetRows { table, version, segments } => {
+                let mut row = self.table(*table)?;
+                self.forget_rows(&mut row, version, segments)
             }
             Change::DropTable { table } => {
                 let key = match self.damaged.get(table) {
@@ -213,14 +227,7 @@ impl Rows<'_> {
     }
 
     fn replace_segments(&self, table: &TableRow, old: &[SegmentId], new: &[NewSegment]) -> Result<()> {
-        let mut positions = Vec::with_capacity(old.len());
-        for id in old {
-            // The `+` keeps SQLite from going through all segments of the table instead.
-            let position = "SELECT position FROM segments WHERE id = ?1 AND +table_key = ?2";
-            let mut statement = self.connection.prepare_cached(position).map_err(error_of)?;
-            let position = statement.query_row(params![id.to_bytes(), table.key], |row| row.get::<_, i64>(0));
-            positions.extend(position.optional().map_err(error_of)?);
-        }
+        let positions = self.positions(table, old)?;
         let (first, last) = (positions.first().copied().unwrap_or(0), positions.last().copied().unwrap_or(-1));
         let removed = self.execute(
             "DELETE FROM segments WHERE table_key = ?1 AND position BETWEEN ?2 AND ?3",
@@ -233,6 +240,33 @@ impl Rows<'_> {
         positions.into_iter().zip(new).try_for_each(|(position, segment)| self.insert_segment(table, position, segment))
     }
 
+    fn forget_rows(&self, table: &mut TableRow, version: &StoredVersion, segments: &[SegmentId]) -> Result<()> {
+        let positions = self.positions(table, segments)?;
+        let last = positions.last().copied().unwrap_or(-1);
+        let sql = "DELETE FROM segments WHERE table_key = ?1 AND position <= ?2";
+        let removed = self.execute(sql, params![table.key, last])?;
+        let stands = positions.len() == segments.len() && positions.is_sorted_by(|a, b| a < b);
+        if !stands || removed == 0 || removed != segments.len() {
+            return Err(refused("what is to go are not the first segments of the table"));
+        }
+        self.append_version(table, version, version.version)?;
+        table.segments -= count(segments);
+        self.update_table(table)
+    }
+
+    /// The positions of segments, where they are of the table.
+    fn positions(&self, table: &TableRow, segments: &[SegmentId]) -> Result<Vec<i64>> {
+        let mut positions = Vec::with_capacity(segments.len());
+        for id in segments {
+            // The `+` keeps SQLite from going through all segments of the table instead.
+            let position = "SELECT position FROM segments WHERE id = ?1 AND +table_key = ?2";
+            let mut statement = self.connection.prepare_cached(position).map_err(error_of)?;
+            let position = statement.query_row(params![id.to_bytes(), table.key], |row| row.get::<_, i64>(0));
+            positions.extend(position.optional().map_err(error_of)?);
+        }
+        Ok(positions)
+    }
+
     fn insert_version(&self, table: &TableRow, version: &StoredVersion) -> Result<()> {
         let row = VersionRow {
             version: integer(version.version.get())?,
@@ -240,16 +274,17 @@ impl Rows<'_> {
             bytes: integer(version.bytes)?,
             committed: version.committed.as_micros(),
             uptime: integer(version.uptime.as_micros())?,
+            put: if version.put == version.version { 0 } else { integer(version.put.get())? },
         };
         self.insert_version_row(table.key, &row, row.checksum(&table.id))
     }
 
     pub(super) fn insert_version_row(&self, key: i64, row: &VersionRow, checksum: i64) -> Result<()> {
-        let VersionRow { version, rows, bytes, committed, uptime } = row;
+        let VersionRow { version, rows, bytes, committed, uptime, put } = row;
         self.execute(
-            "INSERT INTO versions (table_key, version, rows, bytes, committed, row_checksum, uptime)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![key, version, rows, bytes, committed, checksum, uptime],
+            "INSERT INTO versions (table_key, version, rows, bytes, committed, row_checksum, uptime, put)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![key, version, rows, bytes, committed, checksum, uptime, put],
         )?;
         Ok(())
     }
@@ -269,6 +304,7 @@ impl Rows<'_> {
             checksum: facts.checksum.cast_signed(),
             dictionaries: write_dictionaries(&facts.dictionaries),
             has_body: body.is_some(),
+            uptime: integer(facts.uptime.as_micros())?,
         };
         self.insert_segment_row(table.key, &row, row.row_checksum(&table.id), body)
     }
@@ -280,12 +316,24 @@ impl Rows<'_> {
         row_checksum: i64,
         body: Option<&[u8]>,
     ) -> Result<()> {
-        let SegmentRow { position, id, rows, payload_bytes, file_bytes, checksum, dictionaries, .. } = row;
+        let SegmentRow { position, id, rows, payload_bytes, file_bytes, checksum, dictionaries, uptime, .. } = row;
         self.execute(
             "INSERT INTO segments (table_key, position, id, rows, payload_bytes, file_bytes, checksum, dictionaries,
-                                   row_checksum, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            params![key, position, id, rows, payload_bytes, file_bytes, checksum, dictionaries, row_checksum, body,],
+                                   row_checksum, uptime, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            params![
+                key,
+                position,
+                id,
+                rows,
+                payload_bytes,
+                file_bytes,
+                checksum,
+                dictionaries,
+                row_checksum,
+                uptime,
+                body
+            ],
         )?;
         Ok(())
     }

@@ -20,7 +20,7 @@ async fn server(clock: &Arc<ManualClock>) -> TestServer {
     let clock = clock.clone();
     TestServer::start_with(|store, _| {
         store.clock = clock;
-        store.retention = "scratch/* idle=1h".parse().expect("defaults");
+        store.retention = "scratch/* idle=1h; log/* window=1h".parse().expect("defaults");
     })
     .await
 }
@@ -110,7 +110,7 @@ async fn the_action_changes_what_it_names() {
     for (body, code) in [
         (r#"{"table":"a","ttl":"soon"}"#, "option_invalid"),
         (r#"{"table":"a"}"#, "option_invalid"),
-        (r#"{"table":"a","window":"1h"}"#, "not_implemented"),
+        (r#"{"table":"a","window":"old"}"#, "option_invalid"),
         (r#"{"table":"none","ttl":"1h"}"#, "table_not_found"),
     ] {
         let status = act(&mut client, "retention", body).await.expect_err(body);
@@ -118,6 +118,53 @@ async fn the_action_changes_what_it_names() {
     }
     act(&mut client, "retention", r#"{"table":"a","pinned":false}"#).await.expect("a table");
     assert_eq!(server.tables(), [""; 0], "its time is over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_rows_go_and_their_table_stays() {
+    let clock = Arc::new(ManualClock::new(NOW));
+    let server = server(&clock).await;
+    let mut client = server.client().await;
+    put_command(&mut client, r#"{"path":"log","window":"1h","durability":"durable"}"#).await.expect("a put");
+    let mut request = Request::new(encode(by_path("memory"), numbers_schema(), vec![numbers(0, 10)]));
+    request.metadata_mut().insert("airlane-window", "1h".parse().expect("a header"));
+    request.metadata_mut().insert("airlane-durability", "ephemeral".parse().expect("a header"));
+    put_request(&mut client, request).await.expect("a put");
+    put(&mut client, "log/by-name", &[numbers(0, 10)]).await.expect("a put");
+    for table in ["log", "memory", "log/by-name"] {
+        let shown = act(&mut client, "describe", table).await.expect("a table");
+        assert_eq!((shown.retention.to_string(), shown.expires), ("window=1h".to_owned(), None), "{table}");
+    }
+    clock.advance(HOUR / 2);
+    let command = FlightDescriptor::new_cmd(r#"{"path":"log","mode":"append"}"#);
+    put_messages(&mut client, encode(command, numbers_schema(), vec![numbers(10, 5)])).await.expect("an append");
+    let action = Action { r#type: "ticket".into(), body: r#"{"ticket":"log","rows":"10-15"}"#.into() };
+    let body =
+        client.do_action(action).await.expect("a ticket").into_inner().message().await.expect("one").expect("one").body;
+    let signed: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    let signed = signed["ticket"].as_str().expect("a ticket").to_owned();
+    let before = act(&mut client, "describe", "log").await.expect("a table");
+    assert_eq!((before.version.get(), before.rows), (2, 15));
+    assert_eq!(get(&mut client, &signed).await.expect("a version").1, vec![numbers(10, 5)]);
+
+    clock.advance(HOUR / 2);
+    eventually_async("the sweep has been there", async || metric(&server, "airlane_expired_rows_total").await >= 30.0)
+        .await;
+    assert!(metric(&server, "airlane_expired_bytes_total").await >= 240.0);
+    let (_, text) = fetch(&server, "/metrics").await;
+    assert!(text.contains("airlane_expired_rows_total{reason=\"window\"} 30"), "{text}");
+    assert_eq!(server.tables(), ["log", "log/by-name", "memory"]);
+    let after = act(&mut client, "describe", "log").await.expect("a table");
+    assert_eq!((after.version.get(), after.rows, after.table_id), (3, 5, before.table_id));
+    assert_eq!(get(&mut client, "log").await.expect("what is left").1, vec![numbers(10, 5)]);
+    assert_eq!(get(&mut client, "log?rows=0-2").await.expect("the first of it").1, vec![numbers(10, 2)]);
+    for gone in ["log@1", "log@2", &signed] {
+        let status = get(&mut client, gone).await.expect_err(gone);
+        assert_eq!(code_name(&status), "version_not_found", "{gone}");
+    }
+    let info = client.get_flight_info(by_path("memory")).await.expect("an info").into_inner();
+    assert_eq!(info.total_records, 0);
+    assert_eq!(get(&mut client, "memory").await.expect("a table without rows").1, Vec::new());
 }
 
 /// A signed ticket lets read as long as the table is there, and says so.
