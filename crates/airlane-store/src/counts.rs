@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use crate::catalog::counts::{Counted, StoredCount, StoredCounts, Until};
 use crate::uptime::{Moment, Uptime};
 
-use covered::Covered;
+use covered::{Broken, Covered};
 pub(crate) use request::{CountRequest, Step};
 pub use stream::{CountedRead, ReadSpec, TicketCount};
 
@@ -109,7 +109,7 @@ impl Counts {
         state.end_leases(now);
         if let Some(under_way) = state.under_way.get_mut(&read) {
             under_way.open += 1;
-            under_way.covered.resume(claim.stream.start);
+            under_way.covered.resume(claim.stream);
             if let Some(lease) = under_way.lease.take() {
                 state.leases.remove(&(lease, read));
             }
@@ -165,8 +165,8 @@ impl Counts {
         true
     }
 
-    /// A stream is gone; `broken` is what it had handed over when it broke off.
-    fn leave(&self, read: ReadId, broken: RowRange, now: Uptime) {
+    /// A stream is gone; `broken` tells where it broke off.
+    fn leave(&self, read: ReadId, broken: Broken, now: Uptime) {
         let mut state = self.0.lock();
         let Some(under_way) = state.under_way.get_mut(&read) else { return };
         under_way.covered.break_off(broken);

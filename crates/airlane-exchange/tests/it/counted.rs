@@ -74,6 +74,14 @@ fn start(exchange: &Exchange, of: &Ticket) -> (ReadStream, u64) {
     (stream, rows)
 }
 
+/// Takes all rows of a stream, and not its end.
+fn drain(stream: &mut ReadStream) {
+    let mut left = stream.rows();
+    while left > 0 {
+        left -= stream.next_batch().expect("a batch").expect("rows").num_rows() as u64;
+    }
+}
+
 fn rule(exchange: &Exchange, rule: &str, text: &str) -> impl Future<Output = Result<airlane_model::TableInfo>> + use<> {
     let change = RetentionChange::of(rule, text).expect("a rule");
     exchange.set_retention(&Caller::local(), &TableName::parse("t").expect("a name"), change)
@@ -203,6 +211,22 @@ async fn the_flights_of_one_info_are_one_read() {
     assert_eq!(read(&exchange, &resume).expect("the rest"), 3_000 - got);
     assert_eq!(code(begin(&exchange, &once)), codes::TICKET_USED);
     assert_eq!(code(begin(&exchange, &other[0])), codes::TICKET_USED);
+}
+
+/// Its rows were handed over, and nobody but its reader knows whether they arrived.
+#[tokio::test]
+async fn a_flight_that_begins_where_another_broke_off_is_no_resume_of_it() {
+    let exchange = exchange();
+    table(&exchange).await;
+    let once = signed(&exchange, "t", reads(1));
+    let plan = exchange.flights(&Caller::local(), &once, 4).expect("a plan");
+    let [first, second] = [0..3_000, 3_000..ROWS].map(|rows| narrowed(&exchange, &plan.endpoints[0].ticket, rows));
+    let mut broken = begin(&exchange, &first).expect("a flight");
+    drain(&mut broken);
+    drop(broken);
+    assert_eq!(read(&exchange, &second).expect("another flight"), ROWS - 3_000);
+    assert_eq!(read(&exchange, &first).expect("the flight that broke, once more"), 3_000);
+    assert_eq!(code(begin(&exchange, &once)), codes::TICKET_USED);
 }
 
 #[tokio::test]

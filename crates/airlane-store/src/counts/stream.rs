@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 
 use airlane_model::{Durability, ReadId, ReadPart, ReadsAllowed, Result, RowRange, TableName, TicketId, Timestamp};
 
-use super::{Allowed, Claim, CountRequest, Step};
+use super::{Allowed, Broken, Claim, CountRequest, Step};
 use crate::catalog::counts::Counted;
 use crate::commit::Job;
 use crate::content::Snapshot;
@@ -43,6 +43,8 @@ pub struct CountedRead {
     read: ReadId,
     /// From the first row to the one that is to be handed over next.
     handed: RowRange,
+    /// Where its rows end.
+    rows_end: u64,
     /// The read counts before its first row leaves, which is still to be done.
     is_to_burn: bool,
 }
@@ -93,6 +95,7 @@ impl Store {
             until: spec.ticket.map_or(Timestamp::default(), |ticket| ticket.allowed.until),
             read,
             handed: RowRange { start: spec.rows.start, end: spec.rows.start },
+            rows_end: spec.rows.end,
             is_to_burn: spec.ticket.is_some_and(|ticket| ticket.allowed.at_most_once),
             shared,
         };
@@ -154,6 +157,7 @@ impl CountedRead {
 
 impl Drop for CountedRead {
     fn drop(&mut self) {
-        self.shared.counts.leave(self.read, self.handed, self.shared.uptime.now());
+        let broken = Broken { handed: self.handed, end: self.rows_end };
+        self.shared.counts.leave(self.read, broken, self.shared.uptime.now());
     }
 }
