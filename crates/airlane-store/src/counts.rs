@@ -110,6 +110,7 @@ impl Counts {
         if let Some(under_way) = state.under_way.get_mut(&read) {
             under_way.open += 1;
             under_way.covered.resume(claim.stream);
+            claim.arrived.into_iter().for_each(|rows| under_way.covered.add(rows));
             if let Some(lease) = under_way.lease.take() {
                 state.leases.remove(&(lease, read));
             }
@@ -126,11 +127,13 @@ impl Counts {
             Counted::Table(id, version) => Some((id, version)),
             Counted::Ticket(_) => None,
         });
+        let mut covered = Covered::default();
+        claim.arrived.into_iter().for_each(|rows| covered.add(rows));
         let under_way = UnderWay {
             ticket,
             table,
             rows: claim.rows,
-            covered: Covered::default(),
+            covered,
             open: 1,
             lease: None,
             is_burnt: false,
@@ -255,6 +258,8 @@ struct Claim<'a> {
     rows: RowRange,
     /// Those of this stream.
     stream: RowRange,
+    /// Those that the reader has from a stream before, by its own word.
+    arrived: Option<RowRange>,
     is_alone: bool,
 }
 

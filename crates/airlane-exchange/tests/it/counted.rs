@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airlane_exchange::{COUNTED_TTL_DEFAULT, COUNTED_TTL_MAX, Exchange, ReadStream, SignedPass, TicketSpec};
+use airlane_exchange::{
+    COUNTED_TTL_DEFAULT, COUNTED_TTL_MAX, Exchange, ReadOptions, ReadStream, SignedPass, TicketSpec,
+};
 use airlane_model::{Caller, Code, PutMode, Result, RetentionChange, RowRange, TableName, Ticket, Timestamp, codes};
 use airlane_store::testing::ManualClock;
 use airlane_store::{LEASE, StoreOptions};
@@ -80,6 +82,18 @@ fn drain(stream: &mut ReadStream) {
     while left > 0 {
         left -= stream.next_batch().expect("a batch").expect("rows").num_rows() as u64;
     }
+}
+
+fn resumable(exchange: &Exchange, of: &Ticket) -> (ReadStream, Ticket) {
+    let options = ReadOptions { is_resumable: true, ..ReadOptions::default() };
+    let stream = exchange.read_with(&Caller::local(), of, options).expect("a read");
+    let resume = stream.resume_ticket().expect("a ticket").clone();
+    (stream, resume)
+}
+
+fn go_on(exchange: &Exchange, of: &Ticket, row_offset: u64) -> Result<ReadStream> {
+    let options = ReadOptions { row_offset: Some(row_offset), is_resumable: true };
+    exchange.read_with(&Caller::local(), of, options)
 }
 
 fn rule(exchange: &Exchange, rule: &str, text: &str) -> impl Future<Output = Result<airlane_model::TableInfo>> + use<> {
@@ -227,6 +241,49 @@ async fn a_flight_that_begins_where_another_broke_off_is_no_resume_of_it() {
     assert_eq!(read(&exchange, &second).expect("another flight"), ROWS - 3_000);
     assert_eq!(read(&exchange, &first).expect("the flight that broke, once more"), 3_000);
     assert_eq!(code(begin(&exchange, &once)), codes::TICKET_USED);
+}
+
+/// Nothing is left to send, and the reader is told of the end.
+#[tokio::test]
+async fn a_read_that_is_gone_on_with_at_its_end_is_used() {
+    let clock = clock();
+    let exchange = over(None, &clock);
+    table(&exchange).await;
+    for at_most_once in [false, true] {
+        let once = signed(&exchange, "t", TicketSpec { at_most_once, ..reads(1) });
+        let (mut broken, resume) = resumable(&exchange, &once);
+        drain(&mut broken);
+        drop(broken);
+        assert_eq!(finish(go_on(&exchange, &resume, ROWS).expect("its end")).expect("no rows"), 0);
+        clock.advance(2 * LEASE);
+        assert_eq!(code(begin(&exchange, &once)), codes::TICKET_USED);
+    }
+}
+
+/// The claim is given back, but nobody else has taken it meanwhile.
+#[tokio::test]
+async fn a_read_that_is_gone_on_with_after_its_lease_is_one_read() {
+    let clock = clock();
+    let exchange = over(None, &clock);
+    table(&exchange).await;
+    let once = signed(&exchange, "t", reads(1));
+    let (mut broken, resume) = resumable(&exchange, &once);
+    let got = broken.next_batch().expect("a batch").expect("rows").num_rows() as u64;
+    drop(broken);
+    clock.advance(2 * LEASE);
+    assert_eq!(finish(go_on(&exchange, &resume, got).expect("the rest")).expect("rows"), ROWS - got);
+    clock.advance(2 * LEASE);
+    assert_eq!(code(begin(&exchange, &once)), codes::TICKET_USED);
+    // And when somebody has, the reader is told.
+    let once = signed(&exchange, "t", reads(1));
+    let (mut broken, resume) = resumable(&exchange, &once);
+    broken.next_batch().expect("a batch");
+    drop(broken);
+    clock.advance(2 * LEASE);
+    let other = begin(&exchange, &once).expect("given back");
+    assert_eq!(code(go_on(&exchange, &resume, got)), codes::TICKET_IN_USE);
+    finish(other).expect("rows");
+    assert_eq!(code(go_on(&exchange, &resume, got)), codes::TICKET_USED);
 }
 
 #[tokio::test]

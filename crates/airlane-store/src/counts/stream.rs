@@ -31,6 +31,8 @@ pub struct ReadSpec {
     pub part: Option<ReadPart>,
     /// The rows of the stream.
     pub rows: RowRange,
+    /// The rows before them that the reader says have arrived, where it goes on with a read that broke.
+    pub arrived: Option<RowRange>,
 }
 
 /// A stream of a counted read. Dropped before its [end](Self::end), its reader is gone.
@@ -86,6 +88,7 @@ impl Store {
             table: of_table.map(|max| Allowed { of, max: max.get() }),
             rows: spec.part.map_or(spec.rows, |part| part.rows),
             stream: spec.rows,
+            arrived: spec.arrived,
             is_alone: spec.part.is_none(),
         };
         shared.counts.begin(read, &claim, shared.uptime.now())?;
