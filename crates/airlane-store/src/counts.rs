@@ -9,9 +9,13 @@
 //!                                └ no ──▶ given back: at once when it has one part, else when its lease is over
 //! ```
 //!
+//! What was under way to the reader when the last row left may not arrive. So a read that is used can be gone on with for as long
+//! as a lease: from a later row, and without being counted again.
+//!
 //! Claims live in memory: a restart gives them back. What is used is in the catalog of the table's durability.
 
 mod covered;
+mod ended;
 mod request;
 mod stream;
 
@@ -25,6 +29,7 @@ use crate::catalog::counts::{Counted, StoredCount, StoredCounts, Until};
 use crate::uptime::{Moment, Uptime};
 
 use covered::{Broken, Covered};
+use ended::Ended;
 pub(crate) use request::{CountRequest, Step};
 pub use stream::{CountedRead, ReadSpec, TicketCount};
 
@@ -50,6 +55,7 @@ struct State {
     leases: BTreeSet<(Uptime, ReadId)>,
     /// How many reads that are under way are not used yet.
     claims: HashMap<Counted, u64>,
+    ended: Ended,
     damaged: Vec<[u8; 16]>,
 }
 
@@ -103,8 +109,9 @@ impl Counts {
         counts
     }
 
-    /// Begins a stream of a read: its first claims, the others join.
-    fn begin(&self, read: ReadId, claim: &Claim<'_>, now: Uptime) -> Result<()> {
+    /// Begins a stream of a read: its first claims, the others join. Answers whether the stream counts: one that goes on with
+    /// a read that is used does not.
+    fn begin(&self, read: ReadId, claim: &Claim<'_>, now: Uptime) -> Result<bool> {
         let mut state = self.0.lock();
         state.end_leases(now);
         if let Some(under_way) = state.under_way.get_mut(&read) {
@@ -114,7 +121,10 @@ impl Counts {
             if let Some(lease) = under_way.lease.take() {
                 state.leases.remove(&(lease, read));
             }
-            return Ok(());
+            return Ok(true);
+        }
+        if claim.arrived.is_some() && state.ended.holds(read, now).is_some() {
+            return Ok(false);
         }
         for allowed in claim.ticket.iter().chain(&claim.table) {
             state.check(*allowed, claim.name)?;
@@ -144,13 +154,24 @@ impl Counts {
             *state.claims.entry(of).or_default() += 1;
         }
         state.under_way.insert(read, under_way);
-        Ok(())
+        Ok(true)
     }
 
-    /// Refuses a ticket that is used up, unless for a part of a read that is under way.
-    fn check_used(&self, ticket: TicketId, max: u64, read: Option<ReadId>, name: &TableName) -> Result<()> {
+    /// Refuses a ticket that is used up, unless for a part of a read that is under way or has just ended.
+    fn check_used(
+        &self,
+        ticket: TicketId,
+        max: u64,
+        read: Option<ReadId>,
+        name: &TableName,
+        now: Uptime,
+    ) -> Result<()> {
         let state = self.0.lock();
-        if read.and_then(|read| state.under_way.get(&read)).is_some_and(|read| read.ticket == Some(ticket)) {
+        let of_read = |read| {
+            let under_way = state.under_way.get(&read).map(|read| read.ticket);
+            under_way.or_else(|| state.ended.holds(read, now)).flatten()
+        };
+        if read.and_then(of_read) == Some(ticket) {
             return Ok(());
         }
         state.check_used(Allowed { of: Counted::Ticket(ticket), max }, name)
@@ -210,12 +231,12 @@ impl Counts {
     }
 
     /// Takes over what was committed.
-    pub(crate) fn publish(&self, outcome: Counting, durability: Durability) {
+    pub(crate) fn publish(&self, outcome: Counting, durability: Durability, now: Uptime) {
         let mut state = self.0.lock();
         for (read, step) in outcome.steps {
             match step {
                 Step::Burn => state.burn(read),
-                Step::End => state.remove(read),
+                Step::End => state.end(read, now),
             }
         }
         outcome.counts.into_iter().for_each(|count| state.set_used(count, durability));
@@ -367,6 +388,18 @@ impl State {
             self.leases.remove(&(lease, read));
         }
         under_way.claims().for_each(|of| self.unclaim(of));
+    }
+
+    /// A read is used.
+    fn end(&mut self, read: ReadId, now: Uptime) {
+        // Nobody can name one that is alone; and what must not be seen twice is lost rather.
+        if let Some(under_way) = self.under_way.get(&read)
+            && !under_way.is_alone
+            && !under_way.is_burnt
+        {
+            self.ended.insert(read, under_way.ticket, now.saturating_add(LEASE));
+        }
+        self.remove(read);
     }
 
     fn burn(&mut self, read: ReadId) {

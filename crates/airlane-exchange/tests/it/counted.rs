@@ -286,6 +286,37 @@ async fn a_read_that_is_gone_on_with_after_its_lease_is_one_read() {
     assert_eq!(code(go_on(&exchange, &resume, got)), codes::TICKET_USED);
 }
 
+/// The server was through with the read when the connection broke: what was under way is sent once more.
+#[tokio::test]
+async fn a_read_that_broke_behind_its_last_row_is_gone_on_with_for_as_long_as_a_lease() {
+    let clock = clock();
+    let exchange = over(None, &clock);
+    table(&exchange).await;
+    let once = signed(&exchange, "t", reads(1));
+    let (all, resume) = resumable(&exchange, &once);
+    assert_eq!(finish(all).expect("rows"), ROWS);
+    for _ in 0..2 {
+        assert_eq!(finish(go_on(&exchange, &resume, 4_000).expect("the rest")).expect("rows"), ROWS - 4_000);
+    }
+    for ticket in [&once, &resume] {
+        assert_eq!(code(begin(&exchange, ticket)), codes::TICKET_USED, "from its beginning it is another read");
+    }
+    clock.advance(LEASE);
+    assert_eq!(code(go_on(&exchange, &resume, 4_000)), codes::TICKET_USED);
+    // What must not be seen twice is lost rather.
+    let once = signed(&exchange, "t", TicketSpec { at_most_once: true, ..reads(1) });
+    let (all, resume) = resumable(&exchange, &once);
+    finish(all).expect("rows");
+    assert_eq!(code(go_on(&exchange, &resume, 4_000)), codes::TICKET_USED);
+    // Of two reads both are counted, and the second is no more the first's.
+    let twice = signed(&exchange, "t", reads(2));
+    let (all, resume) = resumable(&exchange, &twice);
+    finish(all).expect("rows");
+    finish(go_on(&exchange, &resume, 4_000).expect("the rest")).expect("rows");
+    assert_eq!(read(&exchange, &twice).expect("the second"), ROWS);
+    assert_eq!(code(begin(&exchange, &twice)), codes::TICKET_USED);
+}
+
 #[tokio::test]
 async fn a_restart_gives_back_what_was_not_used_and_nothing_else() {
     let (clock, folder) = (clock(), tempfile::tempdir().expect("a folder"));

@@ -52,16 +52,18 @@ pub struct CountedRead {
 }
 
 impl Store {
-    /// Refuses a ticket whose reads are all used, unless it is for a part of one that is under way.
+    /// Refuses a ticket whose reads are all used, unless it is for a part of one that is under way or has just ended.
     ///
     /// # Errors
     /// `ticket_used`; `data_damaged` when its count is.
     pub fn check_reads(&self, ticket: &TicketCount, part: Option<&ReadPart>, table: &TableName) -> Result<()> {
         let read = part.map(|part| part.id);
-        self.shared().counts.check_used(ticket.id, ticket.allowed.max.get(), read, table)
+        let (shared, max) = (self.shared(), ticket.allowed.max.get());
+        shared.counts.check_used(ticket.id, max, read, table, shared.uptime.now())
     }
 
-    /// Claims a read of a ticket or of a table whose reads are counted; `None` when none are.
+    /// Claims a read of a ticket or of a table whose reads are counted; `None` when none are, or when the stream goes on with
+    /// a read that was counted.
     ///
     /// # Errors
     /// `ticket_used`, `ticket_in_use`; `table_not_found` when the table has just gone; `data_damaged`.
@@ -91,7 +93,9 @@ impl Store {
             arrived: spec.arrived,
             is_alone: spec.part.is_none(),
         };
-        shared.counts.begin(read, &claim, shared.uptime.now())?;
+        if !shared.counts.begin(read, &claim, shared.uptime.now())? {
+            return Ok(None);
+        }
         let counted = CountedRead {
             table: info.table.clone(),
             durability: info.durability,
