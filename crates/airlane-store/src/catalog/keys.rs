@@ -57,6 +57,7 @@ impl StoredKey {
     pub fn facts(&self) -> KeyFacts {
         KeyFacts {
             hash: key_hash(&self.key, &self.table),
+            also: None,
             bytes: key_bytes(&self.key, &self.table),
             uptime: self.uptime,
             is_damaged: false,
@@ -69,6 +70,8 @@ impl StoredKey {
 pub struct KeyFacts {
     /// See [`key_hash`].
     pub hash: u64,
+    /// What its hash may be, too, where damage hides which it is.
+    pub also: Option<u64>,
     /// About what it takes, on disk or in memory.
     pub bytes: u32,
     /// When it was committed; 0 when that is damaged.
@@ -87,10 +90,14 @@ pub(super) fn key_bytes(key: &PutKey, table: &TableName) -> u32 {
 
 /// xxh3-64 of caller, table and key, each after its length. Others may have the same.
 pub fn key_hash(key: &PutKey, table: &TableName) -> u64 {
+    hash_of([key.caller.as_bytes(), table.as_str().as_bytes(), key.key.as_str().as_bytes()])
+}
+
+pub(super) fn hash_of(texts: [&[u8]; 3]) -> u64 {
     let mut hash = Xxh3::new();
-    for text in [&*key.caller, table.as_str(), key.key.as_str()] {
+    for text in texts {
         hash.update(&(text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
+        hash.update(text);
     }
     hash.digest()
 }

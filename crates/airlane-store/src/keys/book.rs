@@ -73,8 +73,10 @@ impl KeyBook {
     pub(crate) fn keep(&self, durability: Durability, keys: &[KeyFacts]) {
         let mut known = self.known.lock();
         let mut ledger = self.ledger(durability).lock();
-        for KeyFacts { hash, bytes, uptime, .. } in keys.iter().copied() {
+        for KeyFacts { hash, also, bytes, uptime, .. } in keys.iter().copied() {
             *known.entry(hash).or_default() += 1;
+            // Not forgotten before the next start: there is one for a damaged row.
+            also.into_iter().for_each(|hash| *known.entry(hash).or_default() += 1);
             // A damaged one is as old as the one before.
             let uptime = ledger.order.back().map_or(uptime, |before| before.uptime.max(uptime));
             ledger.order.push_back(Entry { hash, uptime, bytes });

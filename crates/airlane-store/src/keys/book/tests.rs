@@ -16,7 +16,7 @@ fn at(seconds: u64) -> Uptime {
 }
 
 fn key(hash: u64, seconds: u64) -> KeyFacts {
-    KeyFacts { hash, bytes: 100, uptime: at(seconds), is_damaged: false }
+    KeyFacts { hash, also: None, bytes: 100, uptime: at(seconds), is_damaged: false }
 }
 
 #[test]
