@@ -66,7 +66,8 @@ impl Store {
     /// a read that was counted.
     ///
     /// # Errors
-    /// `ticket_used`, `ticket_in_use`; `table_not_found` when the table has just gone; `data_damaged`.
+    /// `ticket_used`, `ticket_in_use`; `table_not_found` when the table has just gone; `data_damaged`; `memory_full` when no
+    /// more reads can be remembered.
     pub fn begin_counted(&self, snapshot: &Snapshot, spec: &ReadSpec) -> Result<Option<CountedRead>> {
         let shared = self.shared_handle();
         let info = snapshot.info();
@@ -86,6 +87,7 @@ impl Store {
         let allowed = |ticket: TicketCount| Allowed { of: Counted::Ticket(ticket.id), max: ticket.allowed.max.get() };
         let claim = Claim {
             name: &info.table,
+            durability: info.durability,
             ticket: spec.ticket.map(allowed),
             table: of_table.map(|max| Allowed { of, max: max.get() }),
             rows: spec.part.map_or(spec.rows, |part| part.rows),
@@ -93,7 +95,7 @@ impl Store {
             arrived: spec.arrived,
             is_alone: spec.part.is_none(),
         };
-        if !shared.counts.begin(read, &claim, shared.uptime.now())? {
+        if !shared.counts.begin(read, &claim, shared.uptime.moment())? {
             return Ok(None);
         }
         let counted = CountedRead {
