@@ -152,21 +152,27 @@ impl Exchange {
     pub fn read_with(&self, caller: &Caller, ticket: &Ticket, options: ReadOptions) -> Result<ReadStream> {
         let mut reading = self.reading(caller, ticket)?;
         let resume = if options.is_resumable { Some(self.resumable(&mut reading)?) } else { None };
+        let mut arrived = None;
         if let Some(start) = options.row_offset {
             // What begins after the end is in no range.
-            reading.rows = tickets::within(RowRange { start, end: reading.rows.end.max(start) }, reading.rows)?;
+            let rows = tickets::within(RowRange { start, end: reading.rows.end.max(start) }, reading.rows)?;
+            arrived = Some(RowRange { start: reading.rows.start, end: start });
+            reading.rows = rows;
         }
         let Reading { snapshot, rows, projection, pass } = reading;
         // What may not be read, or is not there, is answered so, whatever the quota.
         caller.begin_stream(snapshot.info().table.namespace())?;
-        // Whoever asks for no rows of a table that has some wants its schema: a look, and no read.
-        let is_look = rows.rows() == 0 && snapshot.info().rows > 0;
+        let (ticket, part) = (pass.as_ref().and_then(count_of), pass.and_then(|pass| pass.read));
+        // A read alone begins where it was asked to.
+        let arrived = arrived.filter(|_| part.is_some());
+        // Whoever asks for no rows of a table that has some wants its schema: a look, and no read, unless all have arrived
+        // and the end of the read is what it asks for.
+        let is_look = rows.rows() == 0 && snapshot.info().rows > 0 && arrived.is_none();
         let budget = self.store.memory_budget().clone();
         if is_look {
             return Ok(ReadStream::new(snapshot, rows, projection, budget, None).resumed_by(resume));
         }
-        let (ticket, part) = (pass.as_ref().and_then(count_of), pass.and_then(|pass| pass.read));
-        let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows })?;
+        let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows, arrived })?;
         let snapshot = self.store.begin_read(snapshot);
         Ok(ReadStream::new(snapshot, rows, projection, budget, counted).resumed_by(resume))
     }

@@ -20,11 +20,13 @@ pub enum MemoryUse {
     Reads,
     /// Blocks that are kept for the next segments.
     Spare,
+    /// What must not be forgotten of requests: used reads of tickets, keys of puts.
+    Remembered,
 }
 
 impl MemoryUse {
     /// All uses.
-    pub const ALL: [Self; 4] = [Self::Tables, Self::Puts, Self::Reads, Self::Spare];
+    pub const ALL: [Self; 5] = [Self::Tables, Self::Puts, Self::Reads, Self::Spare, Self::Remembered];
 
     /// Its name in metrics and messages.
     pub fn name(self) -> &'static str {
@@ -33,6 +35,7 @@ impl MemoryUse {
             Self::Puts => "puts",
             Self::Reads => "reads",
             Self::Spare => "spare",
+            Self::Remembered => "remembered",
         }
     }
 }
@@ -170,6 +173,18 @@ impl Charge {
             self.shrink(bytes);
         }
         Ok(())
+    }
+
+    /// Has it be so many bytes, whether they are there or not: see [`MemoryBudget::overdraw`].
+    pub fn overdraw_to(&mut self, bytes: u64) {
+        if bytes > self.bytes {
+            let more = bytes - self.bytes;
+            self.budget.0.used.fetch_add(more, Ordering::Relaxed);
+            self.budget.0.by_use[self.usage as usize].fetch_add(more, Ordering::Relaxed);
+            self.bytes = bytes;
+        } else {
+            self.shrink(bytes);
+        }
     }
 
     /// Gives back all but so many bytes.

@@ -8,15 +8,16 @@
 //! views that share bytes, and dictionaries. There the same rows have the same hash when the messages are the same, and for
 //! dictionaries when their values come in the same order.
 //!
-//! Bytes under nulls count. The hash is xxh3-128: it finds what differs by mistake, and withstands nobody who makes two
+//! What lies under nulls does not count: programs leave there what the memory had. The hash is xxh3-128: it finds what differs by mistake, and withstands nobody who makes two
 //! contents of one hash on purpose.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{BinaryViewType, ByteArrayType, ByteViewType, StringViewType};
 use arrow_array::{Array, ArrayRef, GenericByteArray, GenericByteViewArray, OffsetSizeTrait, RecordBatch, make_array};
-use arrow_buffer::{ArrowNativeType, BooleanBuffer, OffsetBuffer};
+use arrow_buffer::{ArrowNativeType, NullBuffer, OffsetBuffer};
 use arrow_schema::DataType;
 
 mod lanes;
@@ -44,7 +45,10 @@ impl Fingerprint {
     pub(crate) fn value(&self) -> u128 {
         let mut sum = Sum::default();
         sum.number(self.rows);
-        self.columns.iter().for_each(|column| column.sum(&mut sum));
+        // No rows are no rows, in a batch or without one.
+        if self.rows > 0 {
+            self.columns.iter().for_each(|column| column.sum(&mut sum));
+        }
         sum.value()
     }
 }
@@ -97,24 +101,38 @@ impl Column {
     fn add_values(&mut self, array: &ArrayRef) {
         match array.data_type() {
             DataType::Null => {}
-            DataType::Boolean => self.bits.add(array.as_boolean().values()),
+            DataType::Boolean => match array.nulls() {
+                None => self.bits.add(array.as_boolean().values()),
+                Some(nulls) => self.bits.add(&(array.as_boolean().values() & nulls.inner())),
+            },
             DataType::Utf8 => self.add_bytes(array.as_string::<i32>()),
             DataType::LargeUtf8 => self.add_bytes(array.as_string::<i64>()),
             DataType::Binary => self.add_bytes(array.as_binary::<i32>()),
             DataType::LargeBinary => self.add_bytes(array.as_binary::<i64>()),
             DataType::Utf8View => self.add_views(array.as_byte_view::<StringViewType>()),
             DataType::BinaryView => self.add_views(array.as_byte_view::<BinaryViewType>()),
-            DataType::List(_) => self.add_list(array.as_list::<i32>().offsets(), array.as_list::<i32>().values()),
-            DataType::LargeList(_) => self.add_list(array.as_list::<i64>().offsets(), array.as_list::<i64>().values()),
+            DataType::List(_) => {
+                let list = array.as_list::<i32>();
+                self.add_list(list.offsets(), list.values(), list.nulls());
+            }
+            DataType::LargeList(_) => {
+                let list = array.as_list::<i64>();
+                self.add_list(list.offsets(), list.values(), list.nulls());
+            }
             DataType::Map(..) => {
                 let map = array.as_map();
                 let entries: ArrayRef = Arc::new(map.entries().clone());
-                self.add_list(map.offsets(), &entries);
+                self.add_list(map.offsets(), &entries, map.nulls());
             }
-            DataType::FixedSizeList(..) => self.child(0).add(array.as_fixed_size_list().values()),
+            DataType::FixedSizeList(_, size) => {
+                let (size, values) = (usize::try_from(*size).unwrap_or_default(), array.as_fixed_size_list().values());
+                let child = self.child(0);
+                valid_runs(array, |rows| child.add(&values.slice(rows.start * size, rows.len() * size)));
+            }
             DataType::Struct(_) => {
                 for (index, column) in array.as_struct().columns().iter().enumerate() {
-                    self.child(index).add(column);
+                    let child = self.child(index);
+                    valid_runs(array, |rows| child.add(&column.slice(rows.start, rows.len())));
                 }
             }
             DataType::Dictionary(..) => self.add_dictionary(array),
@@ -131,27 +149,61 @@ impl Column {
 
     fn add_fixed(&mut self, array: &ArrayRef, width: usize) {
         let data = array.to_data();
-        let range = data.offset() * width..(data.offset() + data.len()) * width;
-        let values = data.buffers().first().map(|values| values.as_slice());
-        self.values.add(values.and_then(|values| values.get(range)).unwrap_or_default());
+        let all = data.buffers().first().and_then(|values| {
+            let range = data.offset() * width..(data.offset() + data.len()) * width;
+            values.as_slice().get(range)
+        });
+        let all = all.unwrap_or_default();
+        valid_runs(array, |rows| {
+            self.values.add(all.get(rows.start * width..rows.end * width).unwrap_or_default());
+        });
     }
 
     fn add_bytes<T: ByteArrayType>(&mut self, array: &GenericByteArray<T>) {
-        let range = self.add_lengths(array.offsets());
-        self.values.add(array.values().as_slice().get(range).unwrap_or_default());
+        let (offsets, values) = (array.offsets(), array.values().as_slice());
+        self.add_lengths(offsets, array.nulls());
+        valid_runs(array, |rows| {
+            let range = offsets[rows.start].as_usize()..offsets[rows.end].as_usize();
+            self.values.add(values.get(range).unwrap_or_default());
+        });
     }
 
-    fn add_list<O: OffsetSizeTrait>(&mut self, offsets: &OffsetBuffer<O>, values: &ArrayRef) {
-        let range = self.add_lengths(offsets);
-        self.child(0).add(&values.slice(range.start, range.end - range.start));
+    fn add_list<O: OffsetSizeTrait>(
+        &mut self,
+        offsets: &OffsetBuffer<O>,
+        values: &ArrayRef,
+        nulls: Option<&NullBuffer>,
+    ) {
+        let length = self.add_lengths(offsets, nulls);
+        let all = offsets[0].as_usize()..offsets[offsets.len() - 1].as_usize();
+        let child = self.child(0);
+        match nulls {
+            // It is rare that a list that is null has values.
+            Some(nulls) if length < all.len() as u64 => {
+                for (start, end) in nulls.valid_slices() {
+                    let range = offsets[start].as_usize()..offsets[end].as_usize();
+                    child.add(&values.slice(range.start, range.len()));
+                }
+            }
+            _ => child.add(&values.slice(all.start, all.len())),
+        }
     }
 
-    /// Takes the lengths between offsets. Gives what lies between the first and the last.
-    fn add_lengths<O: ArrowNativeType + std::ops::Sub<Output = O>>(&mut self, offsets: &[O]) -> std::ops::Range<usize> {
-        let lengths = offsets.windows(2).map(|pair| (pair[1] - pair[0]).as_usize() as u64);
+    /// Takes the lengths between offsets, of nulls as nothing. Gives their sum.
+    fn add_lengths<O: ArrowNativeType + std::ops::Sub<Output = O>>(
+        &mut self,
+        offsets: &[O],
+        nulls: Option<&NullBuffer>,
+    ) -> u64 {
+        let mut sum = 0;
+        let lengths = offsets.windows(2).enumerate().map(|(row, pair)| {
+            let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
+            let length = if is_null { 0 } else { (pair[1] - pair[0]).as_usize() as u64 };
+            sum += length;
+            length
+        });
         self.lengths.add_numbers(lengths);
-        let end = |offset: Option<&O>| offset.map_or(0, |offset| offset.as_usize());
-        end(offsets.first())..end(offsets.last())
+        sum
     }
 
     fn add_views<T: ByteViewType>(&mut self, array: &GenericByteViewArray<T>) {
@@ -223,9 +275,12 @@ impl Column {
             self.validity.add_ones(rows as usize);
         }
     }
+}
 
-    fn add_raw_bits(&mut self, bits: &BooleanBuffer, is_validity: bool) {
-        let lane = if is_validity { &mut self.validity } else { &mut self.bits };
-        lane.add(bits);
+/// Does something with each run of rows that are not null.
+fn valid_runs(array: &dyn Array, mut act: impl FnMut(Range<usize>)) {
+    match array.nulls().filter(|nulls| nulls.null_count() > 0) {
+        None => act(0..array.len()),
+        Some(nulls) => nulls.valid_slices().for_each(|(start, end)| act(start..end)),
     }
 }

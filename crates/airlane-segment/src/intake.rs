@@ -148,6 +148,7 @@ impl Intake {
             if let Judgement::Batch(judged) = &judgement
                 && !intake.is_discarding
                 && let Some(batch) = raw(judged, body_bytes)
+                && (intake.fingerprint.is_none() || Fingerprint::takes_raw(&batch))
                 && intake.writer.begin_raw(&batch)?
             {
                 let fingerprint = intake.fingerprint.as_mut();

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::uptime::Uptime;
 use counts::{Counted, StoredCount, StoredCounts};
+pub(crate) use keys::{EPHEMERAL_KEY_BYTES, ROW_BYTES};
 pub use keys::{KeyFacts, Outcome, StoredKey, key_hash};
 
 #[cfg(any(test, feature = "testing"))]

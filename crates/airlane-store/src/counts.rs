@@ -9,48 +9,59 @@
 //!                                └ no ──▶ given back: at once when it has one part, else when its lease is over
 //! ```
 //!
+//! What was under way to the reader when the last row left may not arrive. So a read that is used can be gone on with for as long
+//! as a lease: from a later row, and without being counted again.
+//!
 //! Claims live in memory: a restart gives them back. What is used is in the catalog of the table's durability.
 
 mod covered;
+mod ended;
+mod refusals;
 mod request;
 mod stream;
+mod tickets;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use airlane_model::{Durability, Error, ReadId, Result, RowRange, TableId, TableName, TicketId, Version, codes};
+use airlane_model::{Durability, ReadId, Result, RowRange, TableId, TableName, TicketId, Version};
+use airlane_segment::{Charge, MemoryBudget, MemoryUse};
 use parking_lot::Mutex;
 
-use crate::catalog::counts::{Counted, StoredCount, StoredCounts, Until};
+use crate::catalog::counts::{Counted, StoredCount, StoredCounts};
 use crate::uptime::{Moment, Uptime};
 
-use covered::Covered;
+use covered::{Broken, Covered};
+use ended::Ended;
 pub(crate) use request::{CountRequest, Step};
 pub use stream::{CountedRead, ReadSpec, TicketCount};
+use tickets::Tickets;
 
 /// How long a read waits for its next part, counted from the end of the last one.
 pub const LEASE: Duration = Duration::from_secs(60);
 
-/// Counts that a commit forgets beside its own, at most.
-const FORGOTTEN_MAX: usize = 64;
-
 /// All counts of a store.
-#[derive(Debug, Default)]
-pub(crate) struct Counts(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Counts {
+    state: Mutex<State>,
+    /// Tickets whose reads are remembered or under way, at most.
+    tickets_max: u64,
+}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    tickets: HashMap<TicketId, (StoredCount, Durability)>,
+    tickets: Tickets,
     /// Of each table, for the version it had.
     tables: HashMap<TableId, StoredCount>,
-    /// Tickets in the order in which their counts may be forgotten, apart for each catalog.
-    ends: [BTreeSet<(Until, TicketId)>; 2],
     under_way: HashMap<ReadId, UnderWay>,
     /// Reads without a stream, in the order in which their leases end.
     leases: BTreeSet<(Uptime, ReadId)>,
     /// How many reads that are under way are not used yet.
     claims: HashMap<Counted, u64>,
+    ended: Ended,
     damaged: Vec<[u8; 16]>,
+    /// The memory of the counts of tickets.
+    charge: Charge,
 }
 
 /// A read between its claim and its end.
@@ -89,35 +100,48 @@ struct Allowed {
 }
 
 impl Counts {
-    /// What a catalog holds.
-    pub(crate) fn load(stored: StoredCounts) -> Self {
-        let counts = Self::default();
-        let mut state = counts.0.lock();
+    /// What a catalog holds. No more than so many tickets are counted at once, and no more than an eighth of the memory is
+    /// used for that.
+    pub(crate) fn load(stored: StoredCounts, tickets_max: u64, budget: &MemoryBudget) -> Self {
+        let tickets_max = tickets_max.min(budget.limit().as_u64() / 8 / tickets::EPHEMERAL_TICKET_BYTES);
+        let charge = budget.begin(MemoryUse::Remembered);
+        let (tickets, tables, under_way, leases, claims, ended, damaged) = Default::default();
+        let state = State { tickets, tables, under_way, leases, claims, ended, damaged, charge };
+        let counts = Self { state: Mutex::new(state), tickets_max };
+        let mut state = counts.state.lock();
         if !stored.damaged.is_empty() {
             let rows = stored.damaged.len();
             tracing::error!(rows, "counts of reads are damaged; tickets and tables that they may be of are refused");
         }
         state.damaged = stored.damaged;
         stored.counts.into_iter().for_each(|count| state.set_used(count, Durability::Durable));
+        state.charge_all();
         drop(state);
         counts
     }
 
-    /// Begins a stream of a read: its first claims, the others join.
-    fn begin(&self, read: ReadId, claim: &Claim<'_>, now: Uptime) -> Result<()> {
-        let mut state = self.0.lock();
+    /// Begins a stream of a read: its first claims, the others join. Answers whether the stream counts: one that goes on with
+    /// a read that is used does not.
+    fn begin(&self, read: ReadId, claim: &Claim<'_>, moment: Moment) -> Result<bool> {
+        let now = moment.uptime;
+        let mut state = self.state.lock();
         state.end_leases(now);
         if let Some(under_way) = state.under_way.get_mut(&read) {
             under_way.open += 1;
-            under_way.covered.resume(claim.stream.start);
+            under_way.covered.resume(claim.stream);
+            claim.arrived.into_iter().for_each(|rows| under_way.covered.add(rows));
             if let Some(lease) = under_way.lease.take() {
                 state.leases.remove(&(lease, read));
             }
-            return Ok(());
+            return Ok(true);
+        }
+        if claim.arrived.is_some() && state.ended.holds(read, now).is_some() {
+            return Ok(false);
         }
         for allowed in claim.ticket.iter().chain(&claim.table) {
             state.check(*allowed, claim.name)?;
         }
+        state.check_room(self.tickets_max, claim, moment)?;
         let ticket = claim.ticket.and_then(|allowed| match allowed.of {
             Counted::Ticket(id) => Some(id),
             Counted::Table(..) => None,
@@ -126,11 +150,13 @@ impl Counts {
             Counted::Table(id, version) => Some((id, version)),
             Counted::Ticket(_) => None,
         });
+        let mut covered = Covered::default();
+        claim.arrived.into_iter().for_each(|rows| covered.add(rows));
         let under_way = UnderWay {
             ticket,
             table,
             rows: claim.rows,
-            covered: Covered::default(),
+            covered,
             open: 1,
             lease: None,
             is_burnt: false,
@@ -141,13 +167,24 @@ impl Counts {
             *state.claims.entry(of).or_default() += 1;
         }
         state.under_way.insert(read, under_way);
-        Ok(())
+        Ok(true)
     }
 
-    /// Refuses a ticket that is used up, unless for a part of a read that is under way.
-    fn check_used(&self, ticket: TicketId, max: u64, read: Option<ReadId>, name: &TableName) -> Result<()> {
-        let state = self.0.lock();
-        if read.and_then(|read| state.under_way.get(&read)).is_some_and(|read| read.ticket == Some(ticket)) {
+    /// Refuses a ticket that is used up, unless for a part of a read that is under way or has just ended.
+    fn check_used(
+        &self,
+        ticket: TicketId,
+        max: u64,
+        read: Option<ReadId>,
+        name: &TableName,
+        now: Uptime,
+    ) -> Result<()> {
+        let state = self.state.lock();
+        let of_read = |read| {
+            let under_way = state.under_way.get(&read).map(|read| read.ticket);
+            under_way.or_else(|| state.ended.holds(read, now)).flatten()
+        };
+        if read.and_then(of_read) == Some(ticket) {
             return Ok(());
         }
         state.check_used(Allowed { of: Counted::Ticket(ticket), max }, name)
@@ -155,7 +192,7 @@ impl Counts {
 
     /// A stream came to the end of its rows. Tells whether the read did, and is to be committed by the asker.
     fn deliver(&self, read: ReadId, rows: RowRange) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let Some(under_way) = state.under_way.get_mut(&read) else { return false };
         under_way.covered.add(rows);
         if under_way.is_ending || !under_way.covered.holds(under_way.rows) {
@@ -165,9 +202,9 @@ impl Counts {
         true
     }
 
-    /// A stream is gone; `broken` is what it had handed over when it broke off.
-    fn leave(&self, read: ReadId, broken: RowRange, now: Uptime) {
-        let mut state = self.0.lock();
+    /// A stream is gone; `broken` tells where it broke off.
+    fn leave(&self, read: ReadId, broken: Broken, now: Uptime) {
+        let mut state = self.state.lock();
         let Some(under_way) = state.under_way.get_mut(&read) else { return };
         under_way.covered.break_off(broken);
         under_way.open = under_way.open.saturating_sub(1);
@@ -185,7 +222,7 @@ impl Counts {
 
     /// What a read uses when a step of it is committed.
     pub(crate) fn uses(&self, read: ReadId, step: Step) -> Uses {
-        let state = self.0.lock();
+        let state = self.state.lock();
         let Some(under_way) = state.under_way.get(&read) else { return Uses::default() };
         Uses {
             ticket: under_way.ticket.filter(|_| !under_way.is_burnt),
@@ -195,52 +232,50 @@ impl Counts {
 
     /// What is used; `None` when nothing is.
     pub(crate) fn stored(&self, of: Counted) -> Option<StoredCount> {
-        self.0.lock().stored(of)
+        self.state.lock().stored(of)
     }
 
     /// Counts in the catalog of a durability that are of no use any more.
     pub(crate) fn forgettable(&self, now: Moment, durability: Durability) -> Vec<Counted> {
-        let state = self.0.lock();
-        let ends = &state.ends[lane(durability)];
-        let due = ends.iter().take(FORGOTTEN_MAX).take_while(|(until, _)| until.uptime < now.uptime);
-        due.filter(|(until, _)| until.wall < now.wall).map(|(_, id)| Counted::Ticket(*id)).collect()
+        let due = self.state.lock().tickets.forgettable(now, durability);
+        due.into_iter().map(Counted::Ticket).collect()
     }
 
     /// Takes over what was committed.
-    pub(crate) fn publish(&self, outcome: Counting, durability: Durability) {
-        let mut state = self.0.lock();
+    pub(crate) fn publish(&self, outcome: Counting, durability: Durability, now: Uptime) {
+        let mut state = self.state.lock();
         for (read, step) in outcome.steps {
             match step {
                 Step::Burn => state.burn(read),
-                Step::End => state.remove(read),
+                Step::End => state.end(read, now),
             }
         }
         outcome.counts.into_iter().for_each(|count| state.set_used(count, durability));
         outcome.forgotten.into_iter().for_each(|of| state.forget(of));
+        state.charge_all();
     }
 
     /// A table is gone, and its count with it.
     pub(crate) fn forget_table(&self, table: TableId) {
-        self.0.lock().tables.remove(&table);
+        self.state.lock().tables.remove(&table);
     }
 
     /// A step was not committed.
     fn give_up(&self, read: ReadId) {
-        if let Some(under_way) = self.0.lock().under_way.get_mut(&read) {
+        if let Some(under_way) = self.state.lock().under_way.get_mut(&read) {
             under_way.is_ending = false;
         }
     }
 
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn sizes(&self) -> (usize, usize) {
-        let state = self.0.lock();
+        let state = self.state.lock();
         (state.tickets.len() + state.tables.len(), state.under_way.len())
     }
 
     pub(crate) fn all(&self) -> Vec<StoredCount> {
-        let state = self.0.lock();
-        let tickets = state.tickets.values().map(|(count, _)| count);
-        let mut all: Vec<StoredCount> = tickets.chain(state.tables.values()).copied().collect();
+        let state = self.state.lock();
+        let mut all: Vec<StoredCount> = state.tickets.all().chain(state.tables.values().copied()).collect();
         all.sort_by_key(|count| count.of);
         all
     }
@@ -249,12 +284,15 @@ impl Counts {
 /// What the first stream of a read claims.
 struct Claim<'a> {
     name: &'a TableName,
+    durability: Durability,
     ticket: Option<Allowed>,
     table: Option<Allowed>,
     /// All rows of the read.
     rows: RowRange,
     /// Those of this stream.
     stream: RowRange,
+    /// Those that the reader has from a stream before, by its own word.
+    arrived: Option<RowRange>,
     is_alone: bool,
 }
 
@@ -276,7 +314,7 @@ pub(crate) struct Counting {
 impl State {
     fn stored(&self, of: Counted) -> Option<StoredCount> {
         match of {
-            Counted::Ticket(id) => self.tickets.get(&id).map(|(count, _)| *count),
+            Counted::Ticket(id) => self.tickets.get(id),
             // A count of an earlier version is of no table any more: a commit begins anew.
             Counted::Table(id, _) => self.tables.get(&id).copied().filter(|count| count.of == of),
         }
@@ -287,65 +325,21 @@ impl State {
     }
 
     fn set_used(&mut self, count: StoredCount, durability: Durability) {
-        self.forget(count.of);
         match count.of {
-            Counted::Ticket(id) => {
-                self.ends[lane(durability)].insert((count.until, id));
-                self.tickets.insert(id, (count, durability));
-            }
+            Counted::Ticket(id) => self.tickets.set(id, &count, durability),
             Counted::Table(id, _) => _ = self.tables.insert(id, count),
         }
     }
 
     fn forget(&mut self, of: Counted) {
         match of {
-            Counted::Ticket(id) => {
-                if let Some((count, durability)) = self.tickets.remove(&id) {
-                    self.ends[lane(durability)].remove(&(count.until, id));
-                }
-            }
+            Counted::Ticket(id) => self.tickets.forget(id),
             Counted::Table(id, _) => _ = self.tables.remove(&id),
         }
     }
 
-    fn check_used(&self, allowed: Allowed, name: &TableName) -> Result<()> {
-        let (id, what) = match allowed.of {
-            Counted::Ticket(id) => (id.to_bytes(), "the ticket"),
-            Counted::Table(id, _) => (id.to_bytes(), "the table"),
-        };
-        if self.damaged.iter().any(|damaged| damaged[..8] == id[..8] || damaged[8..] == id[8..]) {
-            let message = format!("how often {what} for `{name}` was read is damaged in the catalog");
-            return Err(Error::new(codes::DATA_DAMAGED, message).at(format!("table `{name}`")).hint(
-                "ask for a new ticket; where it is the table whose reads are counted, take its rule `reads` off",
-            ));
-        }
-        match (self.used(allowed.of) >= allowed.max, allowed.of) {
-            (true, Counted::Ticket(_)) => Err(Error::new(
-                codes::TICKET_USED,
-                format!("the ticket for `{name}` is used up: it could be read {}", times(allowed.max)),
-            )
-            .hint("ask for a new ticket")),
-            // It is about to go.
-            (true, Counted::Table(..)) => Err(crate::index::table_not_found(name)),
-            (false, _) => Ok(()),
-        }
-    }
-
-    fn check(&self, allowed: Allowed, name: &TableName) -> Result<()> {
-        self.check_used(allowed, name)?;
-        let claims = self.claims.get(&allowed.of).copied().unwrap_or_default();
-        if self.used(allowed.of).saturating_add(claims) < allowed.max {
-            return Ok(());
-        }
-        let what = match allowed.of {
-            Counted::Ticket(_) => format!("the ticket for `{name}`"),
-            Counted::Table(..) => format!("table `{name}`"),
-        };
-        let message = format!("{what} can be read {}, and all reads that are left are under way", times(allowed.max));
-        Err(Error::new(codes::TICKET_IN_USE, message).at(format!("table `{name}`")).hint(format!(
-            "try again later: a read whose reader goes away is given back, after {} s at the latest",
-            LEASE.as_secs()
-        )))
+    fn charge_all(&mut self) {
+        self.charge.overdraw_to(self.tickets.bytes());
     }
 
     /// Gives back what nobody came for.
@@ -362,6 +356,18 @@ impl State {
             self.leases.remove(&(lease, read));
         }
         under_way.claims().for_each(|of| self.unclaim(of));
+    }
+
+    /// A read is used.
+    fn end(&mut self, read: ReadId, now: Uptime) {
+        // Nobody can name one that is alone; and what must not be seen twice is lost rather.
+        if let Some(under_way) = self.under_way.get(&read)
+            && !under_way.is_alone
+            && !under_way.is_burnt
+        {
+            self.ended.insert(read, under_way.ticket, now.saturating_add(LEASE));
+        }
+        self.remove(read);
     }
 
     fn burn(&mut self, read: ReadId) {
@@ -381,12 +387,4 @@ impl State {
             }
         }
     }
-}
-
-fn lane(durability: Durability) -> usize {
-    usize::from(durability == Durability::Durable)
-}
-
-fn times(max: u64) -> String {
-    if max == 1 { "once".to_owned() } else { format!("{max} times") }
 }

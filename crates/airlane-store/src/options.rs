@@ -35,6 +35,8 @@ pub struct StoreOptions {
     pub quotas: SharedQuotas,
     /// How long and how many idempotency keys are remembered.
     pub keys: KeyLimits,
+    /// Tickets whose used reads are remembered, at most; an eighth of the memory bounds them too.
+    pub counted_tickets_max: u64,
     /// Who merges small segments, drops what has expired, and moves tables to disk.
     pub merging: Merging,
 }
@@ -101,6 +103,7 @@ impl StoreOptions {
             retention: RetentionDefaults::default(),
             quotas: SharedQuotas::default(),
             keys: KeyLimits::default(),
+            counted_tickets_max: 900_000,
             merging: Merging::default(),
         }
     }

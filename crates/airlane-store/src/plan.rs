@@ -213,7 +213,8 @@ impl<'a> Plan<'a> {
         self.context.shared.ledger.publish(self.context.durability);
         self.reserved.clear();
         self.set_deadlines(&kept);
-        self.context.counts.publish(std::mem::take(&mut self.counting), self.context.durability);
+        let counting = std::mem::take(&mut self.counting);
+        self.context.counts.publish(counting, self.context.durability, self.context.now.uptime);
         let frees_memory = self.context.durability == Durability::Ephemeral && self.erases();
         Sweep { segments: std::mem::take(&mut self.superseded), contents, frees_memory }
     }

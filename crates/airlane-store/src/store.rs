@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::task;
 
+use crate::catalog::counts::StoredCounts;
 use crate::catalog::memory::MemoryCatalog;
 use crate::commit::{Job, run_committer};
 use crate::content::Snapshot;
@@ -65,8 +66,8 @@ impl Store {
     pub fn open(options: StoreOptions) -> Result<(Self, Recovery)> {
         let folder = options.folder.as_deref().map(|root| DataFolder::open(root, options.disk.as_ref())).transpose()?;
         let index = Index::default();
-        let keys = KeyBook::new(options.keys);
         let memory = Memory::new(options.memory, options.merging == Merging::ByHand);
+        let keys = KeyBook::new(options.keys, &memory.budget);
         let (origin, recovery, before, counts) = match &folder {
             Some(folder) => {
                 let opened = open_folder(folder, &options.disk, (&index, &keys), &memory)?;
@@ -75,6 +76,7 @@ impl Store {
             }
             None => Default::default(),
         };
+        let counts = Counts::load(counts, options.counted_tickets_max, &memory.budget);
         say(options.folder.as_deref(), &recovery);
         let uptime = UptimeClock::begin(options.clock.clone(), before);
         let parts = Parts { index, keys, counts, memory };
@@ -280,7 +282,7 @@ impl Store {
 }
 
 /// What a folder holds.
-type Opened = (Arc<Origin>, Recovery, Uptime, Counts);
+type Opened = (Arc<Origin>, Recovery, Uptime, StoredCounts);
 
 fn open_folder(
     folder: &DataFolder,
@@ -295,7 +297,7 @@ fn open_folder(
     let found = catalog.keys()?;
     let before = uptime_before(catalog.as_mut(), &stored, &found)?;
     take_over(keys, &found);
-    let counts = Counts::load(catalog.counts()?);
+    let counts = catalog.counts()?;
     let catalog: SharedCatalog = Arc::new(Mutex::new(Some(catalog)));
     let origin = Arc::new(Origin { disk: disk.clone(), paths, catalog, memory: memory.clone() });
     let recovery = recover(&origin, stored, before, index)?;

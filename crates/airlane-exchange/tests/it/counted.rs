@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airlane_exchange::{COUNTED_TTL_DEFAULT, COUNTED_TTL_MAX, Exchange, ReadStream, SignedPass, TicketSpec};
+use airlane_exchange::{
+    COUNTED_TTL_DEFAULT, COUNTED_TTL_MAX, Exchange, ReadOptions, ReadStream, SignedPass, TicketSpec,
+};
 use airlane_model::{Caller, Code, PutMode, Result, RetentionChange, RowRange, TableName, Ticket, Timestamp, codes};
 use airlane_store::testing::ManualClock;
 use airlane_store::{LEASE, StoreOptions};
@@ -72,6 +74,26 @@ fn start(exchange: &Exchange, of: &Ticket) -> (ReadStream, u64) {
     let rows = stream.next_batch().expect("a batch").expect("rows").num_rows() as u64;
     assert!(rows < stream.rows());
     (stream, rows)
+}
+
+/// Takes all rows of a stream, and not its end.
+fn drain(stream: &mut ReadStream) {
+    let mut left = stream.rows();
+    while left > 0 {
+        left -= stream.next_batch().expect("a batch").expect("rows").num_rows() as u64;
+    }
+}
+
+fn resumable(exchange: &Exchange, of: &Ticket) -> (ReadStream, Ticket) {
+    let options = ReadOptions { is_resumable: true, ..ReadOptions::default() };
+    let stream = exchange.read_with(&Caller::local(), of, options).expect("a read");
+    let resume = stream.resume_ticket().expect("a ticket").clone();
+    (stream, resume)
+}
+
+fn go_on(exchange: &Exchange, of: &Ticket, row_offset: u64) -> Result<ReadStream> {
+    let options = ReadOptions { row_offset: Some(row_offset), is_resumable: true };
+    exchange.read_with(&Caller::local(), of, options)
 }
 
 fn rule(exchange: &Exchange, rule: &str, text: &str) -> impl Future<Output = Result<airlane_model::TableInfo>> + use<> {
@@ -203,6 +225,96 @@ async fn the_flights_of_one_info_are_one_read() {
     assert_eq!(read(&exchange, &resume).expect("the rest"), 3_000 - got);
     assert_eq!(code(begin(&exchange, &once)), codes::TICKET_USED);
     assert_eq!(code(begin(&exchange, &other[0])), codes::TICKET_USED);
+}
+
+/// Its rows were handed over, and nobody but its reader knows whether they arrived.
+#[tokio::test]
+async fn a_flight_that_begins_where_another_broke_off_is_no_resume_of_it() {
+    let exchange = exchange();
+    table(&exchange).await;
+    let once = signed(&exchange, "t", reads(1));
+    let plan = exchange.flights(&Caller::local(), &once, 4).expect("a plan");
+    let [first, second] = [0..3_000, 3_000..ROWS].map(|rows| narrowed(&exchange, &plan.endpoints[0].ticket, rows));
+    let mut broken = begin(&exchange, &first).expect("a flight");
+    drain(&mut broken);
+    drop(broken);
+    assert_eq!(read(&exchange, &second).expect("another flight"), ROWS - 3_000);
+    assert_eq!(read(&exchange, &first).expect("the flight that broke, once more"), 3_000);
+    assert_eq!(code(begin(&exchange, &once)), codes::TICKET_USED);
+}
+
+/// Nothing is left to send, and the reader is told of the end.
+#[tokio::test]
+async fn a_read_that_is_gone_on_with_at_its_end_is_used() {
+    let clock = clock();
+    let exchange = over(None, &clock);
+    table(&exchange).await;
+    for at_most_once in [false, true] {
+        let once = signed(&exchange, "t", TicketSpec { at_most_once, ..reads(1) });
+        let (mut broken, resume) = resumable(&exchange, &once);
+        drain(&mut broken);
+        drop(broken);
+        assert_eq!(finish(go_on(&exchange, &resume, ROWS).expect("its end")).expect("no rows"), 0);
+        clock.advance(2 * LEASE);
+        assert_eq!(code(begin(&exchange, &once)), codes::TICKET_USED);
+    }
+}
+
+/// The claim is given back, but nobody else has taken it meanwhile.
+#[tokio::test]
+async fn a_read_that_is_gone_on_with_after_its_lease_is_one_read() {
+    let clock = clock();
+    let exchange = over(None, &clock);
+    table(&exchange).await;
+    let once = signed(&exchange, "t", reads(1));
+    let (mut broken, resume) = resumable(&exchange, &once);
+    let got = broken.next_batch().expect("a batch").expect("rows").num_rows() as u64;
+    drop(broken);
+    clock.advance(2 * LEASE);
+    assert_eq!(finish(go_on(&exchange, &resume, got).expect("the rest")).expect("rows"), ROWS - got);
+    clock.advance(2 * LEASE);
+    assert_eq!(code(begin(&exchange, &once)), codes::TICKET_USED);
+    // And when somebody has, the reader is told.
+    let once = signed(&exchange, "t", reads(1));
+    let (mut broken, resume) = resumable(&exchange, &once);
+    broken.next_batch().expect("a batch");
+    drop(broken);
+    clock.advance(2 * LEASE);
+    let other = begin(&exchange, &once).expect("given back");
+    assert_eq!(code(go_on(&exchange, &resume, got)), codes::TICKET_IN_USE);
+    finish(other).expect("rows");
+    assert_eq!(code(go_on(&exchange, &resume, got)), codes::TICKET_USED);
+}
+
+/// The server was through with the read when the connection broke: what was under way is sent once more.
+#[tokio::test]
+async fn a_read_that_broke_behind_its_last_row_is_gone_on_with_for_as_long_as_a_lease() {
+    let clock = clock();
+    let exchange = over(None, &clock);
+    table(&exchange).await;
+    let once = signed(&exchange, "t", reads(1));
+    let (all, resume) = resumable(&exchange, &once);
+    assert_eq!(finish(all).expect("rows"), ROWS);
+    for _ in 0..2 {
+        assert_eq!(finish(go_on(&exchange, &resume, 4_000).expect("the rest")).expect("rows"), ROWS - 4_000);
+    }
+    for ticket in [&once, &resume] {
+        assert_eq!(code(begin(&exchange, ticket)), codes::TICKET_USED, "from its beginning it is another read");
+    }
+    clock.advance(LEASE);
+    assert_eq!(code(go_on(&exchange, &resume, 4_000)), codes::TICKET_USED);
+    // What must not be seen twice is lost rather.
+    let once = signed(&exchange, "t", TicketSpec { at_most_once: true, ..reads(1) });
+    let (all, resume) = resumable(&exchange, &once);
+    finish(all).expect("rows");
+    assert_eq!(code(go_on(&exchange, &resume, 4_000)), codes::TICKET_USED);
+    // Of two reads both are counted, and the second is no more the first's.
+    let twice = signed(&exchange, "t", reads(2));
+    let (all, resume) = resumable(&exchange, &twice);
+    finish(all).expect("rows");
+    finish(go_on(&exchange, &resume, 4_000).expect("the rest")).expect("rows");
+    assert_eq!(read(&exchange, &twice).expect("the second"), ROWS);
+    assert_eq!(code(begin(&exchange, &twice)), codes::TICKET_USED);
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ pub const NOT_IMPLEMENTED: Code = Code::new("not_implemented", ErrorKind::NotImp
 pub const DATA_DAMAGED: Code = Code::new("data_damaged", ErrorKind::DataLoss);
 /// The disk or the memory that holds table data is full.
 pub const STORAGE_FULL: Code = Code::retryable("storage_full", ErrorKind::ResourceExhausted);
-/// The server's memory budget is used up, and nothing more of it can go to disk: there is no data folder, the disk is full, `spill_bytes_max` is reached, or what is in memory is being read or put. Reads go on.
+/// The server's memory budget is used up, and nothing more of it can go to disk: there is no data folder, the disk is full, `spill_bytes_max` is reached, or what is in memory is being read or put. Reads go on. A read of a ticket whose reads are counted is refused when as many used ones are remembered as may be.
 pub const MEMORY_FULL: Code = Code::retryable("memory_full", ErrorKind::ResourceExhausted);
 /// A put would bring the tables or the bytes of a namespace above its quota, which the rights file of the server sets. Nothing of it was kept.
 pub const QUOTA_EXCEEDED: Code = Code::new("quota_exceeded", ErrorKind::ResourceExhausted);

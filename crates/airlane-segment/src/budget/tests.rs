@@ -17,7 +17,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     tables.resize(10).expect("less");
     tables.move_to(MemoryUse::Spare);
     let reads = budget.overdraw(MemoryUse::Reads, 200);
-    assert_eq!(MemoryUse::ALL.map(|usage| budget.used_for(usage).as_u64()), [0, 0, 200, 10]);
+    assert_eq!(MemoryUse::ALL.map(|usage| budget.used_for(usage).as_u64()), [0, 0, 200, 10, 0]);
     assert!(budget.charge(MemoryUse::Puts, 1).is_err(), "a budget that is overdrawn gives nothing");
     drop((reads, tables));
     assert_eq!(budget.used(), ByteSize::bytes(0));
@@ -61,5 +61,19 @@ fn many_threads_never_take_more_than_there_is() {
         }
     });
     assert!((500..=1_000).contains(&largest.load(Ordering::Relaxed)), "{largest:?}");
+    assert_eq!(budget.used(), ByteSize::bytes(0));
+}
+
+#[test]
+fn what_must_not_be_forgotten_is_taken_whether_it_is_there_or_not() {
+    let budget = MemoryBudget::new(ByteSize::bytes(100), || {});
+    let mut charge = budget.begin(MemoryUse::Remembered);
+    for bytes in [90, 250, 40, 130] {
+        charge.overdraw_to(bytes);
+        let used = (budget.used().as_u64(), budget.used_for(MemoryUse::Remembered).as_u64(), charge.bytes());
+        assert_eq!(used, (bytes, bytes, bytes));
+    }
+    assert!(budget.charge(MemoryUse::Puts, 1).is_err());
+    drop(charge);
     assert_eq!(budget.used(), ByteSize::bytes(0));
 }

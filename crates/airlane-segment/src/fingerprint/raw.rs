@@ -17,12 +17,16 @@ pub(crate) struct RawRows {
     next: usize,
     position: u64,
     bits: Vec<u8>,
+    /// Of columns with nulls, once it has arrived.
+    validity: Vec<Option<BooleanBuffer>>,
 }
 
 struct Run {
     source: Range<u64>,
     column: usize,
     kind: RunKind,
+    /// Bytes of a value.
+    width: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,15 @@ enum RunKind {
 }
 
 impl Fingerprint {
+    /// Whether the values of a message can be taken as they arrive: which of them are null is to be known before.
+    pub(crate) fn takes_raw(batch: &RawBatch) -> bool {
+        let columns = batch.null_counts.iter().zip(batch.buffers.chunks(2));
+        columns.into_iter().all(|(nulls, buffers)| match buffers {
+            [validity, values] => *nulls == 0 || validity.end <= values.start,
+            _ => false,
+        })
+    }
+
     /// Begins the rows of a message that the writer lays out as they come: all columns are of fixed width, and their
     /// buffers apart.
     pub(crate) fn begin_raw(&mut self, schema: &Schema, batch: &RawBatch) -> RawRows {
@@ -45,16 +58,18 @@ impl Fingerprint {
             self.columns[column].begin_raw(batch.rows, *nulls > 0);
             let bits = |buffer: &Range<u64>| buffer.start..buffer.start + batch.rows.div_ceil(8);
             if *nulls > 0 {
-                runs.push(Run { source: bits(validity), column, kind: RunKind::Validity });
+                runs.push(Run { source: bits(validity), column, kind: RunKind::Validity, width: 0 });
             }
+            let width = width(field.data_type());
             let (source, kind) = match field.data_type() {
                 DataType::Boolean => (bits(values), RunKind::Bits),
-                other => (values.start..values.start + batch.rows * width(other), RunKind::Bytes),
+                _ => (values.start..values.start + batch.rows * width as u64, RunKind::Bytes),
             };
-            runs.push(Run { source, column, kind });
+            runs.push(Run { source, column, kind, width });
         }
         runs.sort_by_key(|run| run.source.start);
-        RawRows { rows: batch.rows, runs, next: 0, position: 0, bits: Vec::new() }
+        let validity = vec![None; self.columns.len()];
+        RawRows { rows: batch.rows, runs, next: 0, position: 0, bits: Vec::new(), validity }
     }
 
     /// Takes the next chunk of the body.
@@ -65,9 +80,14 @@ impl Fingerprint {
             let to = run.source.end.min(arrived.end);
             if from < to {
                 let part = &chunk[(from - arrived.start) as usize..(to - arrived.start) as usize];
-                match run.kind {
-                    RunKind::Bytes => self.columns[run.column].values.add(part),
-                    RunKind::Validity | RunKind::Bits => raw.bits.extend_from_slice(part),
+                match (run.kind, &raw.validity[run.column]) {
+                    (RunKind::Bytes, None) => self.columns[run.column].values.add(part),
+                    (RunKind::Bytes, Some(validity)) => {
+                        let values = &mut self.columns[run.column].values;
+                        let start = (from - run.source.start) as usize;
+                        valid_parts(validity, run.width, start, part, |part| values.add(part));
+                    }
+                    (RunKind::Validity | RunKind::Bits, _) => raw.bits.extend_from_slice(part),
                 }
             }
             if run.source.end > arrived.end {
@@ -76,7 +96,15 @@ impl Fingerprint {
             if run.kind != RunKind::Bytes {
                 let bits = Buffer::from(std::mem::take(&mut raw.bits));
                 let bits = BooleanBuffer::new(bits, 0, raw.rows as usize);
-                self.columns[run.column].add_raw_bits(&bits, run.kind == RunKind::Validity);
+                let (column, validity) = (&mut self.columns[run.column], &mut raw.validity[run.column]);
+                match (run.kind, &validity) {
+                    (RunKind::Validity, _) => {
+                        column.validity.add(&bits);
+                        *validity = Some(bits);
+                    }
+                    (_, Some(validity)) => column.bits.add(&(&bits & validity)),
+                    (_, None) => column.bits.add(&bits),
+                }
             }
             raw.next += 1;
         }
@@ -84,9 +112,27 @@ impl Fingerprint {
     }
 }
 
-fn width(data_type: &DataType) -> u64 {
+/// The parts of some bytes of a column, which begin at a position of it, that are values of rows that are not null.
+fn valid_parts<'a>(
+    validity: &BooleanBuffer,
+    width: usize,
+    start: usize,
+    bytes: &'a [u8],
+    mut act: impl FnMut(&'a [u8]),
+) {
+    let end = start + bytes.len();
+    let (first, last) = (start / width, end.div_ceil(width));
+    for (from, to) in validity.slice(first, last - first).set_slices() {
+        // The first and the last value may be cut.
+        let from = ((first + from) * width).max(start);
+        let to = ((first + to) * width).min(end);
+        act(&bytes[from - start..to - start]);
+    }
+}
+
+fn width(data_type: &DataType) -> usize {
     match data_type {
-        DataType::FixedSizeBinary(width) => u64::try_from(*width).unwrap_or_default(),
-        other => other.primitive_width().unwrap_or_default() as u64,
+        DataType::FixedSizeBinary(width) => usize::try_from(*width).unwrap_or_default(),
+        other => other.primitive_width().unwrap_or_default(),
     }
 }

@@ -53,11 +53,23 @@ impl StoredKey {
         Receipt { table: self.table.clone(), table_id, version, rows, bytes, rows_put, durability, ticket }
     }
 
+    /// About what it takes where it is kept.
+    fn bytes(&self) -> u32 {
+        let texts = self.key.caller.len() + self.key.key.as_str().len() + self.table.as_str().len();
+        let bytes = match self.outcome.durability {
+            // Texts are not kept there.
+            Durability::Ephemeral => EPHEMERAL_KEY_BYTES,
+            Durability::Durable => ROW_BYTES + texts as u64,
+        };
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
     /// What finds it.
     pub fn facts(&self) -> KeyFacts {
         KeyFacts {
             hash: key_hash(&self.key, &self.table),
-            bytes: key_bytes(&self.key, &self.table),
+            also: None,
+            bytes: self.bytes(),
             uptime: self.uptime,
             is_damaged: false,
         }
@@ -69,6 +81,8 @@ impl StoredKey {
 pub struct KeyFacts {
     /// See [`key_hash`].
     pub hash: u64,
+    /// What its hash may be, too, where damage hides which it is.
+    pub also: Option<u64>,
     /// About what it takes, on disk or in memory.
     pub bytes: u32,
     /// When it was committed; 0 when that is damaged.
@@ -77,20 +91,22 @@ pub struct KeyFacts {
     pub is_damaged: bool,
 }
 
-/// What a key takes beside its texts.
-const ROW_BYTES: usize = 320;
+/// What a key of a durable table takes on disk beside its texts.
+pub(crate) const ROW_BYTES: u64 = 320;
 
-pub(super) fn key_bytes(key: &PutKey, table: &TableName) -> u32 {
-    let texts = key.caller.len() + key.key.as_str().len() + table.as_str().len();
-    u32::try_from(texts + ROW_BYTES).unwrap_or(u32::MAX)
-}
+/// What a key of an ephemeral table takes in memory, with what finds it: see `examples/remembered.rs`.
+pub(crate) const EPHEMERAL_KEY_BYTES: u64 = 256;
 
 /// xxh3-64 of caller, table and key, each after its length. Others may have the same.
 pub fn key_hash(key: &PutKey, table: &TableName) -> u64 {
+    hash_of([key.caller.as_bytes(), table.as_str().as_bytes(), key.key.as_str().as_bytes()])
+}
+
+pub(super) fn hash_of(texts: [&[u8]; 3]) -> u64 {
     let mut hash = Xxh3::new();
-    for text in [&*key.caller, table.as_str(), key.key.as_str()] {
+    for text in texts {
         hash.update(&(text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
+        hash.update(text);
     }
     hash.digest()
 }

@@ -1,5 +1,6 @@
 //! The catalog of ephemeral tables: gone with the process, and never waiting for a disk.
 
+mod counts;
 mod keys;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -14,7 +15,8 @@ use super::{
     body_missing, refused, unknown,
 };
 use crate::uptime::Uptime;
-use keys::MemoryKeys;
+use counts::MemoryCounts;
+use keys::{Kept as KeptKey, MemoryKeys};
 
 /// Keeps everything in memory.
 #[derive(Debug, Default)]
@@ -24,17 +26,7 @@ pub struct MemoryCatalog {
     bodies: HashMap<SegmentId, Bytes>,
     uptime: Uptime,
     keys: MemoryKeys,
-    counts: BTreeMap<CountKey, StoredCount>,
-}
-
-/// A table has one count, whatever its version.
-type CountKey = (bool, [u8; 16]);
-
-fn count_key(of: Counted) -> CountKey {
-    match of {
-        Counted::Ticket(id) => (false, id.to_bytes()),
-        Counted::Table(id, _) => (true, id.to_bytes()),
-    }
+    counts: MemoryCounts,
 }
 
 #[derive(Debug)]
@@ -58,8 +50,8 @@ enum Undo {
     Drop(TableId, Kept, Option<StoredCount>),
     Uptime(Uptime),
     KeepKey,
-    ForgetKeys(Vec<StoredKey>),
-    Count(CountKey, Option<StoredCount>),
+    ForgetKeys(Vec<KeptKey>),
+    Count(Counted, Option<StoredCount>),
 }
 
 impl Catalog for MemoryCatalog {
@@ -81,7 +73,7 @@ impl Catalog for MemoryCatalog {
     }
 
     fn counts(&mut self) -> Result<StoredCounts> {
-        Ok(StoredCounts { counts: self.counts.values().copied().collect(), damaged: Vec::new() })
+        Ok(StoredCounts { counts: self.counts.all(), damaged: Vec::new() })
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
@@ -171,7 +163,7 @@ impl MemoryCatalog {
             Change::DropTable { table } => {
                 let dropped = self.tables.remove(table).ok_or_else(|| unknown(*table))?;
                 self.names.remove(&dropped.name);
-                let count = self.counts.remove(&count_key(Counted::Table(*table, Version::FIRST)));
+                let count = self.counts.remove(Counted::Table(*table, Version::FIRST));
                 Ok(Undo::Drop(*table, dropped, count))
             }
             Change::SaveUptime { uptime } => Ok(Undo::Uptime(std::mem::replace(&mut self.uptime, *uptime))),
@@ -179,11 +171,8 @@ impl MemoryCatalog {
             Change::ForgetKeys { count } => {
                 Ok(Undo::ForgetKeys(self.keys.forget(usize::try_from(*count).unwrap_or(usize::MAX))))
             }
-            Change::SetCount { count } => {
-                let key = count_key(count.of);
-                Ok(Undo::Count(key, self.counts.insert(key, *count)))
-            }
-            Change::ForgetCount { of } => Ok(Undo::Count(count_key(*of), self.counts.remove(&count_key(*of)))),
+            Change::SetCount { count } => Ok(Undo::Count(count.of, self.counts.set(count))),
+            Change::ForgetCount { of } => Ok(Undo::Count(*of, self.counts.remove(*of))),
         }
     }
 
@@ -231,10 +220,10 @@ impl MemoryCatalog {
             Undo::Drop(id, kept, count) => {
                 self.names.insert(kept.name.clone(), id);
                 self.tables.insert(id, kept);
-                self.counts.extend(count.map(|count| (count_key(count.of), count)));
+                count.iter().for_each(|count| _ = self.counts.set(count));
             }
-            Undo::Count(key, Some(before)) => _ = self.counts.insert(key, before),
-            Undo::Count(key, None) => _ = self.counts.remove(&key),
+            Undo::Count(_, Some(before)) => _ = self.counts.set(&before),
+            Undo::Count(of, None) => _ = self.counts.remove(of),
         }
     }
 

@@ -10,22 +10,41 @@ const RANGES_MAX: usize = 4_096;
 pub(crate) struct Covered {
     /// In order, without touching one another.
     delivered: Vec<RowRange>,
-    /// What broken streams had handed over; how much of it arrived only their reader knows.
-    broken: Vec<RowRange>,
+    broken: Vec<Broken>,
+}
+
+/// A stream that broke off; how much of it arrived only its reader knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Broken {
+    /// What it had handed over.
+    pub(crate) handed: RowRange,
+    /// Where it would have ended.
+    pub(crate) end: u64,
+}
+
+impl Broken {
+    /// Whether a stream goes on with it. One that begins where this would have ended, and goes further, is another flight.
+    fn is_resumed_by(&self, stream: RowRange) -> bool {
+        let Self { handed, end } = *self;
+        let is_behind = stream.start < handed.end || (stream.start == handed.end && stream.end <= end);
+        handed.start < stream.start && is_behind
+    }
 }
 
 impl Covered {
-    /// A reader asks for the rows from here on: so what a broken stream had handed over before has arrived.
-    pub(crate) fn resume(&mut self, start: u64) {
-        let before = self.broken.iter().filter(|broken| broken.start < start && start <= broken.end);
-        let arrived: Vec<RowRange> = before.map(|broken| RowRange { start: broken.start, end: start }).collect();
-        arrived.into_iter().for_each(|rows| self.add(rows));
+    /// A reader asks for these rows: so what a broken stream had handed over before them has arrived.
+    pub(crate) fn resume(&mut self, stream: RowRange) {
+        let resumed = self.broken.iter().filter(|broken| broken.is_resumed_by(stream));
+        // All of them end at the same row. One look for each: there may be thousands, and others wait.
+        if let Some(start) = resumed.map(|broken| broken.handed.start).min() {
+            self.add(RowRange { start, end: stream.start });
+        }
     }
 
-    /// A stream broke off after these rows.
-    pub(crate) fn break_off(&mut self, rows: RowRange) {
-        if rows.rows() > 0 && self.broken.len() < RANGES_MAX {
-            self.broken.push(rows);
+    /// A stream broke off.
+    pub(crate) fn break_off(&mut self, broken: Broken) {
+        if broken.handed.rows() > 0 && self.broken.len() < RANGES_MAX {
+            self.broken.push(broken);
         }
     }
 
@@ -64,6 +83,10 @@ mod tests {
         RowRange { start, end }
     }
 
+    fn broken(start: u64, handed: u64, end: u64) -> Broken {
+        Broken { handed: range(start, handed), end }
+    }
+
     proptest! {
         /// The ranges hold what a row-by-row count holds.
         #[test]
@@ -86,23 +109,40 @@ mod tests {
     #[test]
     fn what_a_broken_stream_handed_over_counts_when_it_is_resumed() {
         let mut covered = Covered::default();
-        covered.break_off(range(0, 60));
+        covered.break_off(broken(0, 60, 60));
         covered.add(range(60, 100));
         assert!(!covered.holds(range(0, 100)), "nobody knows how much arrived");
-        covered.resume(0);
-        covered.resume(80);
-        assert!(!covered.holds(range(0, 100)), "that is no resume of it");
-        covered.resume(40);
+        for other in [range(0, 60), range(80, 100), range(60, 100)] {
+            covered.resume(other);
+            assert!(!covered.holds(range(0, 10)), "that is no resume of it");
+        }
+        covered.resume(range(40, 60));
         assert!(covered.holds(range(0, 40)) && !covered.holds(range(0, 60)));
         covered.add(range(40, 60));
         assert!(covered.holds(range(0, 100)));
     }
 
     #[test]
+    fn a_stream_that_broke_behind_its_last_row_is_resumed_there() {
+        for (end, stream, is_resumed) in [
+            (60, range(60, 60), true),
+            (100, range(60, 100), true),
+            (100, range(60, 80), true),
+            (60, range(60, 61), false),
+        ] {
+            let mut covered = Covered::default();
+            covered.break_off(broken(0, 60, end));
+            covered.break_off(broken(20, 60, end));
+            covered.resume(stream);
+            assert_eq!(covered.holds(range(0, 60)), is_resumed, "{stream}, of one to {end}");
+        }
+    }
+
+    #[test]
     fn too_many_pieces_are_never_complete() {
         let mut covered = Covered::default();
         (0..10_000).for_each(|piece| covered.add(range(piece * 2, piece * 2 + 1)));
-        (0..10_000).for_each(|piece| covered.break_off(range(piece, piece + 1)));
+        (0..10_000).for_each(|piece| covered.break_off(broken(piece, piece + 1, 20_000)));
         assert!(covered.delivered.len() <= RANGES_MAX && covered.broken.len() <= RANGES_MAX);
         assert!(!covered.holds(range(0, 20_000)));
     }

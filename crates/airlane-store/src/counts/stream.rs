@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 
 use airlane_model::{Durability, ReadId, ReadPart, ReadsAllowed, Result, RowRange, TableName, TicketId, Timestamp};
 
-use super::{Allowed, Claim, CountRequest, Step};
+use super::{Allowed, Broken, Claim, CountRequest, Step};
 use crate::catalog::counts::Counted;
 use crate::commit::Job;
 use crate::content::Snapshot;
@@ -31,6 +31,8 @@ pub struct ReadSpec {
     pub part: Option<ReadPart>,
     /// The rows of the stream.
     pub rows: RowRange,
+    /// The rows before them that the reader says have arrived, where it goes on with a read that broke.
+    pub arrived: Option<RowRange>,
 }
 
 /// A stream of a counted read. Dropped before its [end](Self::end), its reader is gone.
@@ -43,24 +45,29 @@ pub struct CountedRead {
     read: ReadId,
     /// From the first row to the one that is to be handed over next.
     handed: RowRange,
+    /// Where its rows end.
+    rows_end: u64,
     /// The read counts before its first row leaves, which is still to be done.
     is_to_burn: bool,
 }
 
 impl Store {
-    /// Refuses a ticket whose reads are all used, unless it is for a part of one that is under way.
+    /// Refuses a ticket whose reads are all used, unless it is for a part of one that is under way or has just ended.
     ///
     /// # Errors
     /// `ticket_used`; `data_damaged` when its count is.
     pub fn check_reads(&self, ticket: &TicketCount, part: Option<&ReadPart>, table: &TableName) -> Result<()> {
         let read = part.map(|part| part.id);
-        self.shared().counts.check_used(ticket.id, ticket.allowed.max.get(), read, table)
+        let (shared, max) = (self.shared(), ticket.allowed.max.get());
+        shared.counts.check_used(ticket.id, max, read, table, shared.uptime.now())
     }
 
-    /// Claims a read of a ticket or of a table whose reads are counted; `None` when none are.
+    /// Claims a read of a ticket or of a table whose reads are counted; `None` when none are, or when the stream goes on with
+    /// a read that was counted.
     ///
     /// # Errors
-    /// `ticket_used`, `ticket_in_use`; `table_not_found` when the table has just gone; `data_damaged`.
+    /// `ticket_used`, `ticket_in_use`; `table_not_found` when the table has just gone; `data_damaged`; `memory_full` when no
+    /// more reads can be remembered.
     pub fn begin_counted(&self, snapshot: &Snapshot, spec: &ReadSpec) -> Result<Option<CountedRead>> {
         let shared = self.shared_handle();
         let info = snapshot.info();
@@ -80,19 +87,24 @@ impl Store {
         let allowed = |ticket: TicketCount| Allowed { of: Counted::Ticket(ticket.id), max: ticket.allowed.max.get() };
         let claim = Claim {
             name: &info.table,
+            durability: info.durability,
             ticket: spec.ticket.map(allowed),
             table: of_table.map(|max| Allowed { of, max: max.get() }),
             rows: spec.part.map_or(spec.rows, |part| part.rows),
             stream: spec.rows,
+            arrived: spec.arrived,
             is_alone: spec.part.is_none(),
         };
-        shared.counts.begin(read, &claim, shared.uptime.now())?;
+        if !shared.counts.begin(read, &claim, shared.uptime.moment())? {
+            return Ok(None);
+        }
         let counted = CountedRead {
             table: info.table.clone(),
             durability: info.durability,
             until: spec.ticket.map_or(Timestamp::default(), |ticket| ticket.allowed.until),
             read,
             handed: RowRange { start: spec.rows.start, end: spec.rows.start },
+            rows_end: spec.rows.end,
             is_to_burn: spec.ticket.is_some_and(|ticket| ticket.allowed.at_most_once),
             shared,
         };
@@ -154,6 +166,7 @@ impl CountedRead {
 
 impl Drop for CountedRead {
     fn drop(&mut self) {
-        self.shared.counts.leave(self.read, self.handed, self.shared.uptime.now());
+        let broken = Broken { handed: self.handed, end: self.rows_end };
+        self.shared.counts.leave(self.read, broken, self.shared.uptime.now());
     }
 }

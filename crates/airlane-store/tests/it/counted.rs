@@ -9,6 +9,7 @@ use std::time::Duration;
 use airlane_model::{
     Durability, PutMode, ReadId, ReadPart, ReadsAllowed, Result, RowRange, TicketId, Timestamp, codes,
 };
+use airlane_segment::MemoryUse;
 use airlane_store::testing::{Fault, FaultDisk, ManualClock, When};
 use airlane_store::{CountedRead, LEASE, ReadSpec, Store, StoreOptions, TicketCount};
 use proptest::prelude::*;
@@ -33,7 +34,7 @@ fn begin(store: &Store, spec: &ReadSpec) -> Result<CountedRead> {
 }
 
 fn whole(ticket: Option<TicketCount>, part: Option<ReadPart>) -> ReadSpec {
-    ReadSpec { ticket, part, rows: RowRange { start: 0, end: ROWS } }
+    ReadSpec { ticket, part, rows: RowRange { start: 0, end: ROWS }, arrived: None }
 }
 
 fn finish(mut read: CountedRead) -> Result<()> {
@@ -259,6 +260,45 @@ async fn d10_counts_are_forgotten_when_their_tickets_have_expired_by_both_clocks
     assert!(store.counted_reads().0 < 102);
     use_one(104).expect("a read");
     assert!(store.counted_reads().0 <= 5, "{:?}", store.counted_reads());
+    assert_sound(&store).await;
+}
+
+/// Who signs tickets without end takes no memory without end, and makes no used ticket good.
+#[tokio::test]
+async fn d10_used_reads_have_a_bound() {
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Arc::new(ManualClock::new(NOW)));
+    let over = || {
+        let options = StoreOptions { clock: clock.clone(), counted_tickets_max: 3, ..options(folder.path()) };
+        open(by_hand(options))
+    };
+    let mut store = over();
+    let remembered = |store: &Store| {
+        let used = store.memory().used;
+        used.iter().find(|(usage, _)| *usage == MemoryUse::Remembered).map(|(_, bytes)| bytes.as_u64()).expect("a use")
+    };
+    replace(&store, "t", 0..ROWS as i64).await.expect("a put");
+    let one = |number: u8| whole(Some(ticket(number, false)), None);
+    assert_eq!(remembered(&store), 0);
+    for number in [1, 1, 2, 2] {
+        finish(begin(&store, &one(number)).expect("a claim")).expect("a read");
+    }
+    let of_two = remembered(&store);
+    assert!(of_two > 0);
+    let under_way = begin(&store, &one(3)).expect("the third");
+    let refused = begin(&store, &one(4)).expect_err("one too many");
+    assert_eq!(refused.code(), codes::MEMORY_FULL);
+    finish(under_way).expect("what was begun ends well");
+    assert_eq!(remembered(&store), of_two / 2 * 3);
+    for _ in 0..2 {
+        assert_eq!(begin(&store, &one(4)).expect_err("still").code(), codes::MEMORY_FULL);
+        assert_eq!(begin(&store, &one(1)).expect_err("used up").code(), codes::TICKET_USED);
+        store.close().await;
+        store = over();
+    }
+    clock.advance(Duration::from_secs(86_401));
+    finish(begin(&store, &one(4)).expect("others have ended")).expect("a read");
+    assert_eq!(store.counted_reads(), (1, 0));
+    assert_eq!(remembered(&store), of_two / 2);
     assert_sound(&store).await;
 }
 

@@ -332,6 +332,25 @@ async fn p7_d4_a_key_that_cannot_be_read_refuses_the_put() {
     assert_eq!(read(&store, "t").expect("rows"), (0..9).collect::<Vec<_>>());
 }
 
+/// Not even when it is the number that is damaged by which keys are found.
+#[tokio::test]
+async fn p7_d4_a_key_whose_hash_is_damaged_refuses_the_put() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(by_hand(options(folder.path())));
+    append_keyed(&store, "t", "k", 0..5).await.expect("a put");
+    store.close().await;
+    let catalog = rusqlite::Connection::open(folder.path().join("catalog.db")).expect("the catalog");
+    assert_eq!(catalog.execute("UPDATE put_keys SET hash = hash + 1", []).expect("damage"), 1);
+    drop(catalog);
+    let store = open(by_hand(options(folder.path())));
+    for _ in 0..2 {
+        let error = append_keyed(&store, "t", "k", 0..5).await.expect_err("damaged");
+        assert_eq!(error.code(), codes::DATA_DAMAGED);
+    }
+    append_keyed(&store, "t", "another", 5..9).await.expect("a put");
+    assert_eq!(read(&store, "t").expect("rows"), (0..9).collect::<Vec<_>>());
+}
+
 /// Killed after the commit and before the answer; the retry gets the receipt of what was committed.
 #[tokio::test]
 async fn p7_d1_keys_and_versions_are_one_transaction() {

@@ -108,7 +108,7 @@ pub const METRICS: &[Metric] = &[
     gauges(
         "airlane_memory_bytes",
         &["use"],
-        "Memory that is taken from the budget: `tables`, `puts`, `reads` or `spare`",
+        "Memory that is taken from the budget: `tables`, `puts`, `reads`, `spare` or `remembered`",
     ),
     gauges("airlane_memory_spilled_bytes", &[], "Bytes of ephemeral tables that are on disk, for lack of memory"),
     counts("airlane_memory_spills_total", &[], "How often ephemeral tables were moved to disk"),

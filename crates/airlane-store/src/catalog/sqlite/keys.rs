@@ -3,12 +3,13 @@
 //! A damaged row damages no table. The put that has its key is refused, since nobody can tell what became of the first.
 
 use airlane_model::{Durability, Error, IdempotencyKey, PutKey, Result, TableId, TableName, Version, codes};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Params, Row, params};
 
 use super::checksums::Sum;
 use super::error_of;
 use super::load::{blob, integer, rows};
 use super::rows::{Rows, integer as number};
+use crate::catalog::keys::hash_of;
 use crate::catalog::{KeyFacts, Outcome, StoredKey, key_hash, refused};
 use crate::uptime::Uptime;
 
@@ -38,6 +39,12 @@ const ALL: &str = "SELECT hash, caller, table_name, key, content, table_id, vers
 const OF_HASH: &str = "SELECT hash, caller, table_name, key, content, table_id, version, rows, bytes, rows_put, uptime,
                               row_checksum
                        FROM put_keys WHERE hash = ?1";
+
+const ANYWHERE: &str =
+    "SELECT hash, caller, table_name, key, content, table_id, version, rows, bytes, rows_put, uptime,
+                               row_checksum
+                        FROM put_keys NOT INDEXED
+                        WHERE hash = ?1 OR (caller = ?2 AND table_name = ?3 AND key = ?4)";
 
 /// A row.
 struct KeyRow {
@@ -128,16 +135,33 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(KeyRow, Option<StoredKey>)> {
 pub(super) fn all(connection: &Connection) -> Result<Vec<KeyFacts>> {
     rows(connection, ALL, |row| {
         let (row, stored) = read(row)?;
-        let damaged =
-            || KeyFacts { hash: row.hash.cast_unsigned(), bytes: 0, uptime: Uptime::default(), is_damaged: true };
+        let damaged = || {
+            // Either of them may be what is damaged.
+            let (hash, of_texts) = (row.hash.cast_unsigned(), hash_of([&row.caller, &row.table, &row.key]));
+            let also = Some(of_texts).filter(|other| *other != hash);
+            KeyFacts { hash, also, bytes: 0, uptime: Uptime::default(), is_damaged: true }
+        };
         Ok(stored.map_or_else(damaged, |stored| stored.facts()))
     })
 }
 
 impl Rows<'_> {
+    /// To be called for a key that is thought to be there: it looks through all when the index does not find it.
     pub(super) fn find_key(&self, key: &PutKey, table: &TableName) -> Result<Option<StoredKey>> {
-        let mut statement = self.connection.prepare_cached(OF_HASH).map_err(error_of)?;
-        let mut found = statement.query([key_hash(key, table).cast_signed()]).map_err(error_of)?;
+        if let Some(found) = self.find_by_hash(key, table)? {
+            return Ok(Some(found));
+        }
+        let hash = key_hash(key, table).cast_signed();
+        self.find_in(ANYWHERE, params![hash, &*key.caller, table.as_str(), key.key.as_str()], key, table)
+    }
+
+    fn find_by_hash(&self, key: &PutKey, table: &TableName) -> Result<Option<StoredKey>> {
+        self.find_in(OF_HASH, params![key_hash(key, table).cast_signed()], key, table)
+    }
+
+    fn find_in(&self, sql: &str, of: impl Params, key: &PutKey, table: &TableName) -> Result<Option<StoredKey>> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(error_of)?;
+        let mut found = statement.query(of).map_err(error_of)?;
         while let Some(row) = found.next().map_err(error_of)? {
             let (_, stored) = read(row).map_err(error_of)?;
             let stored = stored.ok_or_else(|| {
@@ -154,7 +178,7 @@ impl Rows<'_> {
     }
 
     pub(super) fn keep_key(&self, key: &StoredKey) -> Result<()> {
-        if self.find_key(&key.key, &key.table)?.is_some() {
+        if self.find_by_hash(&key.key, &key.table)?.is_some() {
             return Err(refused("the key is known"));
         }
         let row = KeyRow::of(key)?;

@@ -16,12 +16,12 @@ fn at(seconds: u64) -> Uptime {
 }
 
 fn key(hash: u64, seconds: u64) -> KeyFacts {
-    KeyFacts { hash, bytes: 100, uptime: at(seconds), is_damaged: false }
+    KeyFacts { hash, also: None, bytes: 100, uptime: at(seconds), is_damaged: false }
 }
 
 #[test]
 fn d10_a_key_goes_when_it_is_old_and_not_among_the_newest() {
-    let book = KeyBook::new(LIMITS);
+    let book = KeyBook::new(LIMITS, &MemoryBudget::unlimited());
     book.keep(Durability::Durable, &[key(1, 0), key(2, 1), key(3, 2)]);
     let due = |coming: &[KeyFacts], now| book.due(Durability::Durable, coming, at(now));
     assert_eq!(due(&[], 10_000), 0, "old, but among the newest");
@@ -36,7 +36,7 @@ fn d10_a_key_goes_when_it_is_old_and_not_among_the_newest() {
 
 #[test]
 fn d10_what_has_no_room_goes_early() {
-    let book = KeyBook::new(LIMITS);
+    let book = KeyBook::new(LIMITS, &MemoryBudget::unlimited());
     let keys: Vec<_> = (0..5).map(|hash| key(hash, 0)).collect();
     for (durability, due) in [(Durability::Ephemeral, 1), (Durability::Durable, 0)] {
         book.keep(durability, &keys);
@@ -54,7 +54,7 @@ fn d10_what_has_no_room_goes_early() {
 #[test]
 fn d10_many_that_are_due_go_in_pieces() {
     let limits = KeyLimits { durable_bytes: ByteSize::mib(1), ..LIMITS };
-    let book = KeyBook::new(limits);
+    let book = KeyBook::new(limits, &MemoryBudget::unlimited());
     book.keep(Durability::Durable, &(0..1_000).map(|hash| key(hash, 0)).collect::<Vec<_>>());
     let due = (0..5).map(|commit| {
         let coming = [key(10_000 + commit, 61 + commit)];
@@ -67,10 +67,31 @@ fn d10_many_that_are_due_go_in_pieces() {
     assert_eq!(book.count(), 5);
 }
 
+/// A small server remembers fewer: neither catalog's keys take more than an eighth of its memory.
+#[test]
+fn d10_keys_stay_within_a_part_of_the_memory_and_are_counted() {
+    let budget = MemoryBudget::new(ByteSize::kib(64), || {});
+    let book = KeyBook::new(KeyLimits::default(), &budget);
+    for durability in [Durability::Ephemeral, Durability::Durable] {
+        let before = budget.used();
+        for hash in 0..1_000 {
+            let bytes = if durability == Durability::Ephemeral { EPHEMERAL_KEY_BYTES } else { ROW_BYTES + 1 };
+            let coming = [KeyFacts { bytes: bytes as u32, ..key(hash, 0) }];
+            let due = book.due(durability, &coming, at(0));
+            book.keep(durability, &coming);
+            book.forget(durability, due);
+        }
+        let bytes = budget.used_for(MemoryUse::Remembered).as_u64() - before.as_u64();
+        assert!((7 << 10..=8 << 10).contains(&bytes), "{durability}: {bytes}");
+    }
+    drop(book);
+    assert_eq!(budget.used(), ByteSize::bytes(0));
+}
+
 /// The uptime of a damaged row is not known: it is taken for that of its neighbour, and never for an old one.
 #[test]
 fn d10_d4_damage_makes_no_key_old() {
-    let book = KeyBook::new(KeyLimits { count: 1, ..LIMITS });
+    let book = KeyBook::new(KeyLimits { count: 1, ..LIMITS }, &MemoryBudget::unlimited());
     let damaged = KeyFacts { uptime: Uptime::default(), is_damaged: true, ..key(2, 0) };
     book.keep(Durability::Durable, &[key(1, 500), damaged, key(3, 501)]);
     assert_eq!(book.due(Durability::Durable, &[], at(560)), 0);
