@@ -144,14 +144,14 @@ impl Exchange {
         caller.begin_stream(snapshot.info().table.namespace())?;
         // Whoever asks for no rows of a table that has some wants its schema: a look, and no read.
         let is_look = rows.rows() == 0 && snapshot.info().rows > 0;
-        let budget = self.store.memory_budget().clone();
+        let frames = self.store.frames().clone();
         if is_look {
-            return Ok(ReadStream::new(snapshot, rows, projection, budget, None).resumed_by(resume));
+            return Ok(ReadStream::new(snapshot, rows, projection, frames, None).resumed_by(resume));
         }
         let (ticket, part) = (pass.as_ref().and_then(count_of), pass.and_then(|pass| pass.read));
         let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows })?;
         let snapshot = self.store.begin_read(snapshot);
-        Ok(ReadStream::new(snapshot, rows, projection, budget, counted).resumed_by(resume))
+        Ok(ReadStream::new(snapshot, rows, projection, frames, counted).resumed_by(resume))
     }
 
     /// Plans the flights of a ticket, at most `endpoints_max` of them. Their tickets pin the version; those of a signed

@@ -23,6 +23,7 @@ use crate::catalog::{CommitError, Place};
 use crate::counts::CountRequest;
 use crate::error::copy;
 use crate::failpoint::failpoint;
+use crate::frames::Forgotten;
 use crate::plan::{Context, Plan, PlannedPut};
 use crate::request::{MergeRequest, PutRequest, Written};
 use crate::shared::Shared;
@@ -263,11 +264,14 @@ fn take(shared: &Shared, plan: &mut Plan<'_>, job: Job) -> Option<Answer> {
 fn finish(shared: &Shared, catalog: &SharedCatalog, mut plan: Plan<'_>, answers: Vec<Answer>) {
     let (drops, purge) = (plan.drops(), plan.drops_bodies());
     let expired = plan.take_expired();
-    let sweep = plan.publish();
+    let mut sweep = plan.publish();
     failpoint!("p9.after");
     expired.iter().for_each(|(table, id, reason)| shared.expired.note(table, *id, *reason));
     if !drops {
-        if !sweep.is_small() {
+        if sweep.is_small() {
+            // Whoever is answered finds none of them; the rest is let go of afterwards.
+            sweep.frames = Forgotten::default();
+        } else {
             shared.sweeper.sweep(sweep, None);
         }
         answers.into_iter().for_each(|answer| succeed(shared, answer));

@@ -210,8 +210,10 @@ impl<'a> Plan<'a> {
         self.reserved.clear();
         self.set_deadlines(&kept);
         self.context.counts.publish(std::mem::take(&mut self.counting), self.context.durability);
+        let superseded = std::mem::take(&mut self.superseded);
+        let frames = self.context.shared.memory.frames.forget(&superseded);
         let frees_memory = self.context.durability == Durability::Ephemeral && self.drops();
-        Sweep { segments: std::mem::take(&mut self.superseded), contents, frees_memory }
+        Sweep { segments: superseded, contents, frames, frees_memory }
     }
 
     /// Reads since the commit make a deadline later; that is found out when it comes.

@@ -1,6 +1,7 @@
 //! What a reader of an exchange receives, seen through arrow's own stream reader.
 
 mod counted;
+mod frames;
 mod reads;
 mod support;
 mod tickets;
