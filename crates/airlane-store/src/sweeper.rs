@@ -45,7 +45,8 @@ impl Sweep {
     /// Whether there is no file to remove, and little memory to give back.
     pub(crate) fn is_small(&self) -> bool {
         let segments: u64 = self.segments.iter().map(SegmentRef::payload_bytes).sum();
-        segments + self.frames.bytes() <= SMALL_BYTES_MAX && self.segments.iter().all(|segment| segment.facts().place != Place::File)
+        segments + self.frames.bytes() <= SMALL_BYTES_MAX
+            && self.segments.iter().all(|segment| segment.facts().place != Place::File)
     }
 }
 

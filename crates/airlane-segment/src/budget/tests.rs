@@ -69,7 +69,8 @@ fn many_threads_never_take_more_than_there_is() {
 fn frames_are_given_up_before_anything_is_refused_and_not_in_vain() {
     let frames = Arc::new(Mutex::new(Vec::<Charge>::new()));
     let kept = frames.clone();
-    let budget = MemoryBudget::reclaiming(ByteSize::bytes(100), || {}, move |_| kept.lock().expect("whole").pop().is_some());
+    let budget =
+        MemoryBudget::reclaiming(ByteSize::bytes(100), || {}, move |_| kept.lock().expect("whole").pop().is_some());
     for _ in 0..4 {
         let frame = budget.overdraw(MemoryUse::Frames, 10);
         frames.lock().expect("whole").push(frame);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use airlane_model::{ByteSize, Durability, PutMode, Result, Timestamp};
 use airlane_segment::{Codec, MemoryUse, Message};
-use airlane_store::{Asked, Frame, FrameForm, FramePart, Making, MemoryOptions, SegmentRef, Store, StoreOptions};
 use airlane_store::testing::ManualClock;
+use airlane_store::{Asked, Frame, FrameForm, FramePart, Making, MemoryOptions, SegmentRef, Store, StoreOptions};
 use bytes::Bytes;
 
 use crate::support::*;

@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use super::harness::*;
 use super::tables::*;
 
-async fn act(client: &mut Client, name: &str, body: &str) -> Result<serde_json::Value, Status> {
+pub(crate) async fn act(client: &mut Client, name: &str, body: &str) -> Result<serde_json::Value, Status> {
     let result = act_in_bytes(client, name, body.as_bytes().to_vec()).await?;
     Ok(serde_json::from_slice(&result).expect("JSON"))
 }
