@@ -72,6 +72,9 @@ pub struct ReadOptions {
     pub row_offset: Option<u64>,
     /// Whether the reader wants a ticket by which it can go on, should the read break.
     pub is_resumable: bool,
+    /// Whether the read, where it is counted, is used when the reader [confirms](Exchange::confirm) it, and not by its end.
+    /// The ticket to confirm it by is the one to go on with.
+    pub is_to_confirm: bool,
 }
 
 /// A part of a read that can go in parallel with the others.
@@ -134,7 +137,11 @@ impl Exchange {
     /// As [`read`](Self::read).
     pub fn read_with(&self, caller: &Caller, ticket: &Ticket, options: ReadOptions) -> Result<ReadStream> {
         let mut reading = self.reading(caller, ticket)?;
-        let resume = if options.is_resumable { Some(self.resumable(&mut reading)?) } else { None };
+        let wants_ticket = options.is_resumable || options.is_to_confirm;
+        let resume = if wants_ticket { Some(self.resumable(&mut reading)?) } else { None };
+        if options.is_to_confirm {
+            tickets::check_confirmable(&reading)?;
+        }
         if let Some(start) = options.row_offset {
             // What begins after the end is in no range.
             reading.rows = tickets::within(RowRange { start, end: reading.rows.end.max(start) }, reading.rows)?;
@@ -149,7 +156,10 @@ impl Exchange {
             return Ok(ReadStream::new(snapshot, rows, projection, frames, None).resumed_by(resume));
         }
         let (ticket, part) = (pass.as_ref().and_then(count_of), pass.and_then(|pass| pass.read));
-        let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows })?;
+        let counted = self.store.begin_counted(
+            &snapshot,
+            &ReadSpec { ticket, part, rows, is_to_confirm: options.is_to_confirm && part.is_some() },
+        )?;
         let snapshot = self.store.begin_read(snapshot);
         Ok(ReadStream::new(snapshot, rows, projection, frames, counted).resumed_by(resume))
     }

@@ -7,15 +7,19 @@
 //!   │
 //! end ────▶ all rows delivered? ─ yes ─▶ used, in the catalog, before the reader hears of the end
 //!                                └ no ──▶ given back: at once when it has one part, else when its lease is over
+//!
+//! A read that is to be confirmed is used when its reader says so, whatever was delivered; else it is given back when its
+//! lease is over.
 //! ```
 //!
 //! Claims live in memory: a restart gives them back. What is used is in the catalog of the table's durability.
 
 mod covered;
 mod request;
+mod state;
 mod stream;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use airlane_model::{Durability, Error, ReadId, Result, RowRange, TableId, TableName, TicketId, Version, codes};
@@ -50,6 +54,9 @@ struct State {
     leases: BTreeSet<(Uptime, ReadId)>,
     /// How many reads that are under way are not used yet.
     claims: HashMap<Counted, u64>,
+    /// Reads that were confirmed, for as long as a lease: a reader that did not hear the answer asks again.
+    confirmed: HashSet<ReadId>,
+    confirmed_ends: BTreeSet<(Uptime, ReadId)>,
     damaged: Vec<[u8; 16]>,
 }
 
@@ -71,6 +78,10 @@ struct UnderWay {
     is_ending: bool,
     /// No other part of it can come.
     is_alone: bool,
+    /// Its reader says when it has the rows; the end of a stream says nothing.
+    is_to_confirm: bool,
+    /// The lease that begins with its confirmation, if there was one.
+    confirmed: Option<Uptime>,
 }
 
 impl UnderWay {
@@ -109,6 +120,7 @@ impl Counts {
         state.end_leases(now);
         if let Some(under_way) = state.under_way.get_mut(&read) {
             under_way.open += 1;
+            under_way.is_to_confirm |= claim.is_to_confirm;
             under_way.covered.resume(claim.stream.start);
             if let Some(lease) = under_way.lease.take() {
                 state.leases.remove(&(lease, read));
@@ -136,6 +148,8 @@ impl Counts {
             is_burnt: false,
             is_ending: false,
             is_alone: claim.is_alone,
+            is_to_confirm: claim.is_to_confirm,
+            confirmed: None,
         };
         for of in under_way.claims() {
             *state.claims.entry(of).or_default() += 1;
@@ -158,11 +172,44 @@ impl Counts {
         let mut state = self.0.lock();
         let Some(under_way) = state.under_way.get_mut(&read) else { return false };
         under_way.covered.add(rows);
-        if under_way.is_ending || !under_way.covered.holds(under_way.rows) {
+        if under_way.is_to_confirm || under_way.is_ending || !under_way.covered.holds(under_way.rows) {
             return false;
         }
         under_way.is_ending = true;
         true
+    }
+
+    /// A reader has all that it wants of a read. Tells whether that is to be committed by the asker: not when it was.
+    fn confirm(&self, read: ReadId, name: &TableName, now: Uptime) -> Result<bool> {
+        let mut state = self.0.lock();
+        state.end_leases(now);
+        if state.confirmed.contains(&read) {
+            return Ok(false);
+        }
+        let until = now.saturating_add(LEASE);
+        let lease = match state.under_way.get_mut(&read).filter(|under_way| under_way.is_to_confirm) {
+            None => {
+                let message = format!("no read of `{name}` waits to be confirmed by that ticket");
+                return Err(Error::new(codes::READ_GIVEN_BACK, message)
+                    .at(format!("table `{name}`"))
+                    .hint("read it again; whoever reads now may get the same rows"));
+            }
+            Some(under_way) if under_way.is_ending => {
+                return Err(Error::new(codes::TICKET_IN_USE, format!("the read of `{name}` is being confirmed"))
+                    .at(format!("table `{name}`"))
+                    .hint("confirm it again to hear of the outcome"));
+            }
+            Some(under_way) => {
+                under_way.is_ending = true;
+                under_way.confirmed = Some(until);
+                under_way.lease.take()
+            }
+        };
+        // Nobody gives it back while it is committed.
+        if let Some(lease) = lease {
+            state.leases.remove(&(lease, read));
+        }
+        Ok(true)
     }
 
     /// A stream is gone; `broken` is what it had handed over when it broke off.
@@ -178,9 +225,9 @@ impl Counts {
             state.remove(read);
             return;
         }
-        let lease = now.saturating_add(LEASE);
-        under_way.lease = Some(lease);
-        state.leases.insert((lease, read));
+        if !under_way.is_ending {
+            state.lease(read, now.saturating_add(LEASE));
+        }
     }
 
     /// What a read uses when a step of it is committed.
@@ -212,7 +259,7 @@ impl Counts {
         for (read, step) in outcome.steps {
             match step {
                 Step::Burn => state.burn(read),
-                Step::End => state.remove(read),
+                Step::End => state.end(read),
             }
         }
         outcome.counts.into_iter().for_each(|count| state.set_used(count, durability));
@@ -226,8 +273,12 @@ impl Counts {
 
     /// A step was not committed.
     fn give_up(&self, read: ReadId) {
-        if let Some(under_way) = self.0.lock().under_way.get_mut(&read) {
-            under_way.is_ending = false;
+        let mut state = self.0.lock();
+        let Some(under_way) = state.under_way.get_mut(&read) else { return };
+        under_way.is_ending = false;
+        let lease = under_way.confirmed.take().filter(|_| under_way.open == 0);
+        if let Some(lease) = lease {
+            state.lease(read, lease);
         }
     }
 
@@ -256,6 +307,7 @@ struct Claim<'a> {
     /// Those of this stream.
     stream: RowRange,
     is_alone: bool,
+    is_to_confirm: bool,
 }
 
 /// What a step of a read uses.
@@ -273,120 +325,6 @@ pub(crate) struct Counting {
     pub(crate) steps: Vec<(ReadId, Step)>,
 }
 
-impl State {
-    fn stored(&self, of: Counted) -> Option<StoredCount> {
-        match of {
-            Counted::Ticket(id) => self.tickets.get(&id).map(|(count, _)| *count),
-            // A count of an earlier version is of no table any more: a commit begins anew.
-            Counted::Table(id, _) => self.tables.get(&id).copied().filter(|count| count.of == of),
-        }
-    }
-
-    fn used(&self, of: Counted) -> u64 {
-        self.stored(of).map_or(0, |count| count.used)
-    }
-
-    fn set_used(&mut self, count: StoredCount, durability: Durability) {
-        self.forget(count.of);
-        match count.of {
-            Counted::Ticket(id) => {
-                self.ends[lane(durability)].insert((count.until, id));
-                self.tickets.insert(id, (count, durability));
-            }
-            Counted::Table(id, _) => _ = self.tables.insert(id, count),
-        }
-    }
-
-    fn forget(&mut self, of: Counted) {
-        match of {
-            Counted::Ticket(id) => {
-                if let Some((count, durability)) = self.tickets.remove(&id) {
-                    self.ends[lane(durability)].remove(&(count.until, id));
-                }
-            }
-            Counted::Table(id, _) => _ = self.tables.remove(&id),
-        }
-    }
-
-    fn check_used(&self, allowed: Allowed, name: &TableName) -> Result<()> {
-        let (id, what) = match allowed.of {
-            Counted::Ticket(id) => (id.to_bytes(), "the ticket"),
-            Counted::Table(id, _) => (id.to_bytes(), "the table"),
-        };
-        if self.damaged.iter().any(|damaged| damaged[..8] == id[..8] || damaged[8..] == id[8..]) {
-            let message = format!("how often {what} for `{name}` was read is damaged in the catalog");
-            return Err(Error::new(codes::DATA_DAMAGED, message).at(format!("table `{name}`")).hint(
-                "ask for a new ticket; where it is the table whose reads are counted, take its rule `reads` off",
-            ));
-        }
-        match (self.used(allowed.of) >= allowed.max, allowed.of) {
-            (true, Counted::Ticket(_)) => Err(Error::new(
-                codes::TICKET_USED,
-                format!("the ticket for `{name}` is used up: it could be read {}", times(allowed.max)),
-            )
-            .hint("ask for a new ticket")),
-            // It is about to go.
-            (true, Counted::Table(..)) => Err(crate::index::table_not_found(name)),
-            (false, _) => Ok(()),
-        }
-    }
-
-    fn check(&self, allowed: Allowed, name: &TableName) -> Result<()> {
-        self.check_used(allowed, name)?;
-        let claims = self.claims.get(&allowed.of).copied().unwrap_or_default();
-        if self.used(allowed.of).saturating_add(claims) < allowed.max {
-            return Ok(());
-        }
-        let what = match allowed.of {
-            Counted::Ticket(_) => format!("the ticket for `{name}`"),
-            Counted::Table(..) => format!("table `{name}`"),
-        };
-        let message = format!("{what} can be read {}, and all reads that are left are under way", times(allowed.max));
-        Err(Error::new(codes::TICKET_IN_USE, message).at(format!("table `{name}`")).hint(format!(
-            "try again later: a read whose reader goes away is given back, after {} s at the latest",
-            LEASE.as_secs()
-        )))
-    }
-
-    /// Gives back what nobody came for.
-    fn end_leases(&mut self, now: Uptime) {
-        while let Some((lease, read)) = self.leases.first().copied().filter(|(lease, _)| *lease <= now) {
-            self.leases.remove(&(lease, read));
-            self.remove(read);
-        }
-    }
-
-    fn remove(&mut self, read: ReadId) {
-        let Some(under_way) = self.under_way.remove(&read) else { return };
-        if let Some(lease) = under_way.lease {
-            self.leases.remove(&(lease, read));
-        }
-        under_way.claims().for_each(|of| self.unclaim(of));
-    }
-
-    fn burn(&mut self, read: ReadId) {
-        let Some(under_way) = self.under_way.get_mut(&read) else { return };
-        let ticket = under_way.ticket.filter(|_| !under_way.is_burnt);
-        under_way.is_burnt = true;
-        if let Some(ticket) = ticket {
-            self.unclaim(Counted::Ticket(ticket));
-        }
-    }
-
-    fn unclaim(&mut self, of: Counted) {
-        if let Some(claims) = self.claims.get_mut(&of) {
-            *claims = claims.saturating_sub(1);
-            if *claims == 0 {
-                self.claims.remove(&of);
-            }
-        }
-    }
-}
-
 fn lane(durability: Durability) -> usize {
     usize::from(durability == Durability::Durable)
-}
-
-fn times(max: u64) -> String {
-    if max == 1 { "once".to_owned() } else { format!("{max} times") }
 }

@@ -1,5 +1,6 @@
 //! What a reader of an exchange receives, seen through arrow's own stream reader.
 
+mod confirmed;
 mod counted;
 mod frames;
 mod reads;

@@ -33,7 +33,7 @@ fn begin(store: &Store, spec: &ReadSpec) -> Result<CountedRead> {
 }
 
 fn whole(ticket: Option<TicketCount>, part: Option<ReadPart>) -> ReadSpec {
-    ReadSpec { ticket, part, rows: RowRange { start: 0, end: ROWS } }
+    ReadSpec { ticket, part, rows: RowRange { start: 0, end: ROWS }, is_to_confirm: false }
 }
 
 fn finish(mut read: CountedRead) -> Result<()> {
