@@ -173,7 +173,7 @@ impl Exchange {
     /// this returns. Where they are not there is nothing to confirm. It may be said again. Blocking.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read) but `ticket_used`; `read_given_back`; `ticket_in_use` while it is being confirmed;
+    /// Those of [`read`](Self::read), of which `ticket_used` only for a ticket that names no read; `read_given_back`; `ticket_in_use` while it is being confirmed;
     /// `option_invalid` for a ticket of which a read can be begun, and none is meant; those of a commit.
     pub fn confirm(&self, caller: &Caller, ticket: &Ticket) -> Result<TableName> {
         if let Ticket::Signed(signed) = ticket {
