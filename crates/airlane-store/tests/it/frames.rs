@@ -265,6 +265,26 @@ async fn frames_are_given_up_before_any_table_goes_to_disk() {
     assert!(store.memory_budget().used().as_u64() <= LIMIT);
 }
 
+/// A round, for which puts wait, gives spare memory back before anything else.
+#[tokio::test]
+async fn frames_make_room_without_a_round() {
+    let store = store_of(None, LIMIT);
+    for _ in 0..2 {
+        put_ephemeral(&store, "first", ROWS, true).await.expect("room");
+        store.settle().await;
+    }
+    let spare = store.spare_memory();
+    assert!(spare > ByteSize::bytes(0), "a replace leaves some");
+    let of_table = segment(&store, "first");
+    fill(&store, &of_table);
+    let frames = charged(&store);
+    let spec = spec("next", PutMode::Replace, Some(Durability::Ephemeral));
+    store.put_batches(spec, schema()).expect("a put").room(PIECE).await.expect("room");
+    assert!(charged(&store) < frames && charged(&store) > 0, "as many as it takes");
+    assert_eq!(store.spare_memory(), spare, "nobody waited for a round");
+    assert!(store.memory_budget().used().as_u64() + PIECE <= LIMIT / 16 * 15);
+}
+
 #[tokio::test]
 async fn as_many_puts_find_room_as_without_frames() {
     for room in [true, false] {
