@@ -6,6 +6,7 @@ use crate::report::Report;
 
 mod churn;
 mod doors;
+mod frames;
 mod load;
 mod many;
 mod memory;
@@ -20,7 +21,7 @@ Usage: cargo xtask bench server [--smoke] [--turns N] [--minutes N] [--only PART
   --turns N    samples of each server (default 9)
   --minutes N  how long the working set of three budgets is put and read (default 10) and a third of how long the
                churn goes on
-  --only PART  some of: tickets, doors, stalled, silent, memory, many, churn; results go to a file of their own
+  --only PART  some of: tickets, doors, stalled, silent, memory, many, churn, frames; results go to a file of their own
 ";
 
 const ROWS: usize = 10;
@@ -29,7 +30,7 @@ const CALLS_IN_FLIGHT: usize = 32;
 
 type Part = (&'static str, fn(&mut Report, &Effort) -> Result<()>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("tickets", |report, effort| tickets::measure(report, effort, &runtime()?)),
     ("doors", |report, effort| doors::measure(report, effort, &runtime()?)),
     ("stalled", |report, effort| stalled::measure(report, effort, &runtime()?)),
@@ -37,6 +38,7 @@ const PARTS: [Part; 7] = [
     ("memory", |report, effort| memory::measure(report, effort, &runtime()?)),
     ("many", |report, effort| many::measure(report, effort, &runtime()?)),
     ("churn", |report, effort| churn::measure(report, effort, &runtime()?)),
+    ("frames", |report, effort| frames::measure(report, effort, &runtime()?)),
 ];
 
 /// How much is done.

@@ -73,13 +73,13 @@ impl Exchange {
         let (mut counted, snapshot) = match is_look {
             true => (None, snapshot),
             false => {
-                let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows })?;
+                let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows, arrived: None, is_to_confirm: false })?;
                 (counted, self.store.begin_read(snapshot))
             }
         };
-        let budget = self.store.memory_budget();
-        let read = |rows| ReadStream::new(snapshot.clone(), rows, projection.clone(), budget.clone(), None);
-        let mut made = Making::new(budget);
+        let frames = self.store.frames();
+        let read = |rows| ReadStream::new(snapshot.clone(), rows, projection.clone(), frames.clone(), None);
+        let mut made = Making::new(self.store.memory_budget());
         let mut start = 0;
         for segment in snapshot.segments() {
             let all = RowRange { start, end: start + segment.rows() };

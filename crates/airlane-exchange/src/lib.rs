@@ -78,6 +78,9 @@ pub struct ReadOptions {
     pub row_offset: Option<u64>,
     /// Whether the reader wants a ticket by which it can go on, should the read break.
     pub is_resumable: bool,
+    /// Whether the read, where it is counted, is used when the reader [confirms](Exchange::confirm) it, and not by its end.
+    /// The ticket to confirm it by is the one to go on with.
+    pub is_to_confirm: bool,
 }
 
 /// A part of a read that can go in parallel with the others.
@@ -151,7 +154,11 @@ impl Exchange {
     /// As [`read`](Self::read).
     pub fn read_with(&self, caller: &Caller, ticket: &Ticket, options: ReadOptions) -> Result<ReadStream> {
         let mut reading = self.reading(caller, ticket)?;
-        let resume = if options.is_resumable { Some(self.resumable(&mut reading)?) } else { None };
+        let wants_ticket = options.is_resumable || options.is_to_confirm;
+        let resume = if wants_ticket { Some(self.resumable(&mut reading)?) } else { None };
+        if options.is_to_confirm {
+            tickets::check_confirmable(&reading)?;
+        }
         let mut arrived = None;
         if let Some(start) = options.row_offset {
             // What begins after the end is in no range.
@@ -168,13 +175,14 @@ impl Exchange {
         // Whoever asks for no rows of a table that has some wants its schema: a look, and no read, unless all have arrived
         // and the end of the read is what it asks for.
         let is_look = rows.rows() == 0 && snapshot.info().rows > 0 && arrived.is_none();
-        let budget = self.store.memory_budget().clone();
+        let frames = self.store.frames().clone();
         if is_look {
-            return Ok(ReadStream::new(snapshot, rows, projection, budget, None).resumed_by(resume));
+            return Ok(ReadStream::new(snapshot, rows, projection, frames, None).resumed_by(resume));
         }
-        let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows, arrived })?;
+        let is_to_confirm = options.is_to_confirm && part.is_some();
+        let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows, arrived, is_to_confirm })?;
         let snapshot = self.store.begin_read(snapshot);
-        Ok(ReadStream::new(snapshot, rows, projection, budget, counted).resumed_by(resume))
+        Ok(ReadStream::new(snapshot, rows, projection, frames, counted).resumed_by(resume))
     }
 
     /// Plans the flights of a ticket, at most `endpoints_max` of them. Their tickets pin the version; those of a signed

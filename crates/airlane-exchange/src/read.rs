@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use airlane_model::{Result, RowRange, TableInfo, Ticket};
-use airlane_segment::encode::{PlainBatch, compress, plain_schema};
+use airlane_segment::encode::{PlainBatch, plain_schema};
 use airlane_segment::segment::projected;
-use airlane_segment::{Charge, Codec, MemoryBudget, MemoryUse, Message, Projection, Segment, TableSchema};
-use airlane_store::{CountedRead, SegmentRef, Snapshot};
+use airlane_segment::{Charge, Codec, MemoryUse, Message, Projection, Segment, TableSchema};
+use airlane_store::{CountedRead, Frames, SegmentRef, Snapshot};
 use arrow_array::RecordBatch;
 
 use crate::Pause;
+use packing::Packing;
+
+mod made;
+mod packing;
 
 /// A segment of fewer bytes is compressed in less time than it takes to ask another thread for it.
 const QUICK_BYTES_MAX: u64 = 32 << 10;
@@ -48,11 +52,13 @@ pub struct ReadStream {
     current: Option<Current>,
     /// The columns, when they are not all.
     projection: Option<Projection>,
-    codec: Option<Codec>,
+    /// How they are compressed, when the reader asked for it.
+    packing: Option<Packing>,
     /// The schema in types that every reader knows, when the reader asked for them and they are others.
     plain: Option<TableSchema>,
-    /// What the memory of messages is taken from that are made for this reader, and what was.
-    budget: MemoryBudget,
+    /// Where messages are that were compressed before.
+    frames: Frames,
+    /// What messages take that are made for this reader.
     made: Option<Charge>,
     /// The hash of the dictionary that was last sent under each id.
     dictionaries_sent: HashMap<i64, u64>,
@@ -65,23 +71,18 @@ pub struct ReadStream {
 #[derive(Debug)]
 struct Current {
     segment: Arc<Segment>,
+    /// The same, as the table has it.
+    part: SegmentRef,
     /// The position of its first row in the version.
     base: u64,
     /// The bodies of its messages.
     bytes: u64,
     batch: usize,
+    /// Whether the next rows begin where a read of all rows has a message begin.
+    is_at_cut: bool,
     dictionary: usize,
     /// The present batch, weighed to be sent in plain types.
     weighed: Option<PlainBatch>,
-}
-
-/// Where the next rows lie.
-struct Piece {
-    segment: Arc<Segment>,
-    batch: usize,
-    /// Positions in the segment.
-    rows: std::ops::Range<u64>,
-    row_offset: u64,
 }
 
 impl ReadStream {
@@ -89,7 +90,7 @@ impl ReadStream {
         snapshot: Snapshot,
         range: RowRange,
         projection: Option<Projection>,
-        budget: MemoryBudget,
+        frames: Frames,
         counted: Option<CountedRead>,
     ) -> Self {
         Self {
@@ -100,9 +101,9 @@ impl ReadStream {
             rows_passed: 0,
             current: None,
             projection,
-            codec: None,
+            packing: None,
             plain: None,
-            budget,
+            frames,
             made: None,
             dictionaries_sent: HashMap::new(),
             resume: None,
@@ -122,7 +123,11 @@ impl ReadStream {
 
     /// Compresses the buffers of the messages that follow, where they shrink.
     pub fn compressed(self, codec: Option<Codec>) -> Self {
-        Self { codec, ..self }
+        let packing = codec.map(|codec| {
+            let columns = self.projection.as_ref().map(Projection::columns);
+            Packing::new(codec, self.frames.clone()).of(self.plain.is_some(), columns)
+        });
+        Self { packing, ..self }
     }
 
     /// Sends text and binary instead of views, lists instead of list views, and a row for each row of a run.
@@ -130,7 +135,10 @@ impl ReadStream {
     /// # Errors
     /// `schema_invalid`.
     pub fn in_plain_types(self) -> Result<Self> {
-        Ok(Self { plain: plain_schema(self.own_schema())?, ..self })
+        let plain = plain_schema(self.own_schema())?;
+        let columns = self.projection.as_ref().map(Projection::columns);
+        let packing = self.packing.map(|packing| packing.of(plain.is_some(), columns));
+        Ok(Self { plain, packing, ..self })
     }
 
     /// The schema; its message is the first of the stream.
@@ -161,7 +169,7 @@ impl ReadStream {
         if self.counted.as_ref().is_some_and(|counted| is_at_end || counted.is_to_burn()) {
             return true;
         }
-        let is_made = self.codec.is_some() || self.projection.is_some();
+        let is_made = self.packing.is_some() || self.projection.is_some();
         let is_slow = |bytes: u64| self.plain.is_some() || (is_made && bytes > QUICK_BYTES_MAX);
         match &self.current {
             Some(current) => is_slow(current.bytes),
@@ -171,7 +179,7 @@ impl ReadStream {
 
     /// Whether messages are made for this read, which takes the time of a processor.
     pub fn is_costly(&self) -> bool {
-        self.codec.is_some() || self.plain.is_some()
+        self.packing.is_some() || self.plain.is_some()
     }
 
     /// What can be said while the next message takes long.
@@ -204,56 +212,19 @@ impl ReadStream {
             return self.end_count().map(|()| None);
         }
         self.begin_count()?;
-        if let Some(dictionary) = self.next_dictionary()? {
-            return Ok(Some(StreamMessage::Dictionary(self.sent(dictionary)?)));
+        match self.next_dictionary()? {
+            Some(dictionary) => Ok(Some(StreamMessage::Dictionary(dictionary))),
+            None => self.next_rows(),
         }
-        if self.plain.is_some() {
-            return self.next_plain();
-        }
-        let Some(piece) = self.next_piece(u64::MAX) else { return Ok(None) };
-        let rows = piece.rows.end - piece.rows.start;
-        let message = match &self.projection {
-            None => piece.segment.slice(piece.batch, piece.rows)?,
-            Some(projection) => piece.segment.project(piece.batch, piece.rows, projection.columns())?,
-        };
-        Ok(Some(StreamMessage::Batch { message: self.sent(message)?, row_offset: piece.row_offset, rows }))
-    }
-
-    /// As many of the next rows as make a message in plain types.
-    fn next_plain(&mut self) -> Result<Option<StreamMessage>> {
-        let Some(current) = &mut self.current else { return Ok(None) };
-        let batch_start = current.segment.batch_rows(current.batch).start;
-        let weighed = match &current.weighed {
-            Some(weighed) => weighed,
-            None => {
-                let batch = current.segment.batch(current.batch)?;
-                current.weighed.insert(PlainBatch::new(project(batch, self.projection.as_ref())?))
-            }
-        };
-        let place = |position: u64| (position - current.base - batch_start) as usize;
-        let start = place(self.position);
-        let end = weighed.end_of_message(start).min(place(self.range.end));
-        let message = weighed.message(start..end)?;
-        let Some(piece) = self.next_piece(batch_start + end as u64) else { return Ok(None) };
-        let rows = piece.rows.end - piece.rows.start;
-        Ok(Some(StreamMessage::Batch { message: self.sent(message)?, row_offset: piece.row_offset, rows }))
     }
 
     /// Counts what the messages take that are made: one that is sent, and one that is made meanwhile. Reads go on when
     /// memory is short, and puts wait.
     fn charge(&mut self) {
-        let is_made = self.codec.is_some() || self.projection.is_some() || self.plain.is_some();
+        let is_made = self.packing.is_some() || self.projection.is_some() || self.plain.is_some();
         if is_made && self.made.is_none() {
             let bytes = 2 * MADE_BYTES.min(self.snapshot.info().bytes);
-            self.made = Some(self.budget.overdraw(MemoryUse::Reads, bytes));
-        }
-    }
-
-    /// A message as the reader asked for it.
-    fn sent(&self, stored: Message) -> Result<Message> {
-        match self.codec {
-            None => Ok(stored),
-            Some(codec) => compress(&stored, codec),
+            self.made = Some(self.frames.budget().overdraw(MemoryUse::Reads, bytes));
         }
     }
 
@@ -266,11 +237,13 @@ impl ReadStream {
             return self.end_count().map(|()| None);
         }
         self.begin_count()?;
-        let Some(piece) = self.next_piece(u64::MAX) else { return Ok(None) };
-        let batch = piece.segment.batch_as(piece.batch, self.snapshot.schema())?;
+        let Some(current) = &self.current else { return Ok(None) };
+        let of_batch = current.segment.batch_rows(current.batch);
+        let (start, end) = (self.position - current.base, of_batch.end.min(self.range.end - current.base));
+        let batch = current.segment.batch_as(current.batch, self.snapshot.schema())?;
         let batch = project(batch, self.projection.as_ref())?;
-        let before = (piece.rows.start - piece.segment.batch_rows(piece.batch).start) as usize;
-        Ok(Some(batch.slice(before, (piece.rows.end - piece.rows.start) as usize)))
+        self.pass(end);
+        Ok(Some(batch.slice((start - of_batch.start) as usize, (end - start) as usize)))
     }
 
     fn begin_count(&mut self) -> Result<()> {
@@ -298,57 +271,39 @@ impl ReadStream {
             if self.position < self.rows_passed {
                 let segment = next.open()?;
                 let batch = batch_of(&segment, self.position - base);
-                let bytes = next.payload_bytes();
-                self.current = Some(Current { segment, base, bytes, batch, dictionary: 0, weighed: None });
+                self.current = Some(Current {
+                    base,
+                    part: next.clone(),
+                    bytes: next.payload_bytes(),
+                    batch,
+                    is_at_cut: segment.batch_rows(batch).start == self.position - base,
+                    dictionary: 0,
+                    weighed: None,
+                    segment,
+                });
             }
         }
         Ok(true)
     }
 
-    fn next_dictionary(&mut self) -> Result<Option<Message>> {
-        let Some(current) = self.current.as_mut() else { return Ok(None) };
-        let kept = self.projection.as_ref().map(Projection::dictionaries);
-        loop {
-            let id = current.dictionary as i64;
-            let own_id = kept.map_or(Some(id), |kept| kept.get(current.dictionary).copied());
-            let own = own_id.and_then(|own_id| current.segment.dictionaries().get(usize::try_from(own_id).ok()?));
-            let Some(own) = own else { return Ok(None) };
-            current.dictionary += 1;
-            if self.dictionaries_sent.insert(id, own.hash) == Some(own.hash) {
-                continue;
-            }
-            return match self.plain {
-                Some(_) => current.segment.plain_dictionary_as(own.id, id).map(Some),
-                None if own.id == id => Ok(Some(own.message.clone())),
-                None => current.segment.dictionary_as(own.id, id).map(Some),
-            };
-        }
-    }
-
-    /// The next rows of the present batch, up to `end_max` in the segment.
-    fn next_piece(&mut self, end_max: u64) -> Option<Piece> {
-        let current = self.current.as_mut()?;
-        let batch_rows = current.segment.batch_rows(current.batch);
-        let start = self.position - current.base;
-        let end = batch_rows.end.min(self.range.end - current.base).min(end_max);
-        let piece = Piece {
-            segment: Arc::clone(&current.segment),
-            batch: current.batch,
-            rows: start..end,
-            row_offset: self.position,
-        };
+    /// Goes on to a position of the present segment, at most that of the end of the batch. Gives where the rows that are
+    /// passed stand in the version.
+    fn pass(&mut self, end: u64) -> RowRange {
+        let start = self.position;
+        let Some(current) = &mut self.current else { return RowRange { start, end: start } };
         self.position = current.base + end;
         if let Some(counted) = &mut self.counted {
             counted.handed_over(self.position);
         }
-        if end == batch_rows.end {
+        if end == current.segment.batch_rows(current.batch).end {
             current.batch += 1;
+            current.is_at_cut = true;
             current.weighed = None;
         }
         if current.batch >= current.segment.batch_count() {
             self.current = None;
         }
-        Some(piece)
+        RowRange { start, end: self.position }
     }
 }
 

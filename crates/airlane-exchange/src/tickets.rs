@@ -169,6 +169,36 @@ impl Exchange {
         Ok((renewed.into(), earlier(Some(expires), table)))
     }
 
+    /// The reader of a read that was begun [so](crate::ReadOptions) has the rows: where reads are counted, it is used when
+    /// this returns. Where they are not there is nothing to confirm. It may be said again. Blocking.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read), of which `ticket_used` only for a ticket that names no read; `read_given_back`; `ticket_in_use` while it is being confirmed;
+    /// `option_invalid` for a ticket of which a read can be begun, and none is meant; those of a commit.
+    pub fn confirm(&self, caller: &Caller, ticket: &Ticket) -> Result<TableName> {
+        if let Ticket::Signed(signed) = ticket {
+            let pass = self.held(caller, signed)?;
+            if let Some(part) = pass.read {
+                let until = pass.reads.map_or(Timestamp::default(), |reads| reads.until);
+                self.store.confirm_read(&pass.table, pass.table_id, part.id, until)?;
+                return Ok(pass.table);
+            }
+        }
+        let reading = self.reading(caller, ticket)?;
+        let info = reading.snapshot.info();
+        let is_counted = info.retention.counted_reads().is_some();
+        if is_counted || reading.pass.is_some_and(|pass| pass.reads.is_some()) {
+            return Err(Error::new(
+                codes::OPTION_INVALID,
+                format!("the ticket for `{}` says of no read which it is", info.table),
+            )
+            .hint(
+                "confirm by the ticket in the `app_metadata` of the schema, or by one of the FlightInfo that was read",
+            ));
+        }
+        Ok(info.table.clone())
+    }
+
     /// Has the reads of a ticket counted, or fewer of them allowed.
     fn count(&self, pass: &mut Pass, max: Option<NonZeroU64>, at_most_once: bool) -> Result<()> {
         match (&mut pass.reads, max) {
@@ -235,6 +265,15 @@ impl Exchange {
 
     /// What a signed ticket says to a caller who may use it.
     fn opened(&self, caller: &Caller, signed: &SignedTicket) -> Result<Pass> {
+        let pass = self.held(caller, signed)?;
+        if let Some(count) = count_of(&pass) {
+            self.store.check_reads(&count, pass.read.as_ref(), &pass.table)?;
+        }
+        Ok(pass)
+    }
+
+    /// The same of a ticket whose reads may be used up.
+    fn held(&self, caller: &Caller, signed: &SignedTicket) -> Result<Pass> {
         // A ticket of somebody else's looks like one of nobody's.
         let is_theirs = |pass: &Pass| pass.caller.as_deref().is_none_or(|bound| bound == caller.name());
         let pass = self.keys.open(signed).filter(is_theirs);
@@ -243,9 +282,6 @@ impl Exchange {
         if pass.expires.is_some_and(|expires| expires <= self.store.clock().now()) {
             return Err(Error::new(codes::TICKET_EXPIRED, format!("the ticket for `{}` has expired", pass.table))
                 .hint("ask for a new ticket"));
-        }
-        if let Some(count) = count_of(&pass) {
-            self.store.check_reads(&count, pass.read.as_ref(), &pass.table)?;
         }
         Ok(pass)
     }
@@ -281,6 +317,17 @@ impl Exchange {
             Some(pass) => Ok(self.keys.sign(&Pass { rows, read: part, ..pass.clone() })?.into()),
         }
     }
+}
+
+/// Refuses a read that counts and cannot be named, so that nothing could confirm it.
+pub(crate) fn check_confirmable(reading: &Reading) -> Result<()> {
+    let info = reading.snapshot.info();
+    if reading.pass.is_some() || info.retention.counted_reads().is_none() {
+        return Ok(());
+    }
+    let message = format!("reads of `{}` are counted, and a plain ticket says of no read which it is", info.table);
+    Err(Error::new(codes::OPTION_INVALID, message)
+        .hint("ask for a signed ticket and read by that, or leave the confirmation out"))
 }
 
 /// The first of two ends, of which there may be none.

@@ -22,11 +22,14 @@ pub enum MemoryUse {
     Spare,
     /// What must not be forgotten of requests: used reads of tickets, keys of puts.
     Remembered,
+    /// Messages that were compressed for one reader and are kept for the next.
+    Frames,
 }
 
 impl MemoryUse {
     /// All uses.
-    pub const ALL: [Self; 5] = [Self::Tables, Self::Puts, Self::Reads, Self::Spare, Self::Remembered];
+    pub const ALL: [Self; 6] =
+        [Self::Tables, Self::Puts, Self::Reads, Self::Spare, Self::Remembered, Self::Frames];
 
     /// Its name in metrics and messages.
     pub fn name(self) -> &'static str {
@@ -36,6 +39,7 @@ impl MemoryUse {
             Self::Reads => "reads",
             Self::Spare => "spare",
             Self::Remembered => "remembered",
+            Self::Frames => "frames",
         }
     }
 }
@@ -49,7 +53,11 @@ struct Inner {
     used: AtomicU64,
     by_use: [AtomicU64; MemoryUse::ALL.len()],
     released: Box<dyn Fn() + Send + Sync>,
+    reclaim: Box<Reclaim>,
 }
+
+/// Gives up so many bytes of [`MemoryUse::Frames`]; tells whether there were some.
+type Reclaim = dyn Fn(u64) -> bool + Send + Sync;
 
 impl fmt::Debug for MemoryBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,11 +69,22 @@ impl MemoryBudget {
     /// A budget of so many bytes. `released` is called whenever some come back, on the thread that gives them back; it
     /// must not wait for anything.
     pub fn new(limit: ByteSize, released: impl Fn() + Send + Sync + 'static) -> Self {
+        Self::reclaiming(limit, released, |_| false)
+    }
+
+    /// As [`new`](Self::new). `reclaim` is called before anything is refused that would fit without frames: it gives up so
+    /// many bytes of them, and tells whether there were any. It must not wait for anything either, nor take from the budget.
+    pub fn reclaiming(
+        limit: ByteSize,
+        released: impl Fn() + Send + Sync + 'static,
+        reclaim: impl Fn(u64) -> bool + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(Inner {
             limit: limit.as_u64(),
             used: AtomicU64::new(0),
             by_use: Default::default(),
             released: Box::new(released),
+            reclaim: Box::new(reclaim),
         }))
     }
 
@@ -124,10 +143,15 @@ impl MemoryBudget {
     }
 
     fn take(&self, usage: MemoryUse, bytes: u64) -> Result<()> {
-        let Inner { limit, used, by_use, .. } = &*self.0;
+        let Inner { limit, used, by_use, reclaim, .. } = &*self.0;
         let fits = |used: u64| used.checked_add(bytes).filter(|sum| sum <= limit);
-        if used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
-            return Err(self.exhausted(None));
+        while let Err(found) = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
+            let missing = found.saturating_add(bytes).saturating_sub(*limit);
+            // What would not fit without frames either is no reason to give them up.
+            let is_there = by_use[MemoryUse::Frames as usize].load(Ordering::Relaxed) >= missing;
+            if !is_there || !reclaim(missing) {
+                return Err(self.exhausted(None));
+            }
         }
         by_use[usage as usize].fetch_add(bytes, Ordering::Relaxed);
         Ok(())

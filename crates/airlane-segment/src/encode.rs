@@ -35,7 +35,7 @@ use arrow_schema::DataType;
 use crate::home::aligned_len;
 
 pub(crate) use compact::{dense_union, list_view};
-pub use compressed::{Codec, compress};
+pub use compressed::{Codec, compress, compressed};
 pub use empty::{empty_batch, empty_dictionary};
 pub(crate) use message::{Block, MAGIC, PREFIX_BYTES, end_of_stream, footer, framed, sent};
 pub(crate) use plain::plain_dictionary;

@@ -23,6 +23,7 @@ use crate::catalog::{CommitError, Place};
 use crate::counts::CountRequest;
 use crate::error::copy;
 use crate::failpoint::failpoint;
+use crate::frames::Forgotten;
 use crate::plan::{Context, Plan, PlannedPut};
 use crate::request::{MergeRequest, PutRequest, Written};
 use crate::shared::Shared;
@@ -263,12 +264,15 @@ fn take(shared: &Shared, plan: &mut Plan<'_>, job: Job) -> Option<Answer> {
 fn finish(shared: &Shared, catalog: &SharedCatalog, mut plan: Plan<'_>, answers: Vec<Answer>) {
     let (erases, purge) = (plan.erases(), plan.erases_bodies());
     let (expired, rows_gone) = (plan.take_expired(), plan.take_rows_gone());
-    let sweep = plan.publish();
+    let mut sweep = plan.publish();
     failpoint!("p9.after");
     expired.iter().for_each(|(table, id, reason)| shared.expired.note(table, *id, *reason));
     rows_gone.iter().for_each(|gone| shared.expired.note_rows(gone));
     if !erases {
-        if !sweep.is_small() {
+        if sweep.is_small() {
+            // Whoever is answered finds none of them; the rest is let go of afterwards.
+            sweep.frames = Forgotten::default();
+        } else {
             shared.sweeper.sweep(sweep, None);
         }
         answers.into_iter().for_each(|answer| succeed(shared, answer));

@@ -7,6 +7,9 @@
 //!   │
 //! end ────▶ all rows delivered? ─ yes ─▶ used, in the catalog, before the reader hears of the end
 //!                                └ no ──▶ given back: at once when it has one part, else when its lease is over
+//!
+//! A read that is to be confirmed is used when its reader says so, whatever was delivered; else it is given back when its
+//! lease is over.
 //! ```
 //!
 //! What was under way to the reader when the last row left may not arrive. So a read that is used can be gone on with for as long
@@ -18,13 +21,14 @@ mod covered;
 mod ended;
 mod refusals;
 mod request;
+mod state;
 mod stream;
 mod tickets;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use airlane_model::{Durability, ReadId, Result, RowRange, TableId, TableName, TicketId, Version};
+use airlane_model::{Durability, Error, ReadId, Result, RowRange, TableId, TableName, TicketId, Version, codes};
 use airlane_segment::{Charge, MemoryBudget, MemoryUse};
 use parking_lot::Mutex;
 
@@ -59,6 +63,8 @@ struct State {
     /// How many reads that are under way are not used yet.
     claims: HashMap<Counted, u64>,
     ended: Ended,
+    /// Reads that were confirmed: a reader that did not hear the answer asks again.
+    confirmed: Ended,
     damaged: Vec<[u8; 16]>,
     /// The memory of the counts of tickets.
     charge: Charge,
@@ -82,6 +88,10 @@ struct UnderWay {
     is_ending: bool,
     /// No other part of it can come.
     is_alone: bool,
+    /// Its reader says when it has the rows; the end of a stream says nothing.
+    is_to_confirm: bool,
+    /// The lease that begins with its confirmation, if there was one.
+    confirmed: Option<Uptime>,
 }
 
 impl UnderWay {
@@ -105,8 +115,8 @@ impl Counts {
     pub(crate) fn load(stored: StoredCounts, tickets_max: u64, budget: &MemoryBudget) -> Self {
         let tickets_max = tickets_max.min(budget.limit().as_u64() / 8 / tickets::EPHEMERAL_TICKET_BYTES);
         let charge = budget.begin(MemoryUse::Remembered);
-        let (tickets, tables, under_way, leases, claims, ended, damaged) = Default::default();
-        let state = State { tickets, tables, under_way, leases, claims, ended, damaged, charge };
+        let (tickets, tables, under_way, leases, claims, ended, confirmed, damaged) = Default::default();
+        let state = State { tickets, tables, under_way, leases, claims, ended, confirmed, damaged, charge };
         let counts = Self { state: Mutex::new(state), tickets_max };
         let mut state = counts.state.lock();
         if !stored.damaged.is_empty() {
@@ -128,6 +138,7 @@ impl Counts {
         state.end_leases(now);
         if let Some(under_way) = state.under_way.get_mut(&read) {
             under_way.open += 1;
+            under_way.is_to_confirm |= claim.is_to_confirm;
             under_way.covered.resume(claim.stream);
             claim.arrived.into_iter().for_each(|rows| under_way.covered.add(rows));
             if let Some(lease) = under_way.lease.take() {
@@ -162,6 +173,8 @@ impl Counts {
             is_burnt: false,
             is_ending: false,
             is_alone: claim.is_alone,
+            is_to_confirm: claim.is_to_confirm,
+            confirmed: None,
         };
         for of in under_way.claims() {
             *state.claims.entry(of).or_default() += 1;
@@ -195,11 +208,44 @@ impl Counts {
         let mut state = self.state.lock();
         let Some(under_way) = state.under_way.get_mut(&read) else { return false };
         under_way.covered.add(rows);
-        if under_way.is_ending || !under_way.covered.holds(under_way.rows) {
+        if under_way.is_to_confirm || under_way.is_ending || !under_way.covered.holds(under_way.rows) {
             return false;
         }
         under_way.is_ending = true;
         true
+    }
+
+    /// A reader has all that it wants of a read. Tells whether that is to be committed by the asker: not when it was.
+    fn confirm(&self, read: ReadId, name: &TableName, now: Uptime) -> Result<bool> {
+        let mut state = self.state.lock();
+        state.end_leases(now);
+        if state.confirmed.holds(read, now).is_some() {
+            return Ok(false);
+        }
+        let until = now.saturating_add(LEASE);
+        let lease = match state.under_way.get_mut(&read).filter(|under_way| under_way.is_to_confirm) {
+            None => {
+                let message = format!("no read of `{name}` waits to be confirmed by that ticket");
+                return Err(Error::new(codes::READ_GIVEN_BACK, message)
+                    .at(format!("table `{name}`"))
+                    .hint("read it again; whoever reads now may get the same rows"));
+            }
+            Some(under_way) if under_way.is_ending => {
+                return Err(Error::new(codes::TICKET_IN_USE, format!("the read of `{name}` is being confirmed"))
+                    .at(format!("table `{name}`"))
+                    .hint("confirm it again to hear of the outcome"));
+            }
+            Some(under_way) => {
+                under_way.is_ending = true;
+                under_way.confirmed = Some(until);
+                under_way.lease.take()
+            }
+        };
+        // Nobody gives it back while it is committed.
+        if let Some(lease) = lease {
+            state.leases.remove(&(lease, read));
+        }
+        Ok(true)
     }
 
     /// A stream is gone; `broken` tells where it broke off.
@@ -215,9 +261,9 @@ impl Counts {
             state.remove(read);
             return;
         }
-        let lease = now.saturating_add(LEASE);
-        under_way.lease = Some(lease);
-        state.leases.insert((lease, read));
+        if !under_way.is_ending {
+            state.lease(read, now.saturating_add(LEASE));
+        }
     }
 
     /// What a read uses when a step of it is committed.
@@ -262,8 +308,12 @@ impl Counts {
 
     /// A step was not committed.
     fn give_up(&self, read: ReadId) {
-        if let Some(under_way) = self.state.lock().under_way.get_mut(&read) {
-            under_way.is_ending = false;
+        let mut state = self.state.lock();
+        let Some(under_way) = state.under_way.get_mut(&read) else { return };
+        under_way.is_ending = false;
+        let lease = under_way.confirmed.take().filter(|_| under_way.open == 0);
+        if let Some(lease) = lease {
+            state.lease(read, lease);
         }
     }
 
@@ -294,6 +344,7 @@ struct Claim<'a> {
     /// Those that the reader has from a stream before, by its own word.
     arrived: Option<RowRange>,
     is_alone: bool,
+    is_to_confirm: bool,
 }
 
 /// What a step of a read uses.
@@ -309,82 +360,4 @@ pub(crate) struct Counting {
     pub(crate) counts: Vec<StoredCount>,
     pub(crate) forgotten: Vec<Counted>,
     pub(crate) steps: Vec<(ReadId, Step)>,
-}
-
-impl State {
-    fn stored(&self, of: Counted) -> Option<StoredCount> {
-        match of {
-            Counted::Ticket(id) => self.tickets.get(id),
-            // A count of an earlier version is of no table any more: a commit begins anew.
-            Counted::Table(id, _) => self.tables.get(&id).copied().filter(|count| count.of == of),
-        }
-    }
-
-    fn used(&self, of: Counted) -> u64 {
-        self.stored(of).map_or(0, |count| count.used)
-    }
-
-    fn set_used(&mut self, count: StoredCount, durability: Durability) {
-        match count.of {
-            Counted::Ticket(id) => self.tickets.set(id, &count, durability),
-            Counted::Table(id, _) => _ = self.tables.insert(id, count),
-        }
-    }
-
-    fn forget(&mut self, of: Counted) {
-        match of {
-            Counted::Ticket(id) => self.tickets.forget(id),
-            Counted::Table(id, _) => _ = self.tables.remove(&id),
-        }
-    }
-
-    fn charge_all(&mut self) {
-        self.charge.overdraw_to(self.tickets.bytes());
-    }
-
-    /// Gives back what nobody came for.
-    fn end_leases(&mut self, now: Uptime) {
-        while let Some((lease, read)) = self.leases.first().copied().filter(|(lease, _)| *lease <= now) {
-            self.leases.remove(&(lease, read));
-            self.remove(read);
-        }
-    }
-
-    fn remove(&mut self, read: ReadId) {
-        let Some(under_way) = self.under_way.remove(&read) else { return };
-        if let Some(lease) = under_way.lease {
-            self.leases.remove(&(lease, read));
-        }
-        under_way.claims().for_each(|of| self.unclaim(of));
-    }
-
-    /// A read is used.
-    fn end(&mut self, read: ReadId, now: Uptime) {
-        // Nobody can name one that is alone; and what must not be seen twice is lost rather.
-        if let Some(under_way) = self.under_way.get(&read)
-            && !under_way.is_alone
-            && !under_way.is_burnt
-        {
-            self.ended.insert(read, under_way.ticket, now.saturating_add(LEASE));
-        }
-        self.remove(read);
-    }
-
-    fn burn(&mut self, read: ReadId) {
-        let Some(under_way) = self.under_way.get_mut(&read) else { return };
-        let ticket = under_way.ticket.filter(|_| !under_way.is_burnt);
-        under_way.is_burnt = true;
-        if let Some(ticket) = ticket {
-            self.unclaim(Counted::Ticket(ticket));
-        }
-    }
-
-    fn unclaim(&mut self, of: Counted) {
-        if let Some(claims) = self.claims.get_mut(&of) {
-            *claims = claims.saturating_sub(1);
-            if *claims == 0 {
-                self.claims.remove(&of);
-            }
-        }
-    }
 }

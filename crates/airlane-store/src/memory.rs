@@ -1,7 +1,8 @@
 //! Memory within its budget: puts wait while it is short, until something went to disk or came back.
 //!
 //! ```text
-//! used ──high──▶ the thread moves tables to disk, the least recently used first, until `low` is reached
+//! used ──high──▶ frames are given up; when there are none left, the thread moves tables to disk, the least recently used
+//!                first, until `low` is reached
 //!      ──short─▶ puts wait for that; when nothing can be moved they are refused
 //!      ──limit─▶ what is taken without having waited is refused
 //! ```
@@ -16,6 +17,7 @@ use airlane_segment::{MemfdPool, MemoryBudget, MemoryUse};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
+use crate::frames::{FrameCounts, Frames};
 use crate::options::MemoryOptions;
 use crate::shared::Shared;
 
@@ -29,6 +31,8 @@ pub(crate) use round::{run_rounds, step};
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) budget: MemoryBudget,
+    /// Compressed messages, which are given up before anything waits.
+    pub(crate) frames: Frames,
     /// Where large segments of ephemeral tables live.
     pub(crate) pool: MemfdPool,
     options: MemoryOptions,
@@ -75,6 +79,8 @@ pub struct MemoryState {
     pub spilled: ByteSize,
     /// How often something was moved to disk since the start.
     pub spills: u64,
+    /// What became of reads that asked for compressed messages.
+    pub frames: FrameCounts,
 }
 
 /// Memory that is kept for the next segments, at most.
@@ -85,11 +91,15 @@ impl Memory {
         let (changes, _) = watch::channel(Changes::default());
         let gauge = Arc::new(Gauge { waiting: AtomicUsize::new(0), changes });
         let told = gauge.clone();
-        let budget = MemoryBudget::new(options.limit, move || told.released());
+        let frames = Frames::new(options.frames_max(), options.high(), |reclaim| {
+            MemoryBudget::reclaiming(options.limit, move || told.released(), reclaim)
+        });
+        let budget = frames.budget().clone();
         let spare_max = ByteSize::bytes(SPARE_BYTES_MAX.min(options.limit.as_u64() / 8));
         Arc::new(Self {
             pool: MemfdPool::new(spare_max, budget.clone()),
             budget,
+            frames,
             options,
             gauge,
             thread: Mutex::new(Thread { by_hand, ..Thread::default() }),
@@ -105,6 +115,7 @@ impl Memory {
             used: MemoryUse::ALL.map(|usage| (usage, self.budget.used_for(usage))),
             spilled: self.disk.used(),
             spills: self.spills.load(Ordering::Relaxed),
+            frames: self.frames.counts(),
         }
     }
 
@@ -114,14 +125,14 @@ impl Memory {
     /// `memory_full` when nothing can be moved to disk any more; `shutting_down`.
     pub(crate) async fn room(&self, shared: &Shared, bytes: u64) -> Result<()> {
         self.relieve();
-        if !self.is_short(bytes) {
+        if !self.is_short_without_frames(bytes) {
             return Ok(());
         }
         let _waiting = self.gauge.wait();
         let mut changes = self.gauge.changes.subscribe();
         loop {
             let stuck = changes.borrow_and_update().stuck;
-            if !self.is_short(bytes) {
+            if !self.is_short_without_frames(bytes) {
                 return Ok(());
             }
             shared.check_open()?;
@@ -138,7 +149,7 @@ impl Memory {
     /// Has tables moved to disk when the budget is nearly used up. To be called by whoever takes memory and does not
     /// wait.
     pub(crate) fn relieve(&self) {
-        if self.budget.used() < self.options.high() {
+        if self.used_without_frames_above(self.options.high()) == 0 {
             return;
         }
         let mut thread = self.thread.lock();
@@ -154,6 +165,19 @@ impl Memory {
         self.thread.lock().stop = true;
         self.wake.notify_all();
         self.gauge.changes.send_modify(|_| {});
+    }
+
+    /// What is used above a mark, after frames were given up for it.
+    fn used_without_frames_above(&self, mark: ByteSize) -> u64 {
+        let excess = || self.budget.used().as_u64().saturating_sub(mark.as_u64());
+        // A reader may hold the frame that was given up.
+        while excess() > 0 && self.frames.give_up(excess()) > 0 {}
+        excess()
+    }
+
+    fn is_short_without_frames(&self, bytes: u64) -> bool {
+        let room = self.options.short().as_u64().saturating_sub(bytes);
+        self.used_without_frames_above(ByteSize::bytes(room)) > 0
     }
 
     fn is_short(&self, bytes: u64) -> bool {

@@ -48,13 +48,15 @@ pub struct MemoryOptions {
     pub limit: ByteSize,
     /// Bytes of ephemeral tables that may be on disk at once; `None` bounds them by the disk alone.
     pub spill_max: Option<ByteSize>,
+    /// What messages may take that were compressed for readers and are kept for the next; `None`: an eighth of the limit.
+    pub frames_max: Option<ByteSize>,
     /// Room that spilling leaves on the disk; of a small one a twentieth.
     pub disk_free_min: ByteSize,
 }
 
 impl Default for MemoryOptions {
     fn default() -> Self {
-        Self { limit: ByteSize::bytes(u64::MAX), spill_max: None, disk_free_min: ByteSize::gib(1) }
+        Self { limit: ByteSize::bytes(u64::MAX), spill_max: None, frames_max: None, disk_free_min: ByteSize::gib(1) }
     }
 }
 
@@ -72,6 +74,11 @@ impl MemoryOptions {
     /// From here on puts wait. What is left is for what they take between two looks.
     pub(crate) fn short(&self) -> ByteSize {
         self.part(15)
+    }
+
+    /// What frames may take.
+    pub(crate) fn frames_max(&self) -> ByteSize {
+        self.frames_max.unwrap_or_else(|| self.part(2))
     }
 
     fn part(&self, sixteenths: u64) -> ByteSize {

@@ -215,8 +215,10 @@ impl<'a> Plan<'a> {
         self.set_deadlines(&kept);
         let counting = std::mem::take(&mut self.counting);
         self.context.counts.publish(counting, self.context.durability, self.context.now.uptime);
+        let superseded = std::mem::take(&mut self.superseded);
+        let frames = self.context.shared.memory.frames.forget(&superseded);
         let frees_memory = self.context.durability == Durability::Ephemeral && self.erases();
-        Sweep { segments: std::mem::take(&mut self.superseded), contents, frees_memory }
+        Sweep { segments: superseded, contents, frames, frees_memory }
     }
 
     /// Reads since the commit make a deadline later; that is found out when it comes.

@@ -40,6 +40,8 @@ struct Slot {
     damage: Mutex<Option<String>>,
     /// Merging it with its neighbours did not make them fewer.
     settled: AtomicBool,
+    /// No table has it any more.
+    retired: AtomicBool,
 }
 
 /// Where segments that are not in memory come from.
@@ -93,6 +95,7 @@ impl SegmentRef {
             opened: RwLock::new(None),
             damage: Mutex::new(None),
             settled: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
         }))
     }
 
@@ -230,6 +233,15 @@ impl SegmentRef {
 
     pub(crate) fn settle(&self) {
         self.0.settled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether no table has it any more; readers may.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.0.retired.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn retire(&self) {
+        self.0.retired.store(true, Ordering::SeqCst);
     }
 
     fn place(&self) -> String {

@@ -18,6 +18,7 @@ use crate::content::Content;
 use crate::disk::Disk;
 use crate::failpoint::failpoint;
 use crate::folder::Paths;
+use crate::frames::Forgotten;
 use crate::slot::SegmentRef;
 
 /// Memory that no segment uses for two of these goes back to the system.
@@ -30,6 +31,8 @@ pub(crate) struct Sweep {
     pub(crate) segments: Vec<SegmentRef>,
     /// Contents that are no table's any more.
     pub(crate) contents: Vec<Arc<Content>>,
+    /// What was kept for readers of those segments.
+    pub(crate) frames: Forgotten,
     /// A table in memory was dropped: what it had is to be gone when that is answered. What a replace leaves is kept
     /// for the next one.
     pub(crate) frees_memory: bool,
@@ -41,8 +44,9 @@ const SMALL_BYTES_MAX: u64 = 1 << 20;
 impl Sweep {
     /// Whether there is no file to remove, and little memory to give back.
     pub(crate) fn is_small(&self) -> bool {
-        let bytes: u64 = self.segments.iter().map(SegmentRef::payload_bytes).sum();
-        bytes <= SMALL_BYTES_MAX && self.segments.iter().all(|segment| segment.facts().place != Place::File)
+        let segments: u64 = self.segments.iter().map(SegmentRef::payload_bytes).sum();
+        segments + self.frames.bytes() <= SMALL_BYTES_MAX
+            && self.segments.iter().all(|segment| segment.facts().place != Place::File)
     }
 }
 
@@ -141,6 +145,7 @@ impl Worker {
 
     fn sweep(&mut self, sweep: Sweep) -> Result<()> {
         drop(sweep.contents);
+        drop(sweep.frames);
         self.retry();
         let mut outcome = Ok(());
         for segment in sweep.segments.into_iter().filter(|segment| segment.facts().place == Place::File) {

@@ -49,6 +49,16 @@ impl Store {
         let _ = task::spawn_blocking(move || crate::memory::step(store.shared(), target)).await;
     }
 
+    /// The bytes of compressed messages that are kept, and how many segments they are of that no table has.
+    pub fn kept_frames(&self) -> (u64, usize) {
+        let (segments, bytes) = self.shared().memory.frames.content();
+        let contents = self.shared().index.contents();
+        let is_stray = |id: &&airlane_model::SegmentId| {
+            !contents.iter().any(|content| content.segments.iter().any(|segment| segment.id() == **id))
+        };
+        (bytes, segments.iter().filter(is_stray).count())
+    }
+
     /// Drops what has expired, and waits until it is gone. For stores that do it by hand.
     pub async fn expire_due(&self) {
         let store = self.clone();

@@ -4,6 +4,7 @@ use airlane_model::figures::TableFigures;
 use airlane_model::{Durability, Result};
 use airlane_segment::MemoryBudget;
 
+use crate::frames::Frames;
 use crate::index::Totals;
 use crate::memory::MemoryState;
 use crate::store::Store;
@@ -24,6 +25,11 @@ impl Store {
     /// How much memory is used, and for what.
     pub fn memory(&self) -> MemoryState {
         self.shared().memory.state()
+    }
+
+    /// Messages that were compressed for readers.
+    pub fn frames(&self) -> &Frames {
+        &self.shared().memory.frames
     }
 
     /// What memory for data is taken from.

@@ -161,6 +161,7 @@ pub async fn run(options: ServerOptions) -> Result<Handle> {
     store.retention = options.retention.clone();
     store.memory.limit = options.memory.unwrap_or_else(budget::default_limit);
     store.memory.spill_max = options.spill_bytes_max;
+    store.memory.frames_max = options.frames_bytes_max;
     run_over(store, options).await
 }
 

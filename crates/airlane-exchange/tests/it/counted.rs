@@ -14,45 +14,45 @@ use airlane_store::{LEASE, StoreOptions};
 
 use crate::support::*;
 
-const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
-const ROWS: u64 = 9_000;
+pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+pub(crate) const ROWS: u64 = 9_000;
 
-fn clock() -> Arc<ManualClock> {
+pub(crate) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(NOW))
 }
 
-fn over(folder: Option<&Path>, clock: &Arc<ManualClock>) -> Exchange {
+pub(crate) fn over(folder: Option<&Path>, clock: &Arc<ManualClock>) -> Exchange {
     let options = StoreOptions::new(folder.map(Path::to_owned));
     exchange_of(StoreOptions { clock: clock.clone(), ..options })
 }
 
-async fn table(exchange: &Exchange) {
+pub(crate) async fn table(exchange: &Exchange) {
     put(exchange, "t", PutMode::Replace, &[batch(0..ROWS as i64, &["a", "b"])]).await;
 }
 
-fn reads(count: u64) -> TicketSpec {
+pub(crate) fn reads(count: u64) -> TicketSpec {
     TicketSpec { reads: NonZeroU64::new(count), ..TicketSpec::default() }
 }
 
-fn sign(exchange: &Exchange, of: &Ticket, spec: TicketSpec) -> Result<SignedPass> {
+pub(crate) fn sign(exchange: &Exchange, of: &Ticket, spec: TicketSpec) -> Result<SignedPass> {
     exchange.sign(&Caller::local(), of, spec)
 }
 
-fn signed(exchange: &Exchange, text: &str, spec: TicketSpec) -> Ticket {
+pub(crate) fn signed(exchange: &Exchange, text: &str, spec: TicketSpec) -> Ticket {
     sign(exchange, &ticket(text), spec).expect("signed").ticket.into()
 }
 
-fn narrowed(exchange: &Exchange, of: &Ticket, rows: std::ops::Range<u64>) -> Ticket {
+pub(crate) fn narrowed(exchange: &Exchange, of: &Ticket, rows: std::ops::Range<u64>) -> Ticket {
     let rows = Some(RowRange { start: rows.start, end: rows.end });
     sign(exchange, of, TicketSpec { rows, ..TicketSpec::default() }).expect("narrowed").ticket.into()
 }
 
-fn begin(exchange: &Exchange, of: &Ticket) -> Result<ReadStream> {
+pub(crate) fn begin(exchange: &Exchange, of: &Ticket) -> Result<ReadStream> {
     exchange.read(&Caller::local(), of)
 }
 
 /// Reads all there is to the end; its rows.
-fn finish(mut stream: ReadStream) -> Result<u64> {
+pub(crate) fn finish(mut stream: ReadStream) -> Result<u64> {
     let mut rows = 0;
     while let Some(batch) = stream.next_batch()? {
         rows += batch.num_rows() as u64;
@@ -60,16 +60,16 @@ fn finish(mut stream: ReadStream) -> Result<u64> {
     Ok(rows)
 }
 
-fn read(exchange: &Exchange, of: &Ticket) -> Result<u64> {
+pub(crate) fn read(exchange: &Exchange, of: &Ticket) -> Result<u64> {
     finish(begin(exchange, of)?)
 }
 
-fn code<T>(result: Result<T>) -> Code {
+pub(crate) fn code<T>(result: Result<T>) -> Code {
     result.map(drop).expect_err("an error").code()
 }
 
 /// Takes the first batch of a stream, and no more.
-fn start(exchange: &Exchange, of: &Ticket) -> (ReadStream, u64) {
+pub(crate) fn start(exchange: &Exchange, of: &Ticket) -> (ReadStream, u64) {
     let mut stream = begin(exchange, of).expect("a read");
     let rows = stream.next_batch().expect("a batch").expect("rows").num_rows() as u64;
     assert!(rows < stream.rows());
@@ -96,7 +96,11 @@ fn go_on(exchange: &Exchange, of: &Ticket, row_offset: u64) -> Result<ReadStream
     exchange.read_with(&Caller::local(), of, options)
 }
 
-fn rule(exchange: &Exchange, rule: &str, text: &str) -> impl Future<Output = Result<airlane_model::TableInfo>> + use<> {
+pub(crate) fn rule(
+    exchange: &Exchange,
+    rule: &str,
+    text: &str,
+) -> impl Future<Output = Result<airlane_model::TableInfo>> + use<> {
     let change = RetentionChange::of(rule, text).expect("a rule");
     exchange.set_retention(&Caller::local(), &TableName::parse("t").expect("a name"), change)
 }

@@ -1,6 +1,8 @@
 //! What a reader of an exchange receives, seen through arrow's own stream reader.
 
+mod confirmed;
 mod counted;
+mod frames;
 mod handover;
 mod reads;
 mod support;

@@ -17,6 +17,11 @@ pub(crate) fn exchange() -> Exchange {
 
 /// With the small sizes.
 pub(crate) fn exchange_of(options: StoreOptions) -> Exchange {
+    exchange_over(options).0
+}
+
+/// The same, with its store.
+pub(crate) fn exchange_over(options: StoreOptions) -> (Exchange, Store) {
     let writer = WriterOptions {
         batch_bytes_target: ByteSize::kib(4),
         batch_bytes_min: ByteSize::kib(1),
@@ -26,7 +31,8 @@ pub(crate) fn exchange_of(options: StoreOptions) -> Exchange {
         dictionary_bytes_max: ByteSize::kib(64),
     };
     let options = StoreOptions { writer, ..options };
-    Exchange::open(Store::open(options).expect("a store").0).expect("keys")
+    let store = Store::open(options).expect("a store").0;
+    (Exchange::open(store.clone()).expect("keys"), store)
 }
 
 /// Keys, and their names in a dictionary that holds `names`.

@@ -12,7 +12,9 @@ const TYPES: &str = "airlane-types";
 const ROW_OFFSET: &str = "airlane-row-offset";
 const RESUMABLE: &str = "airlane-resumable";
 
-const ALL: [&str; 4] = [COMPRESSION, TYPES, ROW_OFFSET, RESUMABLE];
+const CONFIRM: &str = "airlane-confirm";
+
+const ALL: [&str; 5] = [COMPRESSION, TYPES, ROW_OFFSET, RESUMABLE, CONFIRM];
 
 /// The options of a get; what is absent takes the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +28,8 @@ pub(crate) struct GetOptions {
 }
 
 impl GetOptions {
-    /// The options in the headers `airlane-compression`, `airlane-types`, `airlane-row-offset` and `airlane-resumable`.
+    /// The options in the headers `airlane-compression`, `airlane-types`, `airlane-row-offset`, `airlane-resumable` and
+    /// `airlane-confirm`.
     ///
     /// # Errors
     /// `option_invalid` for other headers that begin with `airlane-`, and for unknown or contradicting values.
@@ -51,7 +54,16 @@ impl GetOptions {
             b"false" => Ok(false),
             _ => Err("valid values: true, false"),
         })?;
-        let read = ReadOptions { row_offset, is_resumable: is_resumable.unwrap_or(false) };
+        let is_to_confirm = option(headers, CONFIRM, |text| match text {
+            b"explicit" => Ok(true),
+            b"end" => Ok(false),
+            _ => Err("valid values: explicit, end"),
+        })?;
+        let read = ReadOptions {
+            row_offset,
+            is_resumable: is_resumable.unwrap_or(false),
+            is_to_confirm: is_to_confirm.unwrap_or(false),
+        };
         Ok(Self { codec: codec.flatten(), is_plain: asks_plain_types(headers)?, read })
     }
 }
@@ -117,8 +129,12 @@ mod tests {
                 GetOptions { is_plain, ..GetOptions::default() }
             );
         }
-        let read = ReadOptions { row_offset: Some(12_000_000_000), is_resumable: true };
-        let headers = [("airlane-row-offset", &b"12000000000"[..]), ("airlane-resumable", b"true")];
+        let read = ReadOptions { row_offset: Some(12_000_000_000), is_resumable: true, is_to_confirm: true };
+        let headers = [
+            ("airlane-row-offset", &b"12000000000"[..]),
+            ("airlane-resumable", b"true"),
+            ("airlane-confirm", b"explicit"),
+        ];
         assert_eq!(parse(&headers).expect("valid"), GetOptions { read, ..GetOptions::default() });
         assert_eq!(parse(&[]).expect("valid"), GetOptions::default());
     }
@@ -138,6 +154,8 @@ mod tests {
             &[("airlane-row-offset", b"")],
             &[("airlane-row-offset", b"18446744073709551616")],
             &[("airlane-resumable", b"yes")],
+            &[("airlane-confirm", b"true")],
+            &[("airlane-confirm", b"explicit"), ("airlane-confirm", b"end")],
             &[("airlane-mode", b"append")],
             &[("airlane-compression", b"lz4"), ("airlane-compression", b"none")],
             &[("airlane-types", b"plain"), ("airlane-types", b"own")],

@@ -5,9 +5,11 @@ use airlane_model::{Caller, Error, PlainTicket, Result, TableInfo, Ticket, codes
 use arrow_flight::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
+use crate::blocking;
+
 use super::{Figures, body, endpoint, retention, session, status, ticket};
 
-const ACTIONS: [(&str, &str); 10] = [
+const ACTIONS: [(&str, &str); 11] = [
     (
         "describe",
         "Describes a table. Body: its name or ticket, or {\"table\": \"name\"}. \
@@ -28,6 +30,11 @@ const ACTIONS: [(&str, &str); 10] = [
         "Signs a ticket: whoever holds it may read what it says. Body: {\"ticket\": \"name or ticket\", \"columns\": [\"a\"], \
          \"rows\": \"0-1000\", \"ttl\": \"10m\", \"caller\": \"who alone may use it\", \"reads\": 1, \
          \"at_most_once\": true}, all but the ticket optional. Result: JSON with the ticket and what it says.",
+    ),
+    (
+        "confirm",
+        "Confirms a counted read that was begun with airlane-confirm: explicit, so that it is used. Body: the ticket that the \
+         schema of the read has in its app_metadata, or one of its FlightInfo. Result: JSON with the table.",
     ),
     (
         "status",
@@ -88,6 +95,7 @@ pub(super) async fn run(
             json(&exchange.set_retention(caller, &table, change).await?)
         }
         "ticket" => json(&ticket::sign(exchange, caller, &action.body)?),
+        "confirm" => confirm(exchange, caller, action).await,
         "status" => json(&status::answer(exchange, figures, caller, &action.body)?),
         "CancelFlightInfo" => endpoint::cancel(exchange, caller, &action.body),
         "RenewFlightEndpoint" => endpoint::renew(exchange, caller, &action.body),
@@ -100,6 +108,16 @@ pub(super) async fn run(
                 .hint(format!("valid actions: {}", names.join(", "))))
         }
     }
+}
+
+/// Waits for a commit, so it is not for a thread that serves sockets.
+async fn confirm(exchange: &Exchange, caller: &Caller, action: &Action) -> Result<Vec<u8>> {
+    let place = || body::place("confirm");
+    body::check_size("confirm", &action.body, limits::COMMAND_BYTES_MAX, "send the ticket, as it is")?;
+    let ticket = Ticket::parse_bytes(&action.body).map_err(|error| error.at(place()))?;
+    let (exchange, caller) = (exchange.clone(), caller.clone());
+    let confirmed = tokio::task::spawn_blocking(move || exchange.confirm(&caller, &ticket)).await;
+    json(&serde_json::json!({ "table": blocking::joined(confirmed)?? }))
 }
 
 #[derive(Deserialize)]

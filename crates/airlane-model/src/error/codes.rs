@@ -44,6 +44,8 @@ pub const TICKET_EXPIRED: Code = Code::new("ticket_expired", ErrorKind::Permissi
 pub const TICKET_USED: Code = Code::new("ticket_used", ErrorKind::PermissionDenied);
 /// Every read that a ticket or a table has left is under way. Each counts when all of it was delivered; one whose reader goes away is given back.
 pub const TICKET_IN_USE: Code = Code::retryable("ticket_in_use", ErrorKind::Unavailable);
+/// A read is confirmed that does not wait for it: it was given back since nobody confirmed it in time or the server was started again, or it was not begun with `airlane-confirm: explicit`.
+pub const READ_GIVEN_BACK: Code = Code::new("read_given_back", ErrorKind::FailedPrecondition);
 /// A put asks for another durability than the table has.
 pub const DURABILITY_CONFLICT: Code = Code::new("durability_conflict", ErrorKind::FailedPrecondition);
 /// A row range begins after its end or lies outside the table.
@@ -124,6 +126,7 @@ pub const ALL: &[Code] = &[
     TICKET_EXPIRED,
     TICKET_USED,
     TICKET_IN_USE,
+    READ_GIVEN_BACK,
     DURABILITY_CONFLICT,
     ROWS_OUT_OF_RANGE,
     NOT_IMPLEMENTED,

@@ -1,3 +1,4 @@
+use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::thread;
 
@@ -75,5 +76,26 @@ fn what_must_not_be_forgotten_is_taken_whether_it_is_there_or_not() {
     }
     assert!(budget.charge(MemoryUse::Puts, 1).is_err());
     drop(charge);
+    assert_eq!(budget.used(), ByteSize::bytes(0));
+}
+
+#[test]
+fn frames_are_given_up_before_anything_is_refused_and_not_in_vain() {
+    let frames = Arc::new(Mutex::new(Vec::<Charge>::new()));
+    let kept = frames.clone();
+    let budget =
+        MemoryBudget::reclaiming(ByteSize::bytes(100), || {}, move |_| kept.lock().expect("whole").pop().is_some());
+    for _ in 0..4 {
+        let frame = budget.overdraw(MemoryUse::Frames, 10);
+        frames.lock().expect("whole").push(frame);
+    }
+    let tables = budget.charge(MemoryUse::Tables, 75).expect("fits without some of them");
+    assert_eq!(budget.used_for(MemoryUse::Frames), ByteSize::bytes(20), "as many as it takes");
+    for bytes in [46, 1_000, u64::MAX] {
+        assert_eq!(budget.charge(MemoryUse::Puts, bytes).expect_err("never").code(), codes::MEMORY_FULL);
+        assert_eq!(budget.used_for(MemoryUse::Frames), ByteSize::bytes(20), "{bytes} do not fit without them either");
+    }
+    drop((tables, budget.charge(MemoryUse::Puts, 25).expect("all there is")));
+    frames.lock().expect("whole").clear();
     assert_eq!(budget.used(), ByteSize::bytes(0));
 }

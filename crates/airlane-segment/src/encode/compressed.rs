@@ -25,7 +25,7 @@ use crate::schema::message;
 use crate::segment::Message;
 
 /// How the buffers of a body are compressed, each by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// The LZ4 frame format: the quicker one.
     Lz4Frame,
@@ -52,7 +52,7 @@ const PREFIX_BYTES: usize = 8;
 /// The length that stands before a buffer that is as it was.
 const AS_IT_WAS: i64 = -1;
 
-/// The quickest of zstd's usual levels, since every reader's copy is compressed anew.
+/// The quickest of zstd's usual levels, since a reader waits for it.
 const ZSTD_LEVEL: i32 = 1;
 
 /// Compresses a dictionary or record batch message of a segment. One that would not shrink is answered as it is, which
@@ -63,6 +63,14 @@ const ZSTD_LEVEL: i32 = 1;
 /// # Errors
 /// `storage_full` when there is no memory for the new body; `message_invalid`, `internal` for what no segment holds.
 pub fn compress(stored: &Message, codec: Codec) -> Result<Message> {
+    Ok(compressed(stored, codec)?.unwrap_or_else(|| stored.clone()))
+}
+
+/// As [`compress`]; `None` for a message that would not shrink.
+///
+/// # Errors
+/// As [`compress`].
+pub fn compressed(stored: &Message, codec: Codec) -> Result<Option<Message>> {
     let message = message::verify(&stored.header)?;
     let dictionary = message.header_as_dictionary_batch();
     let batch = match dictionary {
@@ -70,10 +78,10 @@ pub fn compress(stored: &Message, codec: Codec) -> Result<Message> {
         None => message.header_as_record_batch(),
     };
     // A schema has no body.
-    let Some(batch) = batch else { return Ok(stored.clone()) };
+    let Some(batch) = batch else { return Ok(None) };
     let (extents, body) = compress_body(batch, &stored.body, codec)?;
     if body.len() >= stored.body.len() {
-        return Ok(stored.clone());
+        return Ok(None);
     }
     let encoded = Encoded {
         rows: batch.length() as usize,
@@ -89,7 +97,7 @@ pub fn compress(stored: &Message, codec: Codec) -> Result<Message> {
         Some(dictionary) => encoded.dictionary_header(dictionary.id()),
         None => encoded.batch_header(),
     };
-    Ok(sent(header, body.into()))
+    Ok(Some(sent(header, body.into())))
 }
 
 /// The new body, and where its buffers lie.

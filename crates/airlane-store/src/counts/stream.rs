@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use airlane_model::{Durability, ReadId, ReadPart, ReadsAllowed, Result, RowRange, TableName, TicketId, Timestamp};
+use airlane_model::{
+    Durability, ReadId, ReadPart, ReadsAllowed, Result, RowRange, TableId, TableName, TicketId, Timestamp,
+};
 
 use super::{Allowed, Broken, Claim, CountRequest, Step};
 use crate::catalog::counts::Counted;
@@ -33,6 +35,9 @@ pub struct ReadSpec {
     pub rows: RowRange,
     /// The rows before them that the reader says have arrived, where it goes on with a read that broke.
     pub arrived: Option<RowRange>,
+    /// Whether the read is used when it is [confirmed](Store::confirm_read), and not by the end of its streams. It must be a
+    /// part then.
+    pub is_to_confirm: bool,
 }
 
 /// A stream of a counted read. Dropped before its [end](Self::end), its reader is gone.
@@ -94,6 +99,7 @@ impl Store {
             stream: spec.rows,
             arrived: spec.arrived,
             is_alone: spec.part.is_none(),
+            is_to_confirm: spec.is_to_confirm,
         };
         if !shared.counts.begin(read, &claim, shared.uptime.moment())? {
             return Ok(None);
@@ -112,6 +118,40 @@ impl Store {
         is_this(&counted.shared).ok_or_else(gone)?;
         Ok(Some(counted))
     }
+}
+
+impl Store {
+    /// The reader of a read that is to be confirmed has what it wants: the read is used when this returns. `until` is the
+    /// end of its ticket. It may be asked for again, for as long as a read has for its next part. Blocking.
+    ///
+    /// # Errors
+    /// `read_given_back`; `ticket_in_use` while it is being confirmed; `table_not_found`; those of a commit, and then it can
+    /// be confirmed again.
+    pub fn confirm_read(&self, name: &TableName, id: TableId, read: ReadId, until: Timestamp) -> Result<()> {
+        let shared = self.shared_handle();
+        let table = shared.index.live(name, shared.uptime.now()).map(|table| table.content());
+        let table = table.filter(|content| content.id == id).ok_or_else(|| table_not_found(name))?;
+        let durability = table.durability;
+        drop(table);
+        if shared.counts.confirm(read, name, shared.uptime.now())? {
+            commit(&shared, durability, name, read, Step::End, until)?;
+        }
+        Ok(())
+    }
+}
+
+fn commit(
+    shared: &Shared,
+    durability: Durability,
+    table: &TableName,
+    read: ReadId,
+    step: Step,
+    until: Timestamp,
+) -> Result<()> {
+    let request = CountRequest { counts: shared.counts.clone(), read, step, table: table.clone(), until };
+    let (reply, answer) = channel();
+    shared.submit(durability, Job::Count(request, reply));
+    answer.recv().unwrap_or_else(|_| Err(shared.closed()))
 }
 
 impl CountedRead {
@@ -151,16 +191,7 @@ impl CountedRead {
     }
 
     fn commit(&self, step: Step) -> Result<()> {
-        let request = CountRequest {
-            counts: self.shared.counts.clone(),
-            read: self.read,
-            step,
-            table: self.table.clone(),
-            until: self.until,
-        };
-        let (reply, answer) = channel();
-        self.shared.submit(self.durability, Job::Count(request, reply));
-        answer.recv().unwrap_or_else(|_| Err(self.shared.closed()))
+        commit(&self.shared, self.durability, &self.table, self.read, step, self.until)
     }
 }
 

@@ -53,6 +53,7 @@ fn round(shared: &Shared, target: ByteSize) -> Round {
     let memory = &shared.memory;
     let before = memory.budget.used();
     memory.pool.clear();
+    memory.frames.give_up(memory.budget.used().as_u64().saturating_sub(target.as_u64()));
     let used = memory.budget.used();
     let mut round = Round { moved_bytes: before.as_u64().saturating_sub(used.as_u64()), failure: None };
     let goal = used.as_u64().saturating_sub(target.as_u64());

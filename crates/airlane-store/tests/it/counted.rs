@@ -34,7 +34,7 @@ fn begin(store: &Store, spec: &ReadSpec) -> Result<CountedRead> {
 }
 
 fn whole(ticket: Option<TicketCount>, part: Option<ReadPart>) -> ReadSpec {
-    ReadSpec { ticket, part, rows: RowRange { start: 0, end: ROWS }, arrived: None }
+    ReadSpec { ticket, part, rows: RowRange { start: 0, end: ROWS }, arrived: None, is_to_confirm: false }
 }
 
 fn finish(mut read: CountedRead) -> Result<()> {
@@ -230,6 +230,40 @@ async fn d5_a_read_that_cannot_be_kept_is_not_used() {
         disk.disarm();
         finish(begin(&store, &spec).expect("a claim")).expect("the second");
         assert_eq!(begin(&store, &spec).expect_err("used up").code(), codes::TICKET_USED);
+    }
+    assert_sound(&store).await;
+}
+
+/// The same of a confirmation: it can be said again, for as long as a lease.
+#[tokio::test]
+async fn d5_a_confirmation_that_cannot_be_kept_can_be_said_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (disk, clock) = (Arc::new(FaultDisk::default()), Arc::new(ManualClock::new(NOW)));
+    let options = StoreOptions { disk: disk.clone(), clock: clock.clone(), ..options(folder.path()) };
+    let store = open(by_hand(options));
+    let table = replace(&store, "t", 0..ROWS as i64).await.expect("a put");
+    for (number, in_time) in [(1, true), (2, false)] {
+        let ticket = ticket(number, false);
+        let id = ReadId::from_bytes([number; 16]);
+        let part = ReadPart { id, rows: RowRange { start: 0, end: ROWS } };
+        let spec = ReadSpec { is_to_confirm: true, ..whole(Some(ticket), Some(part)) };
+        let confirm = || store.confirm_read(&name("t"), table.table_id, id, ticket.allowed.until);
+        finish(begin(&store, &spec).expect("a claim")).expect("its end");
+        clock.advance(LEASE / 2);
+        disk.arm(When::Once(1), Fault::Full);
+        assert_eq!(confirm().expect_err("no room").code(), codes::STORAGE_FULL);
+        disk.disarm();
+        clock.advance(if in_time { LEASE - Duration::from_micros(1) } else { LEASE });
+        // Its claim is held, or given back: of the two reads one or both are free.
+        let others: Vec<_> = (0..2).map(|_| begin(&store, &whole(Some(ticket), None)).map(drop).is_ok()).collect();
+        assert_eq!(others, [true; 2], "readers that go away");
+        let held = [(); 2].map(|()| begin(&store, &whole(Some(ticket), None)));
+        assert_eq!(held[1].is_ok(), !in_time, "{held:?}");
+        drop(held);
+        let outcome = confirm();
+        assert_eq!(outcome.map_err(|error| error.code()), if in_time { Ok(()) } else { Err(codes::READ_GIVEN_BACK) });
+        finish(begin(&store, &whole(Some(ticket), None)).expect("a claim")).expect("a read");
+        assert_eq!(begin(&store, &whole(Some(ticket), None)).is_ok(), !in_time);
     }
     assert_sound(&store).await;
 }

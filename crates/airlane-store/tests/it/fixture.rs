@@ -110,7 +110,7 @@ fn counted_read() -> ReadSpec {
     let until = Timestamp::from_micros(1_800_000_000_000_000 + 3_600_000_000);
     let allowed = ReadsAllowed { max: NonZeroU64::MIN.saturating_add(1), until, at_most_once: false };
     let ticket = Some(TicketCount { id: TicketId::from_bytes([7; 16]), allowed });
-    ReadSpec { ticket, part: None, rows: RowRange { start: 0, end: 122 }, arrived: None }
+    ReadSpec { ticket, part: None, rows: RowRange { start: 0, end: 122 }, arrived: None, is_to_confirm: false }
 }
 
 fn end(mut counted: CountedRead, rows: u64) {

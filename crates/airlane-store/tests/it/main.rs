@@ -7,6 +7,7 @@ mod damage;
 mod faults;
 mod fixture;
 mod folder;
+mod frames;
 mod full_disk;
 mod key_limits;
 mod keyed_kills;

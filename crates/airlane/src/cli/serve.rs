@@ -95,6 +95,7 @@ fn options(settings: &ServerSettings) -> Result<ServerOptions> {
         data_dir: Some(settings.data_dir.clone()),
         memory: settings.memory.map(|size| size.0),
         spill_bytes_max: settings.spill_bytes_max.map(|size| size.0),
+        frames_bytes_max: settings.frames_bytes_max.map(|size| size.0),
         retention: settings.retention.clone(),
         rights_file: settings.rights_file.clone(),
         passwords_in_clear: settings.insecure,

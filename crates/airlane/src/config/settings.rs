@@ -85,7 +85,7 @@ settings! {
         /// The memory that tables, puts and reads may take.
         ///
         /// Counted are tables in memory, also old versions as long as somebody reads them, puts that are under way, and
-        /// messages that are made for readers; not files that are mapped. When it is nearly used up, ephemeral tables go to the
+        /// messages that are made for readers or kept for the next; not files that are mapped. When it is nearly used up, ephemeral tables go to the
         /// data folder, the least recently used first, and are read from there; when nothing more can go, puts are refused with
         /// `memory_full` and reads go on. The server itself needs some tens of MiB more.
         /// Range: 16 MiB to 1 PiB. Default: half of what the machine or its control group has.
@@ -96,6 +96,12 @@ settings! {
         /// `0B` keeps them off the disk. Whatever it is, a twentieth of the disk, or 1 GiB of a large one, stays free.
         /// Range: 0 to 1 PiB. Default: as much as the disk has room for.
         spill_bytes_max: Option<Size<0, { 1 << 50 }>> = |_| None, "SIZE";
+
+        /// How much memory compressed messages may take that are kept for the next reader.
+        ///
+        /// They are part of `memory`, take only what nothing else needs, and go with their tables. `0B` keeps none: each
+        /// compressed read compresses anew. Range: 0 to 1 PiB. Default: an eighth of `memory`.
+        frames_bytes_max: Option<Size<0, { 1 << 50 }>> = |_| None, "SIZE";
 
         /// How long new tables are kept, by their names.
         ///

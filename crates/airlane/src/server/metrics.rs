@@ -108,10 +108,16 @@ pub const METRICS: &[Metric] = &[
     gauges(
         "airlane_memory_bytes",
         &["use"],
-        "Memory that is taken from the budget: `tables`, `puts`, `reads`, `spare` or `remembered`",
+        "Memory that is taken from the budget: `tables`, `puts`, `reads`, `spare`, `remembered` or `frames`",
     ),
     gauges("airlane_memory_spilled_bytes", &[], "Bytes of ephemeral tables that are on disk, for lack of memory"),
     counts("airlane_memory_spills_total", &[], "How often ephemeral tables were moved to disk"),
+    counts(
+        "airlane_frames_total",
+        &["outcome"],
+        "Messages of compressed reads that were `kept` from an earlier one, or `made`; without those that no other read can use, \
+         since they begin or end in the middle",
+    ),
     gauges("airlane_build_info", &["version"], "Always 1; its label tells the version of the server"),
     counts("process_cpu_seconds_total", &[], "Processor time, of user and system together"),
     gauges("process_resident_memory_bytes", &[], "Memory that is resident, mapped files among it"),
@@ -172,6 +178,8 @@ fn refresh_memory(memory: &MemoryState) {
     }
     gauge!("airlane_memory_spilled_bytes").set(float(memory.spilled.as_u64()));
     counter!("airlane_memory_spills_total").absolute(memory.spills);
+    counter!("airlane_frames_total", "outcome" => "kept").absolute(memory.frames.kept);
+    counter!("airlane_frames_total", "outcome" => "made").absolute(memory.frames.made);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]

@@ -27,6 +27,8 @@ pub struct ServerOptions {
     pub memory: Option<ByteSize>,
     /// Bytes of ephemeral tables that may be on disk at once while memory is short; absent: the disk alone bounds them.
     pub spill_bytes_max: Option<ByteSize>,
+    /// Bytes of compressed messages that are kept for the next reader; absent: an eighth of the memory.
+    pub frames_bytes_max: Option<ByteSize>,
     /// How long new tables are kept that say nothing themselves.
     pub retention: RetentionDefaults,
     /// Who may do what: a rights file, which is read again when it changes. Without one everybody may do everything.
@@ -66,6 +68,7 @@ impl Default for ServerOptions {
             data_dir: None,
             memory: None,
             spill_bytes_max: None,
+            frames_bytes_max: None,
             retention: RetentionDefaults::default(),
             rights_file: None,
             rights_interval: Duration::from_secs(2),

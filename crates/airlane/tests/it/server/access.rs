@@ -57,6 +57,7 @@ const TABLE: &[(&str, Need)] = &[
     ("DoAction describe", Need::Read),
     ("DoAction drop", Need::Drop),
     ("DoAction ticket", Need::Read),
+    ("DoAction confirm", Need::Read),
     ("DoAction retention", Need::Drop),
     ("DoAction status", Need::Admin),
     ("DoAction CancelFlightInfo", Need::Read),
@@ -181,6 +182,7 @@ async fn call(server: &TestServer, what: &str, token: Option<&str>, object: &str
             let body = format!("{{\"ticket\":\"{object}\"}}").into_bytes().into();
             _ = client.do_action(with(token, Action { r#type: "ticket".into(), body })).await?;
         }
+        "DoAction confirm" => _ = client.do_action(with(token, act("confirm"))).await?,
         "DoAction drop" => _ = client.do_action(with(token, act("drop"))).await?,
         "health" => {
             let request = with(token, HealthCheckRequest::default());

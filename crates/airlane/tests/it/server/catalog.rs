@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use super::harness::*;
 use super::tables::*;
 
-async fn act(client: &mut Client, name: &str, body: &str) -> Result<serde_json::Value, Status> {
+pub(crate) async fn act(client: &mut Client, name: &str, body: &str) -> Result<serde_json::Value, Status> {
     let result = act_in_bytes(client, name, body.as_bytes().to_vec()).await?;
     Ok(serde_json::from_slice(&result).expect("JSON"))
 }
@@ -93,6 +93,7 @@ async fn actions_describe_and_drop() {
     let names: Vec<&str> = listed.iter().map(|action| action.r#type.as_str()).collect();
     let of_the_protocol = [
         "ticket",
+        "confirm",
         "status",
         "CancelFlightInfo",
         "RenewFlightEndpoint",

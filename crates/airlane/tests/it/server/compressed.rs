@@ -6,7 +6,10 @@ use futures::TryStreamExt;
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Status};
 
+use super::catalog::act;
 use super::harness::*;
+use super::http::metric;
+use super::rights::eventually_async;
 use super::tables::*;
 
 impl TestServer {
@@ -119,4 +122,26 @@ async fn readers_that_ask_for_it_get_compressed_buffers() {
         let status = client.do_get(request).await.expect_err("unknown");
         assert_eq!(code_name(&status), "option_invalid", "{encoding}: {status}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_compressed_for_one_client_is_sent_to_the_next() {
+    let server = TestServer::start().await;
+    let mut client = server.client().await;
+    put(&mut client, "t", &[kinds(100_000)]).await.expect("a table");
+    // Other servers of this process tell their figures in the same place.
+    let frames = async || metric(&server, "airlane_memory_bytes{use=\"frames\"}").await;
+    let first = get_compressed(&mut client, "t", "zstd").await.expect("a read");
+    eventually_async("it is kept", async || frames().await > 0.0).await;
+    for (encoding, mut client) in server.clients().await {
+        let again = get_compressed(&mut client, "t", "zstd").await.expect(encoding);
+        let is_same = |(first, again): (&FlightData, &FlightData)| {
+            (&first.app_metadata, &first.data_body) == (&again.app_metadata, &again.data_body)
+        };
+        assert!(first.len() == again.len() && first.iter().zip(&again).all(is_same), "{encoding}");
+    }
+    eventually_async("it was found", async || metric(&server, "airlane_frames_total{outcome=\"kept\"}").await > 0.0)
+        .await;
+    act(&mut client, "drop", "t").await.expect("a drop");
+    eventually_async("it is gone", async || frames().await < 0.5).await;
 }

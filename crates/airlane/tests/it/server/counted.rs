@@ -2,8 +2,10 @@
 
 use airlane_testkit::ServerProcess;
 use arrow_flight::{Action, FlightDescriptor};
+use futures::TryStreamExt;
 use tonic::Status;
 
+use super::catalog::act;
 use super::harness::*;
 use super::raw::*;
 use super::tables::*;
@@ -162,4 +164,36 @@ async fn what_a_reader_was_told_survives_kill_9_and_nothing_else_is_used() {
     assert_eq!(refusal(&mut client, "large").await, "table_not_found");
     let (status, said) = server.stop();
     assert!(status.success(), "{said}");
+}
+
+/// A read that its reader is to confirm: its rows, and the ticket to confirm it by.
+async fn read_to_confirm(client: &mut Client, ticket: &str) -> Result<(usize, String), Status> {
+    let mut request = tonic::Request::new(arrow_flight::Ticket::new(ticket.to_owned()));
+    request.metadata_mut().insert("airlane-confirm", "explicit".parse().expect("a header"));
+    let messages: Vec<arrow_flight::FlightData> = client.do_get(request).await?.into_inner().try_collect().await?;
+    let metadata: serde_json::Value = serde_json::from_slice(&messages[0].app_metadata).expect("JSON");
+    let by = metadata["ticket"].as_str().expect("a ticket").to_owned();
+    let (_, batches) = decode(futures::stream::iter(messages.into_iter().map(Ok))).await?;
+    Ok((batches.iter().map(arrow_array::RecordBatch::num_rows).sum(), by))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_is_used_when_its_reader_says_so() {
+    let server = TestServer::start().await;
+    put(&mut server.client().await, "t", &[numbers(0, 10)]).await.expect("a table");
+    for (encoding, mut client) in server.clients().await {
+        let once = sign(&mut client, r#"{"ticket":"t","reads":1}"#).await.expect("a ticket");
+        let (rows, by) = read_to_confirm(&mut client, &once).await.expect(encoding);
+        assert_eq!(rows, 10, "{encoding}");
+        assert_eq!(refusal(&mut client, &once).await, "ticket_in_use", "{encoding}: nothing is confirmed yet");
+        for attempt in 0..2 {
+            let confirmed = act(&mut client, "confirm", &by).await.expect("confirmed");
+            assert_eq!(confirmed["table"], "t", "{encoding}, {attempt}");
+        }
+        assert_eq!(refusal(&mut client, &once).await, "ticket_used", "{encoding}");
+        for (body, code) in [(once.as_str(), "ticket_used"), ("", "table_name_invalid"), ("u", "table_not_found")] {
+            let status = act(&mut client, "confirm", body).await.expect_err(body);
+            assert_eq!(code_name(&status), code, "{encoding}, `{body}`");
+        }
+    }
 }
