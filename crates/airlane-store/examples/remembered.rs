@@ -67,7 +67,7 @@ async fn count_reads(store: &Store, durability: Durability, from: u64, to: u64) 
                 let allowed = ReadsAllowed { max: NonZeroU64::MIN, until, at_most_once: false };
                 let ticket = Some(TicketCount { id: TicketId::from_bytes(id.to_be_bytes()), allowed });
                 let rows = RowRange { start: 0, end: 1 };
-                let spec = ReadSpec { ticket, part: None, rows, arrived: None };
+                let spec = ReadSpec { ticket, part: None, rows, arrived: None, is_to_confirm: false };
                 let snapshot = store.snapshot(&table(durability)?, None, None)?;
                 let mut read = store.begin_counted(&snapshot, &spec)?.ok_or("it is not counted")?;
                 read.handed_over(1);

@@ -92,7 +92,7 @@ fn resumable(exchange: &Exchange, of: &Ticket) -> (ReadStream, Ticket) {
 }
 
 fn go_on(exchange: &Exchange, of: &Ticket, row_offset: u64) -> Result<ReadStream> {
-    let options = ReadOptions { row_offset: Some(row_offset), is_resumable: true };
+    let options = ReadOptions { row_offset: Some(row_offset), is_resumable: true, ..ReadOptions::default() };
     exchange.read_with(&Caller::local(), of, options)
 }
 

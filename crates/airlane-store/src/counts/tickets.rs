@@ -8,7 +8,7 @@ use crate::catalog::counts::{Counted, StoredCount, Until};
 use crate::uptime::Moment;
 
 /// What a ticket takes in memory, in bytes: see `examples/remembered.rs`.
-pub(super) const TICKET_BYTES: u64 = 96;
+pub(super) const TICKET_BYTES: u64 = 144;
 
 /// The same with its row in the catalog of ephemeral tables, which is in memory too.
 pub(super) const EPHEMERAL_TICKET_BYTES: u64 = 160;
