@@ -14,7 +14,7 @@
 //! 3. [`password`], [`throttle`] and [`remembered`] bound what guessing costs us and gains them.
 //! 4. [`session`] is the token that a login answers.
 //! 5. [`layer`] stands before the doors, [`audit`] writes the line, [`drain`] lets requests end when the server stops.
-//! 6. [`quota`] counts streams and puts of callers and in namespaces.
+//! 6. [`quota`] counts streams and puts of callers and in namespaces, [`streams`] the streams of the server.
 //!
 //! | metric | labels | what |
 //! | --- | --- | --- |
@@ -43,6 +43,7 @@ mod rights_file;
 mod rules;
 mod session;
 mod shown;
+mod streams;
 mod throttle;
 mod token;
 
@@ -58,4 +59,5 @@ pub use request_metrics::RequestName;
 pub use rights_file::RightsFile;
 pub use rules::{Rules, is_caller_name};
 pub use shown::{Identity, Shown};
+pub use streams::Streams;
 pub use token::{NewToken, random_password};

@@ -75,6 +75,8 @@ pub struct MemoryState {
     pub spilled: ByteSize,
     /// How often something was moved to disk since the start.
     pub spills: u64,
+    /// Whether puts wait for memory, or would.
+    pub is_short: bool,
 }
 
 /// Memory that is kept for the next segments, at most.
@@ -105,6 +107,7 @@ impl Memory {
             used: MemoryUse::ALL.map(|usage| (usage, self.budget.used_for(usage))),
             spilled: self.disk.used(),
             spills: self.spills.load(Ordering::Relaxed),
+            is_short: self.is_short(0),
         }
     }
 

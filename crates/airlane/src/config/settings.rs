@@ -7,7 +7,7 @@ use std::time::Duration;
 use airlane::server::ServerOptions;
 use airlane_model::{Result, RetentionDefaults, Secret};
 
-use super::value::{ClientAuth, HostNames, LogFormat, Size, TlsMode};
+use super::value::{ClientAuth, Count, HostNames, LogFormat, OrNone, Size, TlsMode};
 use super::{Environment, Resolved, Setting, Sources};
 
 macro_rules! settings {
@@ -188,6 +188,41 @@ settings! {
         /// an error of the transport; four times as much ends the connection. Range: 1 KiB to 1 MiB. Default: `16KiB`.
         header_list_bytes_max: Size<{ 1 << 10 }, { 1 << 20 }> =
             |_| Size(ServerOptions::default().header_list_bytes_max), "SIZE";
+
+        /// How many connections there may be, of all clients.
+        ///
+        /// One above it is closed at once. Each takes a descriptor: allow the process (`ulimit -n`, `LimitNOFILE`) some hundreds
+        /// more than this. Range: 16 to 1000000. Default: 10000.
+        connections_max: Count<16, 1_000_000> = |_| Count(ServerOptions::default().connections.all), "COUNT";
+
+        /// How many of them may come from one address.
+        ///
+        /// Loopback and the Unix socket are not counted, since a proxy on this machine is one address for all of its clients; a
+        /// network of IPv6 (/64) counts as one address. Raise it for a proxy on another machine that has more connections
+        /// than this. Range: 1 to 1000000. Default: 1000.
+        connections_per_address_max: Count<1, 1_000_000> =
+            |_| Count(ServerOptions::default().connections.per_address), "COUNT";
+
+        /// How old a connection gets before it takes no more requests.
+        ///
+        /// Its client is told so (GOAWAY) and connects again for the next one; what runs may end, however long that takes. Ages
+        /// differ by a tenth either way, so that clients do not come back all at once. `none` lets connections last.
+        /// A number and a unit: `s`, `m` or `h`. Range: 1 s or more. Default: `1h`.
+        connection_age: OrNone<1> = |_| OrNone(ServerOptions::default().connection_age), "TIME";
+
+        /// How many streams of data, reads and puts, there may be at once.
+        ///
+        /// One more is refused with `streams_full`, whoever asks; the rights file has quotas for callers and namespaces. While nine
+        /// tenths of them are open, readers that stop are ended after 30 seconds.
+        /// Range: 16 to 1000000. Default: 1000.
+        streams_max: Count<16, 1_000_000> = |_| Count(ServerOptions::default().streams_max), "COUNT";
+
+        /// How long a reader may take nothing of what is sent to it.
+        ///
+        /// Then its stream is reset, and the version that it kept is let go; a counted read is given back. 16 KiB count as
+        /// something. While memory or streams are short it is 30 seconds at most. `none` lets readers pause as long as they
+        /// like while nothing is short. Range: 1 s or more. Default: `10m`.
+        read_stall_max: OrNone<1> = |_| OrNone(Some(ServerOptions::default().readers.calm)), "TIME";
 
         /// Which events are logged, to stderr.
         ///

@@ -1,6 +1,7 @@
 //! What a server is started with.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use airlane_gate::Observer;
 use airlane_model::{ByteSize, RetentionDefaults};
 use airlane_segment::DecodeLimits;
 
+use super::connections::ConnectionLimits;
+use super::readers::ReaderPatience;
 use super::tls::TlsOptions;
 
 /// The settings of a server; the command line makes them from flags, environment and file.
@@ -55,6 +58,14 @@ pub struct ServerOptions {
     pub quiet_max: Duration,
     /// How long clients may take to send.
     pub patience: Patience,
+    /// How long clients may take to read.
+    pub readers: ReaderPatience,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
+    /// How old a connection gets before it takes no more requests, within a tenth; absent: as old as its client likes.
+    pub connection_age: Option<Duration>,
+    /// How many streams of data there may be at once.
+    pub streams_max: NonZeroU32,
 }
 
 impl Default for ServerOptions {
@@ -79,6 +90,10 @@ impl Default for ServerOptions {
             observer: None,
             quiet_max: Duration::from_secs(5),
             patience: Patience::default(),
+            readers: ReaderPatience::default(),
+            connections: ConnectionLimits::default(),
+            connection_age: Some(Duration::from_secs(3_600)),
+            streams_max: NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MAX),
         }
     }
 }
