@@ -21,6 +21,7 @@ use airlane_store::{ReadSpec, Store};
 
 pub use airlane_store::PutSpec;
 
+pub use keys::Rotation;
 pub use pause::Pause;
 pub use put::PutStream;
 pub use read::{ReadStream, StreamMessage};
@@ -91,6 +92,25 @@ impl Exchange {
     pub fn open(store: Store) -> Result<Self> {
         let keys = Arc::new(KeyRing::load(&store)?);
         Ok(Self { store, keys, refusals: Arc::default() })
+    }
+
+    /// Has tickets signed by a new key from now on; with `is_revoking` no ticket that was signed before is taken any more. Reads
+    /// that run go on.
+    ///
+    /// # Errors
+    /// `permission_denied`, `credentials_missing` to all but callers with `admin` for all namespaces; `storage_full`,
+    /// `storage_failed`: all stays as it was.
+    pub fn rotate_ticket_keys(&self, caller: &Caller, is_revoking: bool) -> Result<Rotation> {
+        caller.check_admin()?;
+        let rotation = self.keys.rotate(&self.store, is_revoking)?;
+        tracing::info!(
+            target: "airlane_audit",
+            caller = caller.name(),
+            key = rotation.key,
+            revoked = rotation.revoked,
+            "the keys of tickets were rotated"
+        );
+        Ok(rotation)
     }
 
     /// The signed tickets that were refused so far.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Figures, body, endpoint, retention, session, status, ticket};
 
-const ACTIONS: [(&str, &str); 10] = [
+const ACTIONS: [(&str, &str); 11] = [
     (
         "describe",
         "Describes a table. Body: its name or ticket, or {\"table\": \"name\"}. \
@@ -28,6 +28,12 @@ const ACTIONS: [(&str, &str); 10] = [
         "Signs a ticket: whoever holds it may read what it says. Body: {\"ticket\": \"name or ticket\", \"columns\": [\"a\"], \
          \"rows\": \"0-1000\", \"ttl\": \"10m\", \"caller\": \"who alone may use it\", \"reads\": 1, \
          \"at_most_once\": true}, all but the ticket optional. Result: JSON with the ticket and what it says.",
+    ),
+    (
+        "rotate_ticket_keys",
+        "Has tickets signed by a new key from now on, for callers with the right admin for all namespaces. Body: {\"revoke\": true}, which \
+         makes all tickets void that were signed before, or none. Result: JSON with the key, and how many there are and were \
+         forgotten.",
     ),
     (
         "status",
@@ -88,6 +94,12 @@ pub(super) async fn run(
             json(&exchange.set_retention(caller, &table, change).await?)
         }
         "ticket" => json(&ticket::sign(exchange, caller, &action.body)?),
+        "rotate_ticket_keys" => {
+            let (exchange, caller, body) = (exchange.clone(), caller.clone(), action.body.clone());
+            // It waits for the disk.
+            let rotating = tokio::task::spawn_blocking(move || ticket::rotate(&exchange, &caller, &body));
+            json(&crate::blocking::joined(rotating.await)??)
+        }
         "status" => json(&status::answer(exchange, figures, caller, &action.body)?),
         "CancelFlightInfo" => endpoint::cancel(exchange, caller, &action.body),
         "RenewFlightEndpoint" => endpoint::renew(exchange, caller, &action.body),

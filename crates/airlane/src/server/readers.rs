@@ -76,11 +76,14 @@ impl Readers {
         tokio::select! {
             biased;
             output = ACCOUNT.scope(account.clone(), answering) => Some(output),
-            () = self.stalled(&account) => {
-                account.give_up();
-                None
-            }
+            () = self.give_up(&account) => None,
         }
+    }
+
+    /// Completes when nothing was taken for too long, and has noted it: the end of the request looks there.
+    async fn give_up(&self, account: &Account) {
+        self.stalled(account).await;
+        account.note_stalled();
     }
 
     /// Completes when nothing was taken for too long.
@@ -163,7 +166,7 @@ impl Account {
         if self.owed() <= UNWATCHED_BYTES_MAX { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn give_up(&self) {
+    fn note_stalled(&self) {
         metrics::counter!("airlane_readers_stalled_total").increment(1);
         if let Some(trail) = &self.waiting.lock().trail {
             trail.end(Outcome::Code(codes::READER_STALLED));

@@ -13,6 +13,7 @@ mod floods;
 mod framing;
 mod fsync;
 mod guesses;
+mod half_open;
 mod harness;
 mod health;
 mod hostile;
