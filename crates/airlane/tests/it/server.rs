@@ -40,6 +40,7 @@ mod scarce;
 mod secrets;
 mod slow_disk;
 mod slow_writers;
+mod summer_time;
 mod tables;
 mod tls;
 mod traces;

@@ -1,10 +1,12 @@
 //! G6: readers that stop. The server's own times, made short, end them; no test measures time.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::time::Duration;
 
 use airlane::server::ReaderPatience;
 use airlane_model::Caller;
+use airlane_testkit::ServerProcess;
 use tonic::Code;
 
 use super::counted::{rows, sign};
@@ -13,6 +15,7 @@ use super::raw::*;
 use super::rights::eventually_async;
 use super::tables::*;
 use super::vanish::held;
+use crate::cli::binary;
 
 const LONG: Duration = Duration::from_secs(3_600);
 const SHORT: Duration = Duration::from_millis(60);
@@ -29,10 +32,10 @@ async fn server(calm: Duration, pressed: Duration, streams: u32) -> TestServer {
 }
 
 /// A connection whose streams do not wait for one another.
-async fn wide(server: &TestServer) -> Line {
+async fn wide(address: &str) -> Line {
     let mut settings = h2::client::Builder::new();
     settings.initial_connection_window_size(64 << 20);
-    Line::with(settings, tokio::net::TcpStream::connect(server.address()).await.expect("a connection")).await
+    Line::with(settings, tokio::net::TcpStream::connect(address).await.expect("a connection")).await
 }
 
 /// A read of which nothing more is taken than the windows of its client hold.
@@ -88,6 +91,32 @@ async fn g6_a_reader_that_stops_is_ended_and_gives_back_what_it_had() {
     eventually("the version is let go, the line is there", || held(&server).is_empty()).await;
 }
 
+/// With a copy made for each of them, as clients that compress their requests have it.
+#[tokio::test(flavor = "multi_thread")]
+async fn g11_what_readers_took_that_stopped_goes_back_to_the_machine() {
+    const READERS: usize = 100;
+    let folder = tempfile::tempdir().expect("a folder");
+    let patience = [("AIRLANE_READ_STALL_MAX", "3s")];
+    let server = ServerProcess::start_in(&patience, Path::new(binary()), &folder.path().join("data"), [""; 0]);
+    let address = format!("127.0.0.1:{}", server.port());
+    let batches: Vec<_> = (0..20).map(|index| numbers(index * 100_000, 100_000)).collect();
+    put(&mut client_of(&address).await, "t", &batches).await.expect("a table");
+    let before = memory_of(server.id());
+    let line = wide(&address).await;
+    let mut highest = 0;
+    let mut bodies = Vec::new();
+    for _ in 0..READERS {
+        bodies.push(stalled(&line, "t", &[("grpc-encoding", "gzip")]).await);
+        highest = highest.max(memory_of(server.id()));
+    }
+    assert!(highest > before + (32 << 20), "they take something: {highest} after {before}");
+    eventually("it is given back, and the line is there", || memory_of(server.id()) < before + (16 << 20)).await;
+    assert!(line.is_open().await);
+    drop(bodies);
+    let (status, log) = server.stop();
+    assert!(status.success() && !log.contains("panicked"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn g6_over_http_1_a_reader_that_stops_loses_its_connection() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -132,7 +161,7 @@ async fn g6_the_last_of_an_answer_is_watched_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn g6_when_streams_are_short_those_that_stopped_make_room() {
     let server = server(LONG, SHORT, 20).await;
-    let line = wide(&server).await;
+    let line = wide(&server.address()).await;
     let mut bodies = Vec::new();
     for _ in 0..17 {
         bodies.push(stalled(&line, "t", &[]).await);
@@ -146,7 +175,7 @@ async fn g6_when_streams_are_short_those_that_stopped_make_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn g6_one_stream_too_many_is_told_so_and_the_others_go_on() {
     let server = server(LONG, LONG, 16).await;
-    let line = wide(&server).await;
+    let line = wide(&server.address()).await;
     let mut bodies = Vec::new();
     for _ in 0..16 {
         bodies.push(stalled(&line, "t", &[]).await);
