@@ -133,7 +133,8 @@ fn attack(port: u16, flood: &Flood) -> std::io::Result<u64> {
                 turn += 1;
             }
             sent += FRAMES_PER_WRITE;
-            is_open = tcp.write_all(&out.split()).is_ok();
+            // A connection that the server has ended takes what is sent to it for a while.
+            is_open = tcp.write_all(&out.split()).is_ok() && !reading.is_finished();
         }
         ended += u64::from(!is_open);
         // It may be gone.

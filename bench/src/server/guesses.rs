@@ -23,9 +23,15 @@ pub(super) fn measure(report: &mut Report, effort: &Effort, runtime: &Runtime) -
             let connection = raw::Connection::open(peer.port).await?;
             // The first guess of a process pays for what is made once.
             guess(&connection, "warm").await?;
-            for _ in 0..FREE {
-                known.push(guess(&connection, "ada").await?);
-                unknown.push(guess(&connection, "bob").await?);
+            for turn in 0..FREE {
+                // Each goes first as often as the other.
+                if turn % 2 == 0 {
+                    known.push(guess(&connection, "ada").await?);
+                    unknown.push(guess(&connection, "bob").await?);
+                } else {
+                    unknown.push(guess(&connection, "bob").await?);
+                    known.push(guess(&connection, "ada").await?);
+                }
             }
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
         })?;

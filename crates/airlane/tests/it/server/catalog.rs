@@ -93,6 +93,7 @@ async fn actions_describe_and_drop() {
     let names: Vec<&str> = listed.iter().map(|action| action.r#type.as_str()).collect();
     let of_the_protocol = [
         "ticket",
+        "rotate_ticket_keys",
         "status",
         "CancelFlightInfo",
         "RenewFlightEndpoint",
