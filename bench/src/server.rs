@@ -6,7 +6,9 @@ use crate::report::Report;
 
 mod churn;
 mod doors;
+mod floods;
 mod frames;
+mod guesses;
 mod load;
 mod many;
 mod memory;
@@ -21,7 +23,8 @@ Usage: cargo xtask bench server [--smoke] [--turns N] [--minutes N] [--only PART
   --turns N    samples of each server (default 9)
   --minutes N  how long the working set of three budgets is put and read (default 10) and a third of how long the
                churn goes on
-  --only PART  some of: tickets, doors, stalled, silent, memory, many, churn, frames; results go to a file of their own
+  --only PART  some of: tickets, doors, stalled, silent, floods, guesses, memory, many, churn,
+               frames; results go to a file of their own
 ";
 
 const ROWS: usize = 10;
@@ -30,11 +33,13 @@ const CALLS_IN_FLIGHT: usize = 32;
 
 type Part = (&'static str, fn(&mut Report, &Effort) -> Result<()>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 10] = [
     ("tickets", |report, effort| tickets::measure(report, effort, &runtime()?)),
     ("doors", |report, effort| doors::measure(report, effort, &runtime()?)),
     ("stalled", |report, effort| stalled::measure(report, effort, &runtime()?)),
     ("silent", |report, effort| silent::measure(report, effort, &runtime()?)),
+    ("floods", |report, effort| floods::measure(report, effort, &runtime()?)),
+    ("guesses", |report, effort| guesses::measure(report, effort, &runtime()?)),
     ("memory", |report, effort| memory::measure(report, effort, &runtime()?)),
     ("many", |report, effort| many::measure(report, effort, &runtime()?)),
     ("churn", |report, effort| churn::measure(report, effort, &runtime()?)),

@@ -96,7 +96,12 @@ impl Connection {
 
     /// The same connection, which shows a token with each call.
     pub(crate) fn with_token(self, token: &str) -> Result<Self> {
-        Ok(Self { token: Some(format!("Bearer {token}").parse()?), ..self })
+        self.with_authorization(&format!("Bearer {token}"))
+    }
+
+    /// The same with credentials of any kind.
+    pub(crate) fn with_authorization(self, authorization: &str) -> Result<Self> {
+        Ok(Self { token: Some(authorization.parse()?), ..self })
     }
 
     /// Calls a method with a framed request; answers the bytes of the response body and its gRPC status.

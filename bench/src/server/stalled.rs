@@ -17,11 +17,12 @@ use crate::table::{BATCH_ROWS, Shape};
 const TABLE: &str = "large";
 const MIB: f64 = 1048576.0;
 
-/// Streams on a connection; a server allows 64.
+/// Streams on a connection; a server allows 128.
 const STREAMS_EACH: usize = 50;
 
 pub(super) fn measure(report: &mut Report, effort: &Effort, runtime: &Runtime) -> Result<()> {
-    let peer = Peer::airlane(&[])?;
+    // So many streams are open all the time that none of them are short.
+    let peer = Peer::airlane(&["--streams-max", "2000"])?;
     let batch = Shape::Floats.batch(BATCH_ROWS)?;
     let batches = effort.or_little(256, 8);
     runtime.block_on(async {

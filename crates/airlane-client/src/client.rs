@@ -21,7 +21,7 @@ use crate::connect::{ConnectOptions, Service, connect};
 use crate::encode::Encoder;
 use crate::error;
 use crate::read::{Source, TableStream};
-use crate::ticket::{SignedTicketInfo, TicketOptions};
+use crate::ticket::{KeyRotation, SignedTicketInfo, TicketOptions};
 
 /// A connection to a server. Clones share it.
 #[derive(Clone, Debug)]
@@ -171,6 +171,22 @@ impl Client {
     /// What the server answers, and `connection_broken`.
     pub async fn sign(&self, ticket: &Ticket, options: &TicketOptions) -> Result<SignedTicketInfo> {
         self.act("ticket", options.request(ticket)).await
+    }
+
+    /// Has the server sign tickets by a new key from now on. Those that were signed before stay good.
+    ///
+    /// # Errors
+    /// What the server answers, such as `permission_denied`, and `connection_broken`.
+    pub async fn rotate_ticket_keys(&self) -> Result<KeyRotation> {
+        self.act("rotate_ticket_keys", String::new()).await
+    }
+
+    /// The same, and no ticket that was signed before is taken any more.
+    ///
+    /// # Errors
+    /// As [`rotate_ticket_keys`](Self::rotate_ticket_keys).
+    pub async fn revoke_tickets(&self) -> Result<KeyRotation> {
+        self.act("rotate_ticket_keys", serde_json::json!({ "revoke": true }).to_string()).await
     }
 
     /// Changes how long a table is kept, and answers what it is now.

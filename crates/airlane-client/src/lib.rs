@@ -38,4 +38,4 @@ pub use client::{Client, PutOptions};
 pub use connect::{ClientIdentity, ConnectOptions};
 pub use read::TableStream;
 pub use size::payload_bytes;
-pub use ticket::{SignedTicketInfo, TicketOptions};
+pub use ticket::{KeyRotation, SignedTicketInfo, TicketOptions};

@@ -83,6 +83,17 @@ pub struct SignedTicketInfo {
     pub at_most_once: bool,
 }
 
+/// What a rotation of the keys that sign tickets has come to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRotation {
+    /// The key that signs now, as tickets name it.
+    pub key: String,
+    /// The keys that open tickets, this one among them.
+    pub keys: u64,
+    /// The keys that were forgotten, with all that they had signed.
+    pub revoked: u64,
+}
+
 impl fmt::Debug for SignedTicketInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ticket: _, table, version, rows, columns, expires, caller, reads, .. } = self;

@@ -73,7 +73,9 @@ impl Exchange {
         let (mut counted, snapshot) = match is_look {
             true => (None, snapshot),
             false => {
-                let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows, arrived: None, is_to_confirm: false })?;
+                let counted = self
+                    .store
+                    .begin_counted(&snapshot, &ReadSpec { ticket, part, rows, arrived: None, is_to_confirm: false })?;
                 (counted, self.store.begin_read(snapshot))
             }
         };

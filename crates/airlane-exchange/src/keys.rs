@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The mac is compared before anything else is looked at. The newest key signs, every key opens; a new one is made each
-//! month, so that no key signs too much. The data folder keeps them in `ticket-keys`, a line for each: its id,
+//! month, so that no key signs too much, or when somebody asks for it. The data folder keeps them in `ticket-keys`, a line for each: its id,
 //! when it was made (in microseconds since 1970), and its 32 bytes in hexadecimal; the last line is a checksum. Without
 //! that file no ticket that was signed before is taken any more, which is also what ends a key that leaked.
 
@@ -36,6 +36,17 @@ const KEYS_MAX: usize = 256;
 /// The keys of a server, the newest last.
 #[derive(Debug)]
 pub(crate) struct KeyRing(RwLock<Vec<Key>>);
+
+/// What a rotation of the keys has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The key that signs now, as tickets name it.
+    pub key: String,
+    /// The keys that open tickets, this one among them.
+    pub keys: usize,
+    /// The keys that were forgotten with all that they had signed.
+    pub revoked: usize,
+}
 
 #[derive(Clone)]
 struct Key {
@@ -78,6 +89,25 @@ impl KeyRing {
         {
             tracing::warn!(%error, "a new key for tickets cannot be kept; the old one goes on");
         }
+    }
+
+    /// Signs by a new key from now on. The old ones open what they signed, or are forgotten: then nothing that was signed
+    /// before is taken any more.
+    ///
+    /// # Errors
+    /// `storage_full`, `storage_failed`: all stays as it was.
+    pub(crate) fn rotate(&self, store: &Store, is_revoking: bool) -> Result<Rotation> {
+        let mut keys = self.0.write();
+        let newest = Key::random(store.chance(), store.clock().now(), &keys);
+        let id = newest.id;
+        let mut kept = if is_revoking { Vec::new() } else { keys.clone() };
+        kept.push(newest);
+        let surplus = kept.len().saturating_sub(KEYS_MAX);
+        kept.drain(..surplus);
+        store.keep_ticket_keys(&print(&kept))?;
+        let revoked = (keys.len() + 1).saturating_sub(kept.len());
+        *keys = kept;
+        Ok(Rotation { key: format!("{id:08x}"), keys: keys.len(), revoked })
     }
 
     fn is_due(&self, now: Timestamp) -> bool {

@@ -27,6 +27,7 @@ pub use airlane_store::PutSpec;
 
 pub use hand_in::{HandIn, Producer};
 pub use hand_out::{Descriptor, HandOut, Piece};
+pub use keys::Rotation;
 pub use pause::Pause;
 pub use put::PutStream;
 pub use read::{ReadStream, StreamMessage};
@@ -111,6 +112,25 @@ impl Exchange {
     pub fn memory_free(&self) -> ByteSize {
         let budget = self.store.memory_budget();
         ByteSize::bytes(budget.limit().as_u64().saturating_sub(budget.used().as_u64()))
+    }
+
+    /// Has tickets signed by a new key from now on; with `is_revoking` no ticket that was signed before is taken any more. Reads
+    /// that run go on.
+    ///
+    /// # Errors
+    /// `permission_denied`, `credentials_missing` to all but callers with `admin` for all namespaces; `storage_full`,
+    /// `storage_failed`: all stays as it was.
+    pub fn rotate_ticket_keys(&self, caller: &Caller, is_revoking: bool) -> Result<Rotation> {
+        caller.check_admin()?;
+        let rotation = self.keys.rotate(&self.store, is_revoking)?;
+        tracing::info!(
+            target: "airlane_audit",
+            caller = caller.name(),
+            key = rotation.key,
+            revoked = rotation.revoked,
+            "the keys of tickets were rotated"
+        );
+        Ok(rotation)
     }
 
     /// The signed tickets that were refused so far.

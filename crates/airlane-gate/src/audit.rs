@@ -23,6 +23,7 @@ use crate::observer::{Ended, Observer};
 use crate::peer::Peer;
 use crate::quota::Counting;
 use crate::request_metrics::RequestMetrics;
+use crate::streams::Stream;
 
 /// The target of the lines of requests, for log filters.
 pub const AUDIT_TARGET: &str = "airlane_audit";
@@ -184,6 +185,8 @@ pub struct Audited<B: Body> {
 pub(crate) struct Held {
     /// It keeps the server from ending.
     pub(crate) running: Option<Running>,
+    /// It is one of those that the server carries at once.
+    pub(crate) stream: Option<Stream>,
     /// It counts against quotas.
     pub(crate) counting: Option<Counting>,
 }
@@ -201,6 +204,13 @@ impl<B: Body> Audited<B> {
             audit.end(Outcome::Http(response.status().as_u16()));
         }
         response.map(|body| Self { body, audit, is_ended: false, _held: held })
+    }
+}
+
+impl<B: Body> Audited<B> {
+    /// The trail of the request, for who ends it otherwise than by its answer.
+    pub fn trail(&self) -> Arc<Trail> {
+        self.audit.trail()
     }
 }
 

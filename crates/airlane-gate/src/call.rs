@@ -13,6 +13,7 @@ use crate::peer::Peer;
 use crate::quota::Counting;
 use crate::request_metrics::{RequestMetrics, RequestName};
 use crate::shown::Shown;
+use crate::streams::Streams;
 
 /// Lets calls of a door pass. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,6 +23,7 @@ pub struct CallGate {
     observer: Option<Arc<dyn Observer>>,
     names: Arc<[RequestName]>,
     metrics: RequestMetrics,
+    streams: Option<Streams>,
 }
 
 /// A call that may run. It counts against quotas and keeps the server from ending until it is dropped; without an
@@ -36,7 +38,14 @@ pub struct Call {
 impl CallGate {
     /// Before a door with these calls.
     pub fn new(gate: Gate, drain: Drain, observer: Option<Arc<dyn Observer>>, names: &[RequestName]) -> Self {
-        Self { gate, drain, observer, names: names.into(), metrics: RequestMetrics::new(names.iter().copied()) }
+        let metrics = RequestMetrics::new(names.iter().copied());
+        Self { gate, drain, observer, names: names.into(), metrics, streams: None }
+    }
+
+    /// Carries no more streams of data than all doors together may.
+    #[must_use]
+    pub fn bounded(self, streams: Streams) -> Self {
+        Self { streams: Some(streams), ..self }
     }
 
     /// Tells who is at the other end of a connection: by a token, or by what the connection shows.
@@ -55,7 +64,7 @@ impl CallGate {
     /// Begins a call, which is known by its place in the list of names. Whoever is refused is counted and logged as well.
     ///
     /// # Errors
-    /// `shutting_down`, `rate_limited`.
+    /// `shutting_down`, `streams_full`, `rate_limited`.
     pub fn begin(&self, name: usize, peer: Peer, caller: &Caller) -> Result<Call> {
         let mut audit = Audit::begin(line_level(self.gate.is_guarded()), peer, name, self.metrics.clone());
         if let Some(observer) = &self.observer {
@@ -64,12 +73,14 @@ impl CallGate {
         let caller = audit.follow(caller.clone());
         let passed = self.drain.enter().and_then(|running| {
             let toll = self.gate.toll(&caller);
-            if self.names.get(name).is_some_and(|name| name.is_stream) {
-                toll.as_ref().map_or(Ok(()), |toll| toll.begin())?;
+            if !self.names.get(name).is_some_and(|name| name.is_stream) {
+                return Ok((running, None, toll));
             }
-            Ok((running, toll))
+            let stream = self.streams.as_ref().map(Streams::begin).transpose()?;
+            toll.as_ref().map_or(Ok(()), |toll| toll.begin())?;
+            Ok((running, stream, toll))
         });
-        let (running, toll) = passed.inspect_err(|error| {
+        let (running, stream, toll) = passed.inspect_err(|error| {
             metrics::counter!("airlane_gate_refused_total", "code" => error.code().name()).increment(1);
             audit.trail().end(Outcome::Code(error.code()));
         })?;
@@ -77,7 +88,7 @@ impl CallGate {
             Some(toll) => caller.counted(toll.clone()),
             None => caller,
         };
-        let held = Held { running: Some(running), counting: toll.map(Counting::new) };
+        let held = Held { running: Some(running), stream, counting: toll.map(Counting::new) };
         Ok(Call { caller, audit, _held: held })
     }
 }

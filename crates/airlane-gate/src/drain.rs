@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use airlane_model::{Error, codes};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -22,6 +23,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct Drain {
     is_begun: Arc<AtomicBool>,
     running: TaskTracker,
+    /// For those who wait for it.
+    begun: CancellationToken,
 }
 
 impl Drain {
@@ -29,6 +32,12 @@ impl Drain {
     pub fn begin(&self) {
         self.is_begun.store(true, Ordering::SeqCst);
         self.running.close();
+        self.begun.cancel();
+    }
+
+    /// Waits until it has begun.
+    pub async fn begun(&self) {
+        self.begun.cancelled().await;
     }
 
     /// Waits until no request runs any more. Never ends before [`begin`](Self::begin).

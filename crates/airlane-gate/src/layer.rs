@@ -22,6 +22,7 @@ use crate::peer::Peer;
 use crate::quota::Counting;
 use crate::request_metrics::{RequestMetrics, RequestName};
 use crate::shown::Shown;
+use crate::streams::Streams;
 
 /// What the gate has to be told of the doors behind it.
 pub trait Doors: Clone + Send + Sync + 'static {
@@ -64,13 +65,21 @@ pub struct GateLayer<D> {
     drain: Drain,
     observer: Option<Arc<dyn Observer>>,
     metrics: RequestMetrics,
+    streams: Option<Streams>,
     doors: D,
 }
 
 impl<D: Doors> GateLayer<D> {
     /// The gate before these doors.
     pub fn new(gate: Gate, drain: Drain, doors: D) -> Self {
-        Self { gate, drain, observer: None, metrics: RequestMetrics::new(doors.names()), doors }
+        Self { gate, drain, observer: None, metrics: RequestMetrics::new(doors.names()), streams: None, doors }
+    }
+
+    /// Carries so many streams of data at once, and no more.
+    #[must_use]
+    pub fn bounded(mut self, streams: Streams) -> Self {
+        self.streams = Some(streams);
+        self
     }
 
     /// Somebody hears of each request but those of probes.
@@ -91,6 +100,7 @@ impl<S, D: Clone> Layer<S> for GateLayer<D> {
             drain: self.drain.clone(),
             observer: self.observer.clone(),
             metrics: self.metrics.clone(),
+            streams: self.streams.clone(),
             doors: self.doors.clone(),
         }
     }
@@ -107,6 +117,7 @@ pub struct Gated<S, D> {
     drain: Drain,
     observer: Option<Arc<dyn Observer>>,
     metrics: RequestMetrics,
+    streams: Option<Streams>,
     doors: D,
 }
 
@@ -168,6 +179,14 @@ impl<S, D: Doors> Gated<S, D> {
                 Err(error) => return Ok(refuse(&self.doors, &head, &error, audit)),
             }
         };
+        let stream = match self.streams.as_ref().filter(|_| self.doors.is_stream(&head)).map(Streams::begin) {
+            Some(Err(error)) => {
+                audit.follow(caller);
+                return Ok(refuse(&self.doors, &head, &error, audit));
+            }
+            Some(Ok(stream)) => Some(stream),
+            None => None,
+        };
         // Probes are nobody's.
         let toll = if is_open { None } else { self.gate.toll(&caller) };
         if let Some(toll) = &toll
@@ -185,13 +204,13 @@ impl<S, D: Doors> Gated<S, D> {
             Some(toll) => caller.counted(toll.clone()),
             None => caller,
         });
-        let held = Held { running, counting: toll.map(Counting::new) };
+        let held = Held { running, stream, counting: toll.map(Counting::new) };
         let response = self.inner.oneshot(Request::from_parts(head, Metered { body, trail })).await?;
         Ok(Audited::watch(response, audit, held))
     }
 }
 
-/// Refuses a request for who asks.
+/// Refuses a request before its body is read.
 fn refuse<D: Doors>(doors: &D, head: &Parts, error: &Error, audit: Audit) -> Response<Audited<D::Body>> {
     metrics::counter!("airlane_gate_refused_total", "code" => error.code().name()).increment(1);
     Audited::watch(doors.refuse(head, error), audit, Held::default())

@@ -13,8 +13,9 @@
 //! 2. [`credential`] takes the header `authorization` apart.
 //! 3. [`password`], [`throttle`] and [`remembered`] bound what guessing costs us and gains them.
 //! 4. [`session`] is the token that a login answers.
-//! 5. [`layer`] stands before the doors of HTTP, [`call`] before the others, [`audit`] writes the line, [`drain`] lets requests end when the server stops.
-//! 6. [`quota`] counts streams and puts of callers and in namespaces.
+//! 5. [`layer`] stands before the doors of HTTP, [`call`] before the others, [`audit`] writes the line, [`drain`] lets
+//!    requests end when the server stops.
+//! 6. [`quota`] counts streams and puts of callers and in namespaces, [`streams`] the streams of the server.
 //!
 //! | metric | labels | what |
 //! | --- | --- | --- |
@@ -44,6 +45,7 @@ mod rights_file;
 mod rules;
 mod session;
 mod shown;
+mod streams;
 mod throttle;
 mod token;
 
@@ -60,4 +62,5 @@ pub use request_metrics::RequestName;
 pub use rights_file::RightsFile;
 pub use rules::{Rules, is_caller_name};
 pub use shown::{Identity, Shown};
+pub use streams::Streams;
 pub use token::{NewToken, random_password};

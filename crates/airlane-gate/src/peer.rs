@@ -37,6 +37,11 @@ impl Peer {
         }
     }
 
+    /// Whether it is elsewhere, as far as the server can see.
+    pub fn is_of_network(self) -> bool {
+        self.address().is_some_and(|address| !address.is_loopback())
+    }
+
     /// Its address, where it has one.
     pub(crate) fn address(self) -> Option<IpAddr> {
         match self {
@@ -46,7 +51,8 @@ impl Peer {
     }
 
     /// The peer for counting: of IPv6 the network, since whoever has one address has 2⁶⁴ of them.
-    pub(crate) fn network(self) -> Self {
+    #[must_use]
+    pub fn network(self) -> Self {
         match self {
             Self::Ip(IpAddr::V6(address)) | Self::Tls(IpAddr::V6(address)) if !address.is_loopback() => {
                 Self::Ip(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into())

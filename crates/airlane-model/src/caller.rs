@@ -188,11 +188,11 @@ impl Caller {
             return Ok(());
         }
         if self.is_anonymous() {
-            let error =
-                Error::new(codes::CREDENTIALS_MISSING, "how the server does is shown to callers with credentials only");
+            let error = Error::new(codes::CREDENTIALS_MISSING, "this is for callers with credentials only");
             return Err(error.hint("send a token, or a user and a password"));
         }
-        let (name, message) = (self.name(), format!("`{}` may not see how the server does", self.name()));
+        let (name, message) =
+            (self.name(), format!("`{}` has no right to see or change the server itself", self.name()));
         Err(Error::new(codes::PERMISSION_DENIED, message)
             .hint(format!("who keeps the server's rights file may add `\"*\" = [\"admin\"]` to [rights.{name}]")))
     }

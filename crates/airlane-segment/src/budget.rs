@@ -28,8 +28,7 @@ pub enum MemoryUse {
 
 impl MemoryUse {
     /// All uses.
-    pub const ALL: [Self; 6] =
-        [Self::Tables, Self::Puts, Self::Reads, Self::Spare, Self::Remembered, Self::Frames];
+    pub const ALL: [Self; 6] = [Self::Tables, Self::Puts, Self::Reads, Self::Spare, Self::Remembered, Self::Frames];
 
     /// Its name in metrics and messages.
     pub fn name(self) -> &'static str {

@@ -81,6 +81,8 @@ pub struct MemoryState {
     pub spills: u64,
     /// What became of reads that asked for compressed messages.
     pub frames: FrameCounts,
+    /// Whether puts wait for memory, or would.
+    pub is_short: bool,
 }
 
 /// Memory that is kept for the next segments, at most.
@@ -116,6 +118,7 @@ impl Memory {
             spilled: self.disk.used(),
             spills: self.spills.load(Ordering::Relaxed),
             frames: self.frames.counts(),
+            is_short: self.is_short(0),
         }
     }
 

@@ -12,6 +12,7 @@ mod reference;
 mod retention;
 mod rights;
 mod rm;
+mod rotate_keys;
 mod serve;
 mod ticket;
 mod token;
@@ -90,6 +91,7 @@ enum Command {
     Retention(retention::Retention),
     Rm(rm::Rm),
     Ticket(ticket::SignTicket),
+    RotateKeys(rotate_keys::RotateKeys),
     Doctor(doctor::Doctor),
     Top(top::Top),
     User(user::User),
@@ -165,6 +167,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Retention(retention) => block_on(retention.run(globals)),
         Command::Rm(rm) => block_on(rm.run(globals)),
         Command::Ticket(ticket) => block_on(ticket.run(globals)),
+        Command::RotateKeys(rotate) => block_on(rotate.run(globals)),
         Command::Doctor(doctor) => end_of(doctor.run(globals)),
         Command::Top(top) => block_on(top.run(globals)),
         Command::User(user) => done(user.run(globals)),

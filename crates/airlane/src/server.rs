@@ -6,18 +6,23 @@
 //! stop      new requests refused → running ones finish within the grace → listeners closed → GOAWAY → store closed
 //! ```
 
+mod age;
 mod authority;
 mod budget;
 mod connection;
+mod connections;
 mod executor;
 mod figures;
 mod joined;
 mod listener;
+mod local;
 mod memory;
 mod metrics;
 mod options;
 mod port_file;
+mod readers;
 mod route;
+mod running;
 mod status;
 mod stop;
 mod tls;
@@ -25,12 +30,12 @@ mod unix;
 mod wire;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use airlane_exchange::Exchange;
 use airlane_flight::{FlightDoor, FlightOptions};
-use airlane_gate::{Drain, Gate, GateOptions, RightsFile};
+use airlane_gate::{Drain, Gate, GateOptions, RightsFile, Streams};
 use airlane_http::HttpState;
 use airlane_model::{Error, Result, codes};
 use airlane_segment::home::sigbus;
@@ -38,24 +43,27 @@ use airlane_store::{Recovery, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
 
+use age::Ages;
 pub use airlane_flight::Patience;
 pub use airlane_gate::Reload;
-use connection::Builders;
+use connection::{Builders, Serving};
+pub use connections::ConnectionLimits;
+use connections::Connections;
 use figures::Figures;
+pub use local::{LocalListening, LocalSocket, local_socket_default};
 pub use metrics::{METRICS, Metric, MetricKind};
 pub use options::ServerOptions;
+pub use readers::ReaderPatience;
+use readers::Readers;
 use route::Doors;
+use running::Running;
 use status::ServerStatus;
 use stop::Stop;
 pub use tls::{
     ClientAuthorities, ClientCertificates, LocalNames, TlsCertificate, TlsFiles, TlsOptions, authority_file,
 };
 use tls::{Surroundings, Tls};
-
-/// How often the server looks after itself: whether its store has failed, and whether memory is free.
-const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The endpoints of one FlightInfo: what a client may reasonably read at once.
 const ENDPOINTS_MAX: usize = 8;
@@ -64,6 +72,7 @@ const ENDPOINTS_MAX: usize = 8;
 #[derive(Debug)]
 pub struct Handle {
     address: SocketAddr,
+    local_socket: Option<PathBuf>,
     recovery: Recovery,
     exchange: Exchange,
     store: Store,
@@ -77,6 +86,11 @@ impl Handle {
     /// The address that the server listens at.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The Unix socket of the local door, where it has one.
+    pub fn local_socket(&self) -> Option<&Path> {
+        self.local_socket.as_deref()
     }
 
     /// What opening the data folder found and did.
@@ -182,13 +196,13 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     };
     let reload = Reload::default();
     let (gate, watching_rights) = gate(&options, &store, &reload)?;
-    let (data_dir, clock) = (store.folder.clone(), store.clock.clone());
+    let (data_dir, clock, chance) = (store.folder.clone(), store.clock.clone(), store.chance.clone());
     let (store, recovery) = Store::open(store)?;
     // In the folder that is this server's now.
     let around = Surroundings {
         data_dir: data_dir.as_deref(),
         listen: options.listen.ip(),
-        clock,
+        clock: clock.clone(),
         interval: options.rights_interval,
         reload: reload.clone(),
     };
@@ -215,7 +229,9 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     };
     let flight = doors.flight.clone();
     let drain = Drain::default();
-    let doors = doors.behind(gate, drain.clone(), options.observer.clone());
+    let streams = Streams::new(options.streams_max);
+    let local_gate = gate.clone();
+    let doors = doors.behind(gate, drain.clone(), streams.clone(), options.observer.clone());
 
     let tcp = TcpListener::bind(options.listen).await.and_then(|tcp| Ok((tcp.local_addr()?, tcp)));
     let (address, tcp) = tcp.map_err(|error| {
@@ -225,9 +241,26 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     })?;
     let unix = options.unix_socket.as_deref().map(unix::bind).transpose()?;
 
-    let connections = Stop::default();
-    let builders = Builders::default().with_header_list(options.header_list_bytes_max);
-    let served = (builders.clone(), doors.clone(), connections.clone());
+    let connections = Connections::new(options.connections, clock);
+    let readers = Readers::new(options.readers);
+    let builders = Builders::new(readers.clone()).with_header_list(options.header_list_bytes_max);
+    let ages = Ages::new(options.connection_age, chance.clone());
+    let serving = Serving { builders, ages, stop: Stop::default() };
+    let scheme = if tls.is_some() { "grpc+tls" } else { "grpc" };
+    let around = local::Around {
+        exchange: &exchange,
+        gate: local_gate,
+        drain: drain.clone(),
+        streams: streams.clone(),
+        observer: options.observer.clone(),
+        chance,
+        memory: store.memory().limit,
+        grace: options.grace,
+        url: format!("{scheme}://{address}"),
+        connections: serving.stop.clone(),
+    };
+    let mut local = local::listen(&options.local, around).await?;
+    let served = (doors.clone(), connections.clone(), serving.clone());
     let mut accepting = match tls {
         None => vec![tokio::spawn(listener::accept_loop(tcp, served.0, served.1, served.2))],
         Some((tls, watching)) => {
@@ -237,9 +270,10 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     };
     let mut socket_file = None;
     if let Some((listener, file)) = unix {
-        accepting.push(tokio::spawn(listener::accept_loop(listener, builders, doors, connections.clone())));
+        accepting.push(tokio::spawn(listener::accept_loop(listener, doors, connections, serving.clone())));
         socket_file = Some(file);
     }
+    accepting.append(&mut local.accepting);
     if let Some(path) = &options.port_file {
         port_file::write(path, address.port())?;
     }
@@ -251,13 +285,17 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
         flight,
         status: status.clone(),
         drain,
-        connections,
+        streams,
+        readers,
+        connections: serving.stop,
         accepting,
         socket_file,
+        local_files: local.files,
         grace: options.grace,
     };
     let task = tokio::spawn(running.until_stopped(stopped));
-    Ok(Handle { address, recovery, exchange, store, status, stop, reload, task })
+    let local_socket = local.socket;
+    Ok(Handle { address, local_socket, recovery, exchange, store, status, stop, reload, task })
 }
 
 /// The gate, and the work that keeps its rules as the rights file has them.
@@ -274,76 +312,4 @@ fn gate(
     let gate = Gate::guarded(rules, &GateOptions { passwords_in_clear, clock, quotas, ..GateOptions::default() });
     let watching = file.watch(gate.clone(), options.rights_interval, reload.clone());
     Ok((gate, Some(watching)))
-}
-
-/// What is to be ended when the server stops.
-struct Running {
-    store: Store,
-    flight: FlightDoor,
-    status: Arc<ServerStatus>,
-    drain: Drain,
-    connections: Stop,
-    /// The tasks that accept connections, and those that watch files.
-    accepting: Vec<JoinHandle<()>>,
-    socket_file: Option<unix::SocketFile>,
-    grace: Duration,
-}
-
-impl Running {
-    async fn until_stopped(mut self, mut stopped: watch::Receiver<bool>) -> Result<()> {
-        let failure = loop {
-            tokio::select! {
-                // An error says that the handle is gone, which stops the server too.
-                _ = stopped.wait_for(|stop| *stop) => break None,
-                () = tokio::time::sleep(WATCH_INTERVAL) => {
-                    memory::give_back();
-                    airlane_http::metrics::upkeep();
-                    if let Some(failure) = self.store.failure() {
-                        break Some(failure);
-                    }
-                }
-            }
-        };
-        let end = Instant::now() + self.grace;
-        self.status.begin_drain();
-        self.flight.set_not_serving();
-        self.drain.begin();
-        if failure.is_none() {
-            // Who comes now is told so: the listeners stay open until no request runs.
-            let _ = timeout_at(end, self.drain.ended()).await;
-        }
-        let cut_off = self.drain.running();
-        self.stop_accepting().await;
-        drop(self.socket_file.take());
-        self.flight.end_health_checks();
-        if let Some(failure) = failure {
-            return Err(Error::new(codes::COMMIT_UNKNOWN, failure).hint("start the server again"));
-        }
-        if cut_off > 0 {
-            tracing::warn!("requests that had not ended within {:?} were cut off: {cut_off}", self.grace);
-        }
-        let left = end.saturating_duration_since(Instant::now());
-        let silent = self.connections.stop(left).await;
-        tracing::debug!(
-            connections = silent,
-            "connections were cut off that had no request, or did not take their answers"
-        );
-        self.store.close().await;
-        Ok(())
-    }
-
-    async fn stop_accepting(&mut self) {
-        for task in self.accepting.drain(..) {
-            task.abort();
-            // Its end is a cancellation, as asked.
-            let _ = task.await;
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.accepting.iter().for_each(JoinHandle::abort);
-        self.connections.cut_off();
-    }
 }

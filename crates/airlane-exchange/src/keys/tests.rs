@@ -157,3 +157,33 @@ fn a_new_key_is_due_when_the_newest_is_old_or_from_the_future() {
     assert!(is_due(&made(now), now.saturating_add(KEY_AGE_MAX + Duration::from_micros(1))));
     assert!(is_due(&made(now.saturating_add(Duration::from_secs(1))), now));
 }
+
+#[test]
+fn a_rotation_signs_by_a_new_key_and_a_revoking_one_ends_all_before_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = || airlane_store::StoreOptions::new(Some(folder.path().to_owned()));
+    let (store, _) = Store::open(options()).expect("a store");
+    let ring = KeyRing::load(&store).expect("keys");
+    let first = ring.sign(&pass()).expect("signed");
+    let rotation = ring.rotate(&store, false).expect("rotated");
+    assert_eq!((rotation.keys, rotation.revoked), (2, 0));
+    let second = ring.sign(&pass()).expect("signed");
+    assert!(second.expose().starts_with(&format!("~{}.", rotation.key)), "the new key signs at once");
+    assert!(ring.open(&first).is_some() && ring.open(&second).is_some());
+
+    let rotation = ring.rotate(&store, true).expect("rotated");
+    assert_eq!((rotation.keys, rotation.revoked), (1, 2));
+    let third = ring.sign(&pass()).expect("signed");
+    let again = KeyRing::load(&store).expect("they are kept");
+    for ring in [&ring, &again] {
+        assert!(ring.open(&first).is_none() && ring.open(&second).is_none() && ring.open(&third).is_some());
+    }
+
+    // As many as the file holds: the oldest goes, and that is told.
+    let mut forgotten = 0;
+    for _ in 0..KEYS_MAX {
+        forgotten += ring.rotate(&store, false).expect("rotated").revoked;
+    }
+    assert_eq!(forgotten, 1);
+    assert!(ring.open(&third).is_none());
+}

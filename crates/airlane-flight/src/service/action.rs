@@ -9,7 +9,7 @@ use crate::blocking;
 
 use super::{Figures, body, endpoint, retention, session, status, ticket};
 
-const ACTIONS: [(&str, &str); 11] = [
+const ACTIONS: [(&str, &str); 12] = [
     (
         "describe",
         "Describes a table. Body: its name or ticket, or {\"table\": \"name\"}. \
@@ -35,6 +35,12 @@ const ACTIONS: [(&str, &str); 11] = [
         "confirm",
         "Confirms a counted read that was begun with airlane-confirm: explicit, so that it is used. Body: the ticket that the \
          schema of the read has in its app_metadata, or one of its FlightInfo. Result: JSON with the table.",
+    ),
+    (
+        "rotate_ticket_keys",
+        "Has tickets signed by a new key from now on, for callers with the right admin for all namespaces. Body: {\"revoke\": true}, which \
+         makes all tickets void that were signed before, or none. Result: JSON with the key, and how many there are and were \
+         forgotten.",
     ),
     (
         "status",
@@ -96,6 +102,12 @@ pub(super) async fn run(
         }
         "ticket" => json(&ticket::sign(exchange, caller, &action.body)?),
         "confirm" => confirm(exchange, caller, action).await,
+        "rotate_ticket_keys" => {
+            let (exchange, caller, body) = (exchange.clone(), caller.clone(), action.body.clone());
+            // It waits for the disk.
+            let rotating = tokio::task::spawn_blocking(move || ticket::rotate(&exchange, &caller, &body));
+            json(&crate::blocking::joined(rotating.await)??)
+        }
         "status" => json(&status::answer(exchange, figures, caller, &action.body)?),
         "CancelFlightInfo" => endpoint::cancel(exchange, caller, &action.body),
         "RenewFlightEndpoint" => endpoint::renew(exchange, caller, &action.body),

@@ -1,4 +1,4 @@
-//! The action that signs tickets.
+//! The actions that sign tickets, and change what signs them.
 
 use std::num::NonZeroU64;
 
@@ -61,4 +61,32 @@ pub(super) fn sign(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Result
         reads: pass.reads.map(|reads| reads.max),
         at_most_once: pass.reads.is_some_and(|reads| reads.at_most_once),
     })
+}
+
+const ROTATE_HINT: &str = "send {\"revoke\": true} to make all tickets void, or nothing";
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RotationAsked {
+    revoke: bool,
+}
+
+/// The key that signs tickets now.
+#[derive(Serialize)]
+pub(super) struct Rotated {
+    key: String,
+    keys: usize,
+    revoked: usize,
+}
+
+/// Has tickets signed by a new key.
+pub(super) fn rotate(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Result<Rotated> {
+    // Whoever may not learns nothing about the body.
+    caller.check_admin()?;
+    let asked = match body.is_empty() {
+        true => RotationAsked::default(),
+        false => body::json("rotate_ticket_keys", body, ROTATE_HINT)?,
+    };
+    let rotation = exchange.rotate_ticket_keys(caller, asked.revoke)?;
+    Ok(Rotated { key: rotation.key, keys: rotation.keys, revoked: rotation.revoked })
 }

@@ -62,6 +62,8 @@ pub const MEMORY_FULL: Code = Code::retryable("memory_full", ErrorKind::Resource
 pub const QUOTA_EXCEEDED: Code = Code::new("quota_exceeded", ErrorKind::ResourceExhausted);
 /// A caller, or all callers together in a namespace, have as many streams of data open, or have begun as many puts in a second, as the rights file of the server allows. Nothing of the request was looked at.
 pub const RATE_LIMITED: Code = Code::retryable("rate_limited", ErrorKind::ResourceExhausted);
+/// The server carries as many streams of data at once as its setting `streams_max` allows, those of all callers together. Nothing of the request was looked at.
+pub const STREAMS_FULL: Code = Code::retryable("streams_full", ErrorKind::ResourceExhausted);
 /// An operation on the data folder failed. Of a put nothing was kept; a drop says whether the table is dropped.
 pub const STORAGE_FAILED: Code = Code::retryable("storage_failed", ErrorKind::Unavailable);
 /// The catalog could not confirm a commit: the put may be kept or not. The server stops, and decides it at its next start.
@@ -90,6 +92,8 @@ pub const ROUTE_NOT_FOUND: Code = Code::new("route_not_found", ErrorKind::NotFou
 pub const DEADLINE_EXCEEDED: Code = Code::new("deadline_exceeded", ErrorKind::DeadlineExceeded);
 /// A request did not come: 30 seconds without a byte in the midst of a message, a message that came by less than 16 KiB a second after its first minute, or 10 minutes without another message of a put. Nothing of a put was kept.
 pub const REQUEST_STALLED: Code = Code::retryable("request_stalled", ErrorKind::DeadlineExceeded);
+/// A reader took less than 16 KiB of what was sent to it for 10 minutes (`read_stall_max`), or for 30 seconds while memory or streams were short. The stream was reset, since no status fits behind bytes that nobody takes: the client sees `CANCELLED`, and this code stands in the log and the metrics. A counted read was given back.
+pub const READER_STALLED: Code = Code::retryable("reader_stalled", ErrorKind::DeadlineExceeded);
 /// The caller went away, or cancelled the call. A put leaves nothing behind, unless it was being committed.
 pub const CALL_CANCELLED: Code = Code::new("call_cancelled", ErrorKind::Cancelled);
 /// The server asks for credentials, and the request has none.
@@ -135,6 +139,7 @@ pub const ALL: &[Code] = &[
     MEMORY_FULL,
     QUOTA_EXCEEDED,
     RATE_LIMITED,
+    STREAMS_FULL,
     STORAGE_FAILED,
     COMMIT_UNKNOWN,
     FOLDER_LOCKED,
@@ -149,6 +154,7 @@ pub const ALL: &[Code] = &[
     ROUTE_NOT_FOUND,
     DEADLINE_EXCEEDED,
     REQUEST_STALLED,
+    READER_STALLED,
     CALL_CANCELLED,
     CREDENTIALS_MISSING,
     CREDENTIALS_REFUSED,

@@ -6,9 +6,9 @@ mod tls;
 mod welcome;
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use airlane::server::{self, Handle, Reload, ServerOptions};
+use airlane::server::{self, ConnectionLimits, Handle, LocalListening, ReaderPatience, Reload, ServerOptions};
 use airlane_model::{Error, Result, codes};
 
 use super::Globals;
@@ -92,6 +92,12 @@ fn options(settings: &ServerSettings) -> Result<ServerOptions> {
         listen: (settings.listen, settings.port).into(),
         port_file: settings.port_file.clone(),
         unix_socket: settings.unix_socket.clone(),
+        local: LocalListening {
+            socket: settings.local_socket.clone(),
+            tcp_file: settings.local_tcp.clone(),
+            trusts_own_user: settings.local_trust,
+            leased_bytes_max: settings.local_bytes_max.map(|size| size.0),
+        },
         data_dir: Some(settings.data_dir.clone()),
         memory: settings.memory.map(|size| size.0),
         spill_bytes_max: settings.spill_bytes_max.map(|size| size.0),
@@ -104,6 +110,16 @@ fn options(settings: &ServerSettings) -> Result<ServerOptions> {
         body_bytes_max: settings.body_bytes_max.0,
         header_bytes_max: settings.header_bytes_max.0,
         header_list_bytes_max: settings.header_list_bytes_max.0,
+        connections: ConnectionLimits {
+            all: settings.connections_max.0,
+            per_address: settings.connections_per_address_max.0,
+        },
+        connection_age: settings.connection_age.0,
+        streams_max: settings.streams_max.0,
+        readers: ReaderPatience {
+            calm: settings.read_stall_max.0.unwrap_or(Duration::MAX),
+            ..ReaderPatience::default()
+        },
         ..ServerOptions::default()
     })
 }

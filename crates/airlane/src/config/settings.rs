@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use airlane::server::ServerOptions;
+use airlane::server::{LocalSocket, ServerOptions};
 use airlane_model::{Result, RetentionDefaults, Secret};
 
-use super::value::{ClientAuth, HostNames, LogFormat, Size, TlsMode};
+use super::value::{ClientAuth, Count, HostNames, LogFormat, OrNone, Size, TlsMode};
 use super::{Environment, Resolved, Setting, Sources};
 
 macro_rules! settings {
@@ -75,6 +75,34 @@ settings! {
         /// It serves what the port serves, to processes that may write to the socket; its file is removed at the end.
         /// Default: none.
         unix_socket: Option<PathBuf> = |_| None, "PATH";
+
+        /// The Unix socket of the local door, by which processes of this machine hand each other tables without copying.
+        ///
+        /// `auto` is where clients look: `$XDG_RUNTIME_DIR/airlane/local.sock`, else `/tmp/airlane-UID/local.sock`, unless another
+        /// server is there already. `off` is none. The socket is for the user of the server, in a folder where nobody else can write.
+        /// Default: `auto`.
+        local_socket: LocalSocket = |_| LocalSocket::Auto, "auto|off|PATH";
+
+        /// A file that is told the port and a token of the local door over TCP, for processes that cannot use its socket.
+        ///
+        /// The port is a free one of the loopback. The token lets in one connection; the file then holds the next. Beside it lies a
+        /// folder of the same name and `.d`, in which tables are passed as files. Nobody else can read either.
+        /// Default: none.
+        local_tcp: Option<PathBuf> = |_| None, "FILE";
+
+        /// Whether to trust what processes of the server's own user hand over, if they ask for it.
+        ///
+        /// Their segments are not validated, and may have writable mappings left. Who can be asked to put wrong data can then
+        /// have other readers read it.
+        /// Default: no.
+        local_trust: bool = |_| false, "";
+
+        /// The memory that a caller may hold by tables it has mapped through the local door.
+        ///
+        /// Tables that are files do not count. A reader that would hold more is refused with `quota_exceeded`, and can read
+        /// streams.
+        /// Default: half of `memory`.
+        local_bytes_max: Option<Size<{ 16 << 20 }, { 1 << 50 }>> = |_| None, "BYTES";
 
         /// The folder where the server keeps its tables.
         ///
@@ -194,6 +222,41 @@ settings! {
         /// an error of the transport; four times as much ends the connection. Range: 1 KiB to 1 MiB. Default: `16KiB`.
         header_list_bytes_max: Size<{ 1 << 10 }, { 1 << 20 }> =
             |_| Size(ServerOptions::default().header_list_bytes_max), "SIZE";
+
+        /// How many connections there may be, of all clients.
+        ///
+        /// One above it is closed at once. Each takes a descriptor: allow the process (`ulimit -n`, `LimitNOFILE`) some hundreds
+        /// more than this. Range: 16 to 1000000. Default: 10000.
+        connections_max: Count<16, 1_000_000> = |_| Count(ServerOptions::default().connections.all), "COUNT";
+
+        /// How many of them may come from one address.
+        ///
+        /// Loopback and the Unix socket are not counted, since a proxy on this machine is one address for all of its clients; a
+        /// network of IPv6 (/64) counts as one address. Raise it for a proxy on another machine that has more connections
+        /// than this. Range: 1 to 1000000. Default: 1000.
+        connections_per_address_max: Count<1, 1_000_000> =
+            |_| Count(ServerOptions::default().connections.per_address), "COUNT";
+
+        /// How old a connection gets before it takes no more requests.
+        ///
+        /// Its client is told so (GOAWAY) and connects again for the next one; what runs may end, however long that takes. Ages
+        /// differ by a tenth either way, so that clients do not come back all at once. `none` lets connections last.
+        /// A number and a unit: `s`, `m` or `h`. Range: 1 s or more. Default: `1h`.
+        connection_age: OrNone<1> = |_| OrNone(ServerOptions::default().connection_age), "TIME";
+
+        /// How many streams of data, reads and puts, there may be at once.
+        ///
+        /// One more is refused with `streams_full`, whoever asks; the rights file has quotas for callers and namespaces. While nine
+        /// tenths of them are open, readers that stop are ended after 30 seconds.
+        /// Range: 16 to 1000000. Default: 1000.
+        streams_max: Count<16, 1_000_000> = |_| Count(ServerOptions::default().streams_max), "COUNT";
+
+        /// How long a reader may take nothing of what is sent to it.
+        ///
+        /// Then its stream is reset, and the version that it kept is let go; a counted read is given back. 16 KiB count as
+        /// something. While memory or streams are short it is 30 seconds at most. `none` lets readers pause as long as they
+        /// like while nothing is short. Range: 1 s or more. Default: `10m`.
+        read_stall_max: OrNone<1> = |_| OrNone(Some(ServerOptions::default().readers.calm)), "TIME";
 
         /// Which events are logged, to stderr.
         ///

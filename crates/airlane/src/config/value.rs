@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use airlane::server::ClientCertificates;
+use airlane::server::{ClientCertificates, LocalSocket};
 use airlane_model::{ByteSize, RetentionDefaults, Secret, TimeSpan};
 
 /// A type of values.
@@ -119,6 +120,41 @@ impl Value for RetentionDefaults {
     }
 }
 
+/// A whole number within bounds, of which the first is at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Count<const MIN: u32, const MAX: u32>(pub(crate) NonZeroU32);
+
+impl<const MIN: u32, const MAX: u32> Value for Count<MIN, MAX> {
+    fn parse(text: &str) -> Result<Self, String> {
+        let count = text.parse::<NonZeroU32>().ok().filter(|count| (MIN..=MAX).contains(&count.get()));
+        count.map(Self).ok_or_else(|| format!("expected a whole number from {MIN} to {MAX}"))
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        Some(self.0.to_string())
+    }
+}
+
+/// A time of at least so many seconds, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrNone<const SECONDS_MIN: u64>(pub(crate) Option<Duration>);
+
+impl<const SECONDS_MIN: u64> Value for OrNone<SECONDS_MIN> {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let time = text.parse().map(TimeSpan::as_duration).ok();
+        let time = time.filter(|time| *time >= Duration::from_secs(SECONDS_MIN));
+        let time = time.ok_or_else(|| format!("expected a time from {SECONDS_MIN}s, such as 10m or 1h, or `none`"))?;
+        Ok(Self(Some(time)))
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        Some(quote(&self.0.map_or_else(|| "none".to_owned(), |time| TimeSpan::new(time).to_string())))
+    }
+}
+
 /// A number of bytes within bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size<const MIN: u64, const MAX: u64>(pub(crate) ByteSize);
@@ -188,6 +224,25 @@ impl Value for ClientAuth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TlsMode {
     Auto,
+}
+
+impl Value for LocalSocket {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            path if path.contains('/') => Ok(Self::At(path.into())),
+            _ => Err("expected auto, off, or a path with a `/`".into()),
+        }
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        Some(match self {
+            Self::Auto => quote("auto"),
+            Self::Off => quote("off"),
+            Self::At(path) => quote(&path.display().to_string()),
+        })
+    }
 }
 
 impl Value for TlsMode {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use airlane_model::ByteSize;
@@ -10,8 +11,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 
+use super::age::Ages;
+use super::connections::Place;
 use super::executor::InlineExecutor;
 use super::joined;
+use super::readers::{Account, Readers};
 use super::route::Connected;
 use super::stop::Stop;
 use super::wire::Wire;
@@ -38,15 +42,16 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Builders {
     http_1: http1::Builder,
     http_2: http2::Builder<InlineExecutor>,
+    readers: Readers,
 }
 
-impl Default for Builders {
+impl Builders {
     /// Large static windows beat growing ones on a local network; the send buffer serves every stream of a connection,
     /// so it must also suit a thousand stalled readers.
-    fn default() -> Self {
+    pub(super) fn new(readers: Readers) -> Self {
         let mut http_1 = http1::Builder::new();
         http_1.timer(TokioTimer::new()).header_read_timeout(PREFACE_TIMEOUT).max_buf_size(HTTP_1_HEAD_BYTES_MAX);
-        let mut http_2 = http2::Builder::new(InlineExecutor);
+        let mut http_2 = http2::Builder::new(InlineExecutor(readers.clone()));
         http_2
             .timer(TokioTimer::new())
             .max_frame_size(FRAME_BYTES_MAX)
@@ -56,11 +61,9 @@ impl Default for Builders {
             .max_concurrent_streams(STREAMS_MAX)
             .keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
-        Self { http_1, http_2 }
+        Self { http_1, http_2, readers }
     }
-}
 
-impl Builders {
     /// With a bound for the headers of one request. One that reaches it is answered with status 431 by h2, four times
     /// as much ends the connection.
     pub(super) fn with_header_list(mut self, bytes_max: ByteSize) -> Self {
@@ -75,11 +78,20 @@ enum Protocol {
     Http2,
 }
 
-/// Serves a connection to its end: the client's, or the server's with the requests that run then.
-pub(super) async fn serve<T>(mut stream: T, builders: Builders, doors: Connected, stop: Stop)
+/// What all connections go by.
+#[derive(Clone, Debug)]
+pub(super) struct Serving {
+    pub(super) builders: Builders,
+    pub(super) ages: Ages,
+    pub(super) stop: Stop,
+}
+
+/// Serves a connection to its end: the client's, or with the requests that run when the server stops or it is old.
+pub(super) async fn serve<T>(mut stream: T, doors: Connected, serving: Serving, place: Place)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Serving { builders, ages, stop } = serving;
     let first = tokio::select! {
         first = timeout(PREFACE_TIMEOUT, first_bytes(&mut stream)) => first,
         // Nothing was asked yet.
@@ -87,24 +99,35 @@ where
     };
     // A socket that says nothing costs a descriptor; it is not kept.
     let Ok(Ok((protocol, head))) = first else { return };
-    let (stream, outlet) = joined::join(Wire::new(head, stream, stop.clone()));
+    let (stream, outlet) = joined::join(Wire::new(head, stream, stop.clone(), Some(place)));
     let io = TokioIo::new(stream);
+    // From then on it takes no requests more.
+    let last = async {
+        tokio::select! {
+            () = stop.requested() => {}
+            () = ages.passed() => {}
+        }
+    };
     let ended = match protocol {
         Protocol::Http1 => {
             let mut connection = pin!(builders.http_1.serve_connection(io, doors));
-            tokio::select! {
-                ended = outlet.drive(&mut connection) => ended,
-                () = stop.requested() => {
-                    connection.as_mut().graceful_shutdown();
-                    outlet.drive(&mut connection).await
+            let serving = async {
+                tokio::select! {
+                    ended = outlet.drive(&mut connection) => ended,
+                    () = last => {
+                        connection.as_mut().graceful_shutdown();
+                        outlet.drive(&mut connection).await
+                    }
                 }
-            }
+            };
+            // Its answers come one after the other: who does not take one has no use for the connection.
+            builders.readers.watch(Arc::<Account>::default(), serving).await.unwrap_or(Ok(()))
         }
         Protocol::Http2 => {
             let mut connection = pin!(builders.http_2.serve_connection(io, doors));
             tokio::select! {
                 ended = outlet.drive(&mut connection) => ended,
-                () = stop.requested() => {
+                () = last => {
                     connection.as_mut().graceful_shutdown();
                     outlet.drive(&mut connection).await
                 }

@@ -6,13 +6,16 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use hyper::rt::Executor;
 
-/// Polls a future once, and spawns it if it is not complete.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct InlineExecutor;
+use super::readers::{self, Account, Readers};
+
+/// Polls a future once, and spawns it if it is not complete. It is dropped when its client takes nothing for too long.
+#[derive(Clone, Debug)]
+pub(super) struct InlineExecutor(pub(super) Readers);
 
 impl<F> Executor<F> for InlineExecutor
 where
@@ -21,12 +24,14 @@ where
 {
     fn execute(&self, future: F) {
         let mut future = Box::pin(future);
+        let account = Arc::<Account>::default();
         // Nobody is to be woken by this poll: if it does not complete, the task polls again before it waits.
         let mut context = Context::from_waker(Waker::noop());
         // Calls catch their own panics; this one keeps a fault outside of them from ending the connection.
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+        let polled = catch_unwind(AssertUnwindSafe(|| readers::poll_once(&account, &mut future, &mut context)));
         if polled.is_ok_and(|polled| polled.is_pending()) {
-            tokio::spawn(future);
+            let readers = self.0.clone();
+            tokio::spawn(async move { readers.watch(account, future).await });
         }
     }
 }
@@ -37,20 +42,22 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::server::ReaderPatience;
 
     #[tokio::test]
     async fn runs_at_once_or_later_and_survives_a_panic() {
+        let executor = InlineExecutor(Readers::new(ReaderPatience::default()));
         let count = Arc::new(AtomicU32::new(0));
         let add = |count: &Arc<AtomicU32>| {
             let count = count.clone();
             async move { _ = count.fetch_add(1, Ordering::SeqCst) }
         };
-        InlineExecutor.execute(add(&count));
+        executor.execute(add(&count));
         assert_eq!(count.load(Ordering::SeqCst), 1, "at once");
 
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let later = add(&count);
-        InlineExecutor.execute(async move {
+        executor.execute(async move {
             tokio::task::yield_now().await;
             later.await;
             sender.send(()).expect("awaited");
@@ -59,6 +66,6 @@ mod tests {
         receiver.await.expect("later");
         assert_eq!(count.load(Ordering::SeqCst), 2);
 
-        InlineExecutor.execute(async { panic!("on purpose") });
+        executor.execute(async { panic!("on purpose") });
     }
 }

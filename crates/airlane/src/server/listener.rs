@@ -10,9 +10,9 @@ use tokio::time::sleep;
 use tokio_rustls::server::TlsStream;
 
 use super::authority::MendAuthority;
-use super::connection::{self, Builders};
+use super::connection::{self, Serving};
+use super::connections::Connections;
 use super::route::GatedDoors;
-use super::stop::Stop;
 use super::tls::Tls;
 
 /// How long accepting pauses after a failure such as "too many open files".
@@ -87,24 +87,29 @@ impl Listener for UnixListener {
 }
 
 /// Accepts connections until the task is aborted. A failure to accept is waited out, never the end.
-pub(super) async fn accept_loop(listener: impl Listener, builders: Builders, doors: GatedDoors, stop: Stop) {
+pub(super) async fn accept_loop(
+    listener: impl Listener,
+    doors: GatedDoors,
+    connections: Connections,
+    serving: Serving,
+) {
     let mut backoff = BACKOFF_MIN;
     loop {
         match listener.accept().await {
             Ok((accepted, peer)) => {
                 backoff = BACKOFF_MIN;
+                // Above a cap it is closed here.
+                let Some(place) = connections.enter(peer) else { continue };
                 let opening = listener.open(accepted);
-                let (builders, doors, stopping) = (builders.clone(), doors.clone(), stop.clone());
-                stop.spawn(async move {
+                let (doors, own) = (doors.clone(), serving.clone());
+                serving.stop.spawn(async move {
                     let opened = tokio::select! {
                         opened = opening => opened,
                         // Nothing was asked yet.
-                        () = stopping.requested() => return,
+                        () = own.stop.requested() => return,
                     };
                     match opened {
-                        Ok((stream, shown)) => {
-                            connection::serve(stream, builders, doors.at(peer, shown), stopping).await;
-                        }
+                        Ok((stream, shown)) => connection::serve(stream, doors.at(peer, shown), own, place).await,
                         // A client that speaks no TLS, or not with this certificate.
                         Err(error) => tracing::debug!(%error, %peer, "a connection was not opened"),
                     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use airlane_exchange::Exchange;
-use airlane_gate::{CallGate, Drain, Gate, Observer, Peer, Shown};
+use airlane_gate::{CallGate, Drain, Gate, Observer, Peer, Shown, Streams};
 use airlane_handover::Channel;
 use airlane_handover::bytes::Bytes;
 use airlane_handover::packets::{PacketListener, is_live};
@@ -62,12 +62,12 @@ pub fn local_socket_default() -> PathBuf {
     }
 }
 
-/// What the door listens at. Dropping it takes the files away.
+/// What the door listens at. Dropping the files takes them away.
 #[derive(Debug, Default)]
 pub(super) struct LocalDoors {
     pub(super) accepting: Vec<JoinHandle<()>>,
     pub(super) socket: Option<PathBuf>,
-    files: Vec<SocketFile>,
+    pub(super) files: Vec<SocketFile>,
 }
 
 /// What the door stands in.
@@ -75,6 +75,7 @@ pub(super) struct Around<'a> {
     pub(super) exchange: &'a Exchange,
     pub(super) gate: Gate,
     pub(super) drain: Drain,
+    pub(super) streams: Streams,
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) chance: Arc<dyn Chance>,
     pub(super) memory: ByteSize,
@@ -112,7 +113,7 @@ pub(super) async fn listen(listening: &LocalListening, around: Around<'_>) -> Re
     if packets.is_none() && tcp.is_none() {
         return Ok(doors);
     }
-    let gate = CallGate::new(around.gate, around.drain, around.observer, &CALLS);
+    let gate = CallGate::new(around.gate, around.drain.clone(), around.observer, &CALLS).bounded(around.streams);
     let tokens = Tokens::new(around.chance.clone());
     let options = LocalOptions {
         leased_bytes_max: listening.leased_bytes_max.unwrap_or(ByteSize::bytes(around.memory.as_u64() / 2)),
@@ -123,16 +124,17 @@ pub(super) async fn listen(listening: &LocalListening, around: Around<'_>) -> Re
         ..LocalOptions::default()
     };
     let door = LocalDoor::new(around.exchange.clone(), gate, options, tokens.clone(), around.chance.as_ref())?;
-    let open = Arc::new(AtomicUsize::new(0));
+    let (drain, connections, open) = (around.drain, around.connections, Arc::default());
+    let served = Listening { door, drain, connections, open };
     if let Some((listener, file, path)) = packets {
-        doors.accepting.push(tokio::spawn(accept_packets(listener, door.clone(), around.connections.clone(), open.clone())));
+        doors.accepting.push(tokio::spawn(accept_packets(listener, served.clone())));
         doors.socket = Some(path);
         doors.files.push(file);
     }
     if let Some((listener, file)) = tcp {
         file.write(&tokens)?;
         doors.files.push(SocketFile::at(file.path.clone()));
-        doors.accepting.push(tokio::spawn(accept_tcp(listener, (file, tokens), door, around.connections, open)));
+        doors.accepting.push(tokio::spawn(accept_tcp(listener, file, tokens, served)));
     }
     Ok(doors)
 }
@@ -181,25 +183,25 @@ impl Drop for Open {
     }
 }
 
-async fn accept_packets(listener: PacketListener, door: LocalDoor, connections: Stop, open: Arc<AtomicUsize>) {
+/// What a connection is served by.
+#[derive(Clone)]
+struct Listening {
+    door: LocalDoor,
+    drain: Drain,
+    connections: Stop,
+    open: Arc<AtomicUsize>,
+}
+
+async fn accept_packets(listener: PacketListener, listening: Listening) {
     loop {
         match listener.accept().await {
-            Ok((packets, process)) => {
-                let Some(counted) = Open::begin(&open) else { continue };
-                serve(&door, Channel::Packets(packets), Shown::Uid(process.uid), &connections, counted);
-            }
+            Ok((packets, process)) => listening.serve(Channel::Packets(packets), Shown::Uid(process.uid)),
             Err(error) => failed(&error).await,
         }
     }
 }
 
-async fn accept_tcp(
-    listener: TcpListener,
-    (file, tokens): (TokenFile, Tokens),
-    door: LocalDoor,
-    connections: Stop,
-    open: Arc<AtomicUsize>,
-) {
+async fn accept_tcp(listener: TcpListener, file: TokenFile, tokens: Tokens, listening: Listening) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -212,21 +214,25 @@ async fn accept_tcp(
             }
         };
         match accepted.and_then(|(stream, _)| Bytes::new(stream)) {
-            Ok(bytes) => {
-                let Some(counted) = Open::begin(&open) else { continue };
-                serve(&door, Channel::Bytes(bytes), Shown::Nothing, &connections, counted);
-            }
+            Ok(bytes) => listening.serve(Channel::Bytes(bytes), Shown::Nothing),
             Err(error) => failed(&error).await,
         }
     }
 }
 
-fn serve(door: &LocalDoor, channel: Channel, shown: Shown, connections: &Stop, counted: Open) {
-    let (door, stopping) = (door.clone(), connections.clone());
-    connections.spawn(async move {
-        door.serve(channel, Peer::Unix, shown, stopping.requested()).await;
-        drop(counted);
-    });
+impl Listening {
+    fn serve(&self, channel: Channel, shown: Shown) {
+        let Some(counted) = Open::begin(&self.open) else { return };
+        let Self { door, drain, connections, .. } = self.clone();
+        self.connections.spawn(async move {
+            tokio::select! {
+                () = door.serve(channel, Peer::Unix, shown, drain.begun()) => {}
+                // No request runs any more: what is left are leases, which nobody needs a server for.
+                () = connections.requested() => {}
+            }
+            drop(counted);
+        });
+    }
 }
 
 async fn failed(error: &io::Error) {

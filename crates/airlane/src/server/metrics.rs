@@ -8,6 +8,8 @@ use airlane_segment::decode::decode_panics;
 use airlane_store::{ExpiredRows, ExpiryReason, MemoryState, Store};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 
+use super::connections::{Cap, REFUSED};
+
 /// How a metric behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
@@ -67,7 +69,7 @@ pub const METRICS: &[Metric] = &[
         "airlane_gate_refused_total",
         &["code"],
         "Requests that were refused before their body was read: for their credentials, or (`rate_limited`) since their caller has \
-         as many streams open as its quota allows",
+         as many streams open as its quota allows, or (`streams_full`) the server as many as it carries",
     ),
     counts(
         "airlane_tickets_refused_total",
@@ -75,6 +77,13 @@ pub const METRICS: &[Metric] = &[
         "Signed tickets that were `refused`: not given by this server, changed, or bound to another caller; and those that were \
          `throttled` since too many were before",
     ),
+    gauges("airlane_connections_open", &[], "Connections, from being accepted until their socket is closed"),
+    counts(
+        "airlane_connections_refused_total",
+        &["cap"],
+        "Connections that were closed at once: above the cap for `all` clients, or for one `address`",
+    ),
+    counts("airlane_readers_stalled_total", &[], "Readers that were ended since they took nothing for too long"),
     counts("airlane_rights_files_total", &["outcome"], "Changes of the rights file that were `taken` or `refused`"),
     counts(
         "airlane_flight_bytes_total",
@@ -139,6 +148,11 @@ pub(super) fn describe() {
         }
     }
     gauge!("airlane_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!("airlane_connections_open").increment(0.0);
+    for cap in Cap::ALL {
+        counter!(REFUSED, "cap" => cap.name()).increment(0);
+    }
+    counter!("airlane_readers_stalled_total").increment(0);
     for outcome in ["taken", "refused"] {
         counter!("airlane_rights_files_total", "outcome" => outcome).increment(0);
     }

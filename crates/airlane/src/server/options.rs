@@ -1,6 +1,7 @@
 //! What a server is started with.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,9 @@ use airlane_gate::Observer;
 use airlane_model::{ByteSize, RetentionDefaults};
 use airlane_segment::DecodeLimits;
 
+use super::connections::ConnectionLimits;
+use super::local::LocalListening;
+use super::readers::ReaderPatience;
 use super::tls::TlsOptions;
 
 /// The settings of a server; the command line makes them from flags, environment and file.
@@ -21,6 +25,8 @@ pub struct ServerOptions {
     pub port_file: Option<PathBuf>,
     /// A Unix socket that serves the same doors.
     pub unix_socket: Option<PathBuf>,
+    /// Where the local door listens, which hands tables over without copying them.
+    pub local: LocalListening,
     /// Where durable tables are kept; without one the server has ephemeral tables only.
     pub data_dir: Option<PathBuf>,
     /// The memory that tables, puts and reads may take; absent: half of what the machine or its control group has.
@@ -57,6 +63,14 @@ pub struct ServerOptions {
     pub quiet_max: Duration,
     /// How long clients may take to send.
     pub patience: Patience,
+    /// How long clients may take to read.
+    pub readers: ReaderPatience,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
+    /// How old a connection gets before it takes no more requests, within a tenth; absent: as old as its client likes.
+    pub connection_age: Option<Duration>,
+    /// How many streams of data there may be at once.
+    pub streams_max: NonZeroU32,
 }
 
 impl Default for ServerOptions {
@@ -65,6 +79,7 @@ impl Default for ServerOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 8815)),
             port_file: None,
             unix_socket: None,
+            local: LocalListening::default(),
             data_dir: None,
             memory: None,
             spill_bytes_max: None,
@@ -82,6 +97,10 @@ impl Default for ServerOptions {
             observer: None,
             quiet_max: Duration::from_secs(5),
             patience: Patience::default(),
+            readers: ReaderPatience::default(),
+            connections: ConnectionLimits::default(),
+            connection_age: Some(Duration::from_secs(3_600)),
+            streams_max: NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MAX),
         }
     }
 }

@@ -7,16 +7,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use airlane_flight::{AnswerBody, FlightDoor, Rope, Rpc};
-use airlane_gate::{Audited, Drain, Gate, GateLayer, Gated, Metered, Observer, Peer, RequestName, Shown};
+use airlane_gate::{Audited, Drain, Gate, GateLayer, Gated, Metered, Observer, Peer, RequestName, Shown, Streams};
 use airlane_model::Error;
 use axum::Router;
 use axum::body::Body as HttpBody;
 use axum::response::Response as HttpResponse;
+use futures::FutureExt;
+use futures::future::Map;
 use http::request::Parts;
 use http_body_util::{BodyExt, Either, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tower::{Layer, Service, ServiceExt};
+
+use super::readers::Delivered;
 
 /// The doors of one port. Cloned for each request.
 #[derive(Clone, Debug)]
@@ -29,8 +33,14 @@ pub(super) type AnyBody = Either<AnswerBody, UnsyncBoxBody<Rope, axum::Error>>;
 
 impl Doors {
     /// The doors behind the gate.
-    pub(super) fn behind(self, gate: Gate, drain: Drain, observer: Option<Arc<dyn Observer>>) -> GatedDoors {
-        GatedDoors(GateLayer::new(gate, drain, self.clone()).observed(observer).layer(self))
+    pub(super) fn behind(
+        self,
+        gate: Gate,
+        drain: Drain,
+        streams: Streams,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> GatedDoors {
+        GatedDoors(GateLayer::new(gate, drain, self.clone()).bounded(streams).observed(observer).layer(self))
     }
 }
 
@@ -123,14 +133,27 @@ pub(super) struct Connected {
 }
 
 impl hyper::service::Service<Request<Incoming>> for Connected {
-    type Response = Response<Audited<AnyBody>>;
+    type Response = Response<Delivered<Audited<AnyBody>>>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Map<Answering, fn(Answered) -> Result<Self::Response, Infallible>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
         request.extensions_mut().insert(self.shown.clone());
         // The gate is always ready.
-        self.doors.clone().call(request)
+        let answering = self.doors.clone().call(request);
+        answering.map(deliver as fn(Answered) -> Result<Self::Response, Infallible>)
     }
+}
+
+type Answered = Result<Response<Audited<AnyBody>>, Infallible>;
+type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+fn deliver(answered: Answered) -> Result<Response<Delivered<Audited<AnyBody>>>, Infallible> {
+    answered.map(|response| {
+        response.map(|body| {
+            let trail = body.trail();
+            Delivered::new(body, Some(trail))
+        })
+    })
 }

@@ -65,9 +65,7 @@ fn remove_stale(path: &Path, is_live: impl FnOnce(&Path) -> bool) -> io::Result<
         Ok(metadata) if !metadata.file_type().is_socket() => {
             Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path is there and is no socket"))
         }
-        Ok(_) if is_live(path) => {
-            Err(io::Error::new(io::ErrorKind::AddrInUse, "another server answers there"))
-        }
+        Ok(_) if is_live(path) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another server answers there")),
         Ok(_) => std::fs::remove_file(path),
     }
 }

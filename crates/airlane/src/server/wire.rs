@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
+use super::connections::Place;
 use super::stop::Stop;
 
 /// How long a closed connection waits for its client to close too.
@@ -24,6 +25,8 @@ pub(super) struct Wire<T: AsyncRead + Unpin + Send + 'static> {
     stream: Option<T>,
     ending: Ending,
     stop: Stop,
+    /// Kept until the socket is closed.
+    place: Option<Place>,
 }
 
 /// How far a connection is towards its end.
@@ -38,8 +41,8 @@ enum Ending {
 
 impl<T: AsyncRead + Unpin + Send + 'static> Wire<T> {
     /// Reads `head` and then the stream. Its end is waited for by `stop`.
-    pub(super) fn new(head: Vec<u8>, stream: T, stop: Stop) -> Self {
-        Self { head, head_passed: 0, stream: Some(stream), ending: Ending::Open, stop }
+    pub(super) fn new(head: Vec<u8>, stream: T, stop: Stop, place: Option<Place>) -> Self {
+        Self { head, head_passed: 0, stream: Some(stream), ending: Ending::Open, stop, place }
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut T>> {
@@ -54,12 +57,12 @@ impl<T: AsyncRead + Unpin + Send + 'static> Drop for Wire<T> {
         if let Some(stream) = self.stream.take().filter(|_| self.ending == Ending::Shut)
             && tokio::runtime::Handle::try_current().is_ok()
         {
-            self.stop.spawn(linger(stream));
+            self.stop.spawn(linger(stream, self.place.take()));
         }
     }
 }
 
-async fn linger(mut stream: impl AsyncRead + Unpin) {
+async fn linger(mut stream: impl AsyncRead + Unpin, _place: Option<Place>) {
     let mut ignored = [0; 4096];
     let ended = async { while matches!(stream.read(&mut ignored).await, Ok(1..)) {} };
     // A client that neither reads nor closes has had its time.
@@ -141,7 +144,7 @@ mod tests {
     #[tokio::test]
     async fn the_head_is_read_before_the_stream() {
         for size in [1, 3, 100] {
-            let mut wire = Wire::new(b"head and ".to_vec(), &b"stream"[..], Stop::default());
+            let mut wire = Wire::new(b"head and ".to_vec(), &b"stream"[..], Stop::default(), None);
             let (mut read, mut chunk) = (Vec::new(), vec![0; size]);
             loop {
                 let count = wire.read(&mut chunk).await.expect("read");
@@ -164,7 +167,7 @@ mod tests {
 
         // As much as the sockets take: a part of it is still to be sent when the server is done.
         let (stop, chunk) = (Stop::default(), vec![7; 64 << 10]);
-        let mut wire = Wire::new(Vec::new(), server, stop.clone());
+        let mut wire = Wire::new(Vec::new(), server, stop.clone(), None);
         let mut sent = 0;
         while let Some(count) = wire.write(&chunk).now_or_never() {
             sent += count.expect("written");

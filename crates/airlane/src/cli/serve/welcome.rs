@@ -30,6 +30,9 @@ pub(super) fn print(settings: &ServerSettings, handle: &Handle, file: Option<&Co
     }
     eprintln!("airlane {} is up after {}", env!("CARGO_PKG_VERSION"), human::duration(time));
     eprintln!("  listening  {listening}");
+    if let Some(path) = handle.local_socket() {
+        eprintln!("  local      {}", path.display());
+    }
     eprintln!("  data       {}: {recovered}", settings.data_dir.display());
     for (table, reason) in &handle.recovery().damaged {
         eprintln!("  damaged    {table}: {reason}");

@@ -83,7 +83,7 @@ fn s9_a_view_takes_the_right_of_an_operator_and_shows_what_that_one_may_read() {
     }
     for token in ["t-owner", "t-local-operator"] {
         let (code, stderr) = fail(&mut command(token, &["top", "--once"]));
-        assert!(code == 22 && stderr.contains("may not see how the server does"), "{stderr}");
+        assert!(code == 22 && stderr.contains("has no right to see or change the server itself"), "{stderr}");
     }
     for arguments in [&["top", "--once"][..], &["top", "--once", "--json"]] {
         let shown = succeed(&mut command("t-operator", arguments));

@@ -60,6 +60,7 @@ const TABLE: &[(&str, Need)] = &[
     ("DoAction confirm", Need::Read),
     ("DoAction retention", Need::Drop),
     ("DoAction status", Need::Admin),
+    ("DoAction rotate_ticket_keys", Need::Admin),
     ("DoAction CancelFlightInfo", Need::Read),
     ("DoAction RenewFlightEndpoint", Need::Read),
     ("DoAction SetSessionOptions", Need::Known),
@@ -177,6 +178,12 @@ async fn call(server: &TestServer, what: &str, token: Option<&str>, object: &str
         }
         "DoAction status" => {
             _ = client.do_action(with(token, Action { r#type: "status".into(), body: Vec::new().into() })).await?;
+        }
+        "DoAction rotate_ticket_keys" => {
+            // Who may not learns nothing about the body.
+            let body = if token == Some(&token_of("operator")) { "" } else { "no JSON" };
+            let body = body.as_bytes().to_vec().into();
+            _ = client.do_action(with(token, Action { r#type: "rotate_ticket_keys".into(), body })).await?;
         }
         "DoAction ticket" => {
             let body = format!("{{\"ticket\":\"{object}\"}}").into_bytes().into();

@@ -94,6 +94,7 @@ async fn actions_describe_and_drop() {
     let of_the_protocol = [
         "ticket",
         "confirm",
+        "rotate_ticket_keys",
         "status",
         "CancelFlightInfo",
         "RenewFlightEndpoint",

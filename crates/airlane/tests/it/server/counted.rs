@@ -11,7 +11,7 @@ use super::raw::*;
 use super::tables::*;
 use crate::cli::binary;
 
-async fn sign(client: &mut Client, body: &str) -> Result<String, Status> {
+pub(super) async fn sign(client: &mut Client, body: &str) -> Result<String, Status> {
     let action = Action { r#type: "ticket".into(), body: body.as_bytes().to_vec().into() };
     let mut results = client.do_action(action).await?.into_inner();
     let result = results.message().await?.expect("a result");
@@ -24,7 +24,7 @@ fn large() -> Vec<arrow_array::RecordBatch> {
     (0..100).map(|index| numbers(index * 100_000, 100_000)).collect()
 }
 
-async fn rows(client: &mut Client, ticket: &str) -> Result<usize, Status> {
+pub(super) async fn rows(client: &mut Client, ticket: &str) -> Result<usize, Status> {
     let (_, batches) = get(client, ticket).await?;
     Ok(batches.iter().map(arrow_array::RecordBatch::num_rows).sum())
 }

@@ -31,11 +31,26 @@ impl Line {
 
     /// To any server, such as a process of its own.
     pub(crate) async fn to(address: &str) -> Self {
-        let tcp = TcpStream::connect(address).await.expect("a connection");
-        let (sender, connection) = h2::client::handshake(tcp).await.expect("HTTP/2");
+        Self::with(h2::client::Builder::new(), TcpStream::connect(address).await.expect("a connection")).await
+    }
+
+    /// With settings of its own, over a socket that is there.
+    pub(crate) async fn with(settings: h2::client::Builder, tcp: TcpStream) -> Self {
+        let (sender, connection) = settings.handshake(tcp).await.expect("HTTP/2");
         // It ends when the line is cut.
         let task = tokio::spawn(async move { drop(connection.await) });
         Self { sender, task }
+    }
+
+    /// Whether it takes another call.
+    pub(crate) async fn is_open(&self) -> bool {
+        self.sender.clone().ready().await.is_ok()
+    }
+
+    /// Completes when the connection has ended.
+    pub(crate) async fn ended(&mut self) {
+        // It is awaited once.
+        let _ = (&mut self.task).await;
     }
 
     /// Begins a call of the Flight service.

@@ -17,7 +17,7 @@ use super::rights::eventually_async;
 use super::tables::*;
 use crate::cli::{airlane, binary, fail};
 
-async fn put_with(client: &mut Client, name: &str, rows: usize, headers: &[(&'static str, &str)]) {
+pub(super) async fn put_with(client: &mut Client, name: &str, rows: usize, headers: &[(&'static str, &str)]) {
     let mut request = Request::new(encode(by_path(name), numbers_schema(), vec![numbers(0, rows)]));
     for (header, value) in headers {
         request.metadata_mut().insert(*header, value.parse().expect("a header"));
@@ -26,14 +26,14 @@ async fn put_with(client: &mut Client, name: &str, rows: usize, headers: &[(&'st
 }
 
 /// A library that tells a process another time, as Debian has it.
-fn faketime() -> Option<PathBuf> {
+pub(super) fn faketime() -> Option<PathBuf> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
     let mut found = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
     found.find(|path| path.exists())
 }
 
 /// A signed ticket for an hour, and when it says that it ends, in seconds since 1970.
-async fn ticket_of(client: &mut Client, table: &str) -> (String, u64) {
+pub(super) async fn ticket_of(client: &mut Client, table: &str) -> (String, u64) {
     let body = format!("{{\"ticket\":\"{table}\",\"ttl\":\"1h\"}}");
     let asked = Action { r#type: "ticket".into(), body: body.into_bytes().into() };
     let answer = client.do_action(asked).await.expect("signed").into_inner();
@@ -45,7 +45,7 @@ async fn ticket_of(client: &mut Client, table: &str) -> (String, u64) {
     (ticket, u64::try_from(expires.expect("an end").seconds).expect("after 1970"))
 }
 
-async fn read(client: &mut Client, ticket: &str) -> Result<usize, Status> {
+pub(super) async fn read(client: &mut Client, ticket: &str) -> Result<usize, Status> {
     let stream = client.do_get(Ticket::new(ticket.to_owned())).await?.into_inner();
     Ok(decode(stream).await?.1.iter().map(arrow_array::RecordBatch::num_rows).sum())
 }
