@@ -94,7 +94,8 @@ async fn write_windowed(store: &Store, counting: &Counting) {
     counting.seconds.fetch_add(500, Ordering::Relaxed);
     append(store, "log", 4..7).await.expect("an append");
     let log = store.snapshot(&name("log"), None, None).expect("a table");
-    let spec = ReadSpec { ticket: None, part: None, rows: RowRange { start: 0, end: 7 } };
+    let spec =
+        ReadSpec { ticket: None, part: None, rows: RowRange { start: 0, end: 7 }, arrived: None, is_to_confirm: false };
     end(store.begin_counted(&log, &spec).expect("a claim").expect("reads are counted"), 7);
     counting.seconds.fetch_add(150, Ordering::Relaxed);
     store.expire_due().await;
@@ -231,7 +232,8 @@ async fn d13_a_folder_with_a_catalog_of_layout_8_is_read_and_written() {
     assert_eq!((log().info().version.get(), keys(&log()).expect("rows")), (3, vec![4, 5, 6]));
     assert_eq!(log().info().retention.to_string(), "window=10m reads=3");
     assert!(store.snapshot(&name("log"), Version::new(2), None).is_err(), "it had rows that went");
-    let rows = ReadSpec { ticket: None, part: None, rows: RowRange { start: 0, end: 3 } };
+    let rows =
+        ReadSpec { ticket: None, part: None, rows: RowRange { start: 0, end: 3 }, arrived: None, is_to_confirm: false };
     end(store.begin_counted(&log(), &rows).expect("the second").expect("counted"), 3);
     // They were put about three minutes before the end.
     clock.advance(Duration::from_secs(400));

@@ -272,7 +272,10 @@ async fn reads_are_counted_on_when_rows_go() {
     let count = |store: &Store| {
         let snapshot = store.snapshot(&name("t"), None, None).expect("a table");
         let rows = RowRange { start: 0, end: snapshot.info().rows };
-        let read = store.begin_counted(&snapshot, &ReadSpec { ticket: None, part: None, rows });
+        let read = store.begin_counted(
+            &snapshot,
+            &ReadSpec { ticket: None, part: None, rows, arrived: None, is_to_confirm: false },
+        );
         read.expect("a claim").expect("reads are counted")
     };
     let mut first = count(&store);
