@@ -34,6 +34,30 @@ pub enum Address {
     },
 }
 
+impl Address {
+    /// Whether it is of this machine, as far as its text tells.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self {
+            Self::Tcp { host, .. } | Self::Tls { host, .. } => {
+                let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+                host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+            }
+            Self::Unix { .. } => false,
+        }
+    }
+
+    /// Whether it is that of a server of this machine that has this address, as it says itself.
+    pub(crate) fn is_local(&self, told: &str) -> bool {
+        let port = |address: &Self| match address {
+            Self::Tcp { port, .. } => Some((*port, false)),
+            Self::Tls { port, .. } => Some((*port, true)),
+            Self::Unix { .. } => None,
+        };
+        let told = told.parse::<Self>().ok();
+        self.is_loopback() && port(self).is_some() && told.as_ref().and_then(port) == port(self)
+    }
+}
+
 impl FromStr for Address {
     type Err = Error;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use airlane_model::figures::ServerFigures;
 use airlane_model::{
-    Durability, Error, IdempotencyKey, PlainTicket, PutMode, Receipt, Result, RetentionChange, RowRange, TableInfo,
-    TableName, Ticket, codes,
+    ByteSize, Code, Durability, Error, IdempotencyKey, PlainTicket, PutMode, Receipt, Result, RetentionChange,
+    RowRange, TableInfo, TableName, Ticket, codes,
 };
 use arrow_array::RecordBatch;
 use arrow_flight::{Action, Criteria, FlightData, FlightDescriptor, PutResult};
@@ -17,10 +17,13 @@ use tonic::{Request, Status};
 
 use crate::abort::AbortFlag;
 use crate::address::Address;
+use crate::authorize::Credentials;
 use crate::connect::{ConnectOptions, Service, connect};
 use crate::encode::Encoder;
 use crate::error;
-use crate::read::{Source, TableStream};
+use crate::local::LocalClient;
+use crate::read::{FlightRows, Source};
+use crate::stream::TableStream;
 use crate::ticket::{KeyRotation, SignedTicketInfo, TicketOptions};
 
 /// A connection to a server. Clones share it.
@@ -29,6 +32,7 @@ pub struct Client {
     address: Address,
     service: Service,
     resume_for: Duration,
+    local: Option<LocalClient>,
 }
 
 /// What a put is to do.
@@ -43,12 +47,19 @@ pub struct PutOptions {
     /// What makes the put safe to repeat: when a put with the same key, rows and options was done before, by this caller
     /// into this table, its receipt is the answer, and nothing is done again.
     pub key: Option<IdempotencyKey>,
+    /// How many bytes come, about, where that is known: then the segments of a large table are made to suit it. By shared
+    /// memory its last rows are handed over so that the commit does not wait for them.
+    pub bytes_expected: Option<ByteSize>,
     /// Has the receipt carry a signed ticket of this kind instead of a plain one; its columns and rows are those of the table.
     pub ticket: Option<TicketOptions>,
 }
 
 impl Client {
-    /// Connects to an [`Address`], such as `grpc://127.0.0.1:8815` or `grpc+unix:///run/airlane.sock`.
+    /// Connects to an [`Address`], such as `grpc://127.0.0.1:8815` or `grpc+unix:///run/airlane.sock`; an empty text is the
+    /// server of this machine, where it listens at the place that is looked at by default.
+    ///
+    /// A server of this machine is asked for [shared memory](Transport::SharedMemory); [`shares_memory`](Self::shares_memory) tells
+    /// whether it has that.
     ///
     /// # Errors
     /// `server_unreachable`; `option_invalid` for an address of another form.
@@ -62,9 +73,27 @@ impl Client {
     /// # Errors
     /// As [`connect`](Self::connect), and `option_invalid` for credentials that no header can carry.
     pub async fn connect_with(url: &str, options: &ConnectOptions) -> Result<Self> {
-        let address: Address = url.parse()?;
+        let local = match url.is_empty() || options.shares_memory {
+            true => find_local(url, options).await,
+            false => None,
+        };
+        let (local, address) = match (local, url) {
+            (Some((local, found)), "") => (Some(local), found.parse()?),
+            (None, "") => return Err(nowhere()),
+            (local, url) => {
+                let address: Address = url.parse()?;
+                let same = |(local, found): (LocalClient, String)| address.is_local(&found).then_some(local);
+                (local.and_then(same), address)
+            }
+        };
+        let local = local.filter(|_| options.shares_memory);
         let service = connect(&address, options).await?;
-        Ok(Self { address, service, resume_for: options.resume_for })
+        Ok(Self { address, service, resume_for: options.resume_for, local })
+    }
+
+    /// Whether tables come and go by shared memory, as far as can be said before one does.
+    pub fn shares_memory(&self) -> bool {
+        self.local.is_some()
     }
 
     /// Where the server is.
@@ -86,6 +115,10 @@ impl Client {
         batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
         options: PutOptions,
     ) -> Result<Receipt> {
+        // What the local door cannot say in its receipt goes the other way.
+        if let Some(local) = self.local.as_ref().filter(|_| options.ticket.is_none()) {
+            return local.put(table, schema, batches, &options).await;
+        }
         let flag = AbortFlag::default();
         let failure = Failure::default();
         let encoder = Encoder::new(schema, descriptor(table, options));
@@ -119,8 +152,15 @@ impl Client {
     /// # Errors
     /// What the server answers, and `connection_broken`.
     pub async fn get(&self, ticket: &str) -> Result<TableStream> {
-        let Self { address, service, resume_for } = self.clone();
-        TableStream::open(Source { address, service, resume_for }, ticket, None).await
+        let Self { address, service, resume_for, local } = self.clone();
+        if let Some(local) = local {
+            match local.get(ticket).await {
+                Ok(table) => return Ok(table.into()),
+                Err(error) if STREAMED_INSTEAD.contains(&error.code()) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(FlightRows::open(Source { address, service, resume_for }, ticket, None).await?.into())
     }
 
     /// The tables whose names begin with `prefix`, in the order of their names.
@@ -226,6 +266,39 @@ impl Client {
                 .hint("is there an Airlane server of this version at the address?")
         })
     }
+}
+
+/// What the local door refuses and a stream does not: the caller's quota of mapped memory, memory for what has to be laid
+/// out anew, or a door that is gone.
+const STREAMED_INSTEAD: [Code; 5] = [
+    codes::QUOTA_EXCEEDED,
+    codes::MEMORY_FULL,
+    codes::LIMIT_EXCEEDED,
+    codes::CONNECTION_BROKEN,
+    codes::SERVER_UNREACHABLE,
+];
+
+/// The local door of this machine, where it is one that this caller can be known at, and the server's address.
+async fn find_local(url: &str, options: &ConnectOptions) -> Option<(LocalClient, String)> {
+    if !url.is_empty() && !url.parse::<Address>().ok()?.is_loopback() {
+        return None;
+    }
+    let token = match &options.credentials {
+        Credentials::None => None,
+        Credentials::Token(token) => Some(token.clone()),
+        // It knows nobody by these.
+        Credentials::Password { .. } => return None,
+    };
+    if options.identity.is_some() {
+        return None;
+    }
+    let path = options.local_socket.clone().unwrap_or_else(airlane_handover::socket_default);
+    LocalClient::connect(path, token).await.ok()
+}
+
+fn nowhere() -> Error {
+    let message = format!("no server answers at the local door `{}`", airlane_handover::socket_default().display());
+    Error::new(codes::SERVER_UNREACHABLE, message).hint("start one with `airlane serve`, or say where it is")
 }
 
 fn descriptor(table: &TableName, options: PutOptions) -> FlightDescriptor {

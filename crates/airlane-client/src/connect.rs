@@ -1,5 +1,6 @@
 //! A connection to an address.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use airlane_model::{Result, Secret};
@@ -39,11 +40,22 @@ pub struct ConnectOptions {
     pub identity: Option<ClientIdentity>,
     /// How long it is tried to go on with a read whose connection broke; zero answers the break at once.
     pub resume_for: Duration,
+    /// Whether a server of this machine is asked for shared memory, where it has that.
+    pub shares_memory: bool,
+    /// The socket of its local door; absent: where servers have it by default.
+    pub local_socket: Option<PathBuf>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { credentials: Credentials::default(), authorities: None, identity: None, resume_for: RESUME_FOR }
+        Self {
+            credentials: Credentials::default(),
+            authorities: None,
+            identity: None,
+            resume_for: RESUME_FOR,
+            shares_memory: true,
+            local_socket: None,
+        }
     }
 }
 

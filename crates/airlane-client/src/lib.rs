@@ -1,4 +1,5 @@
-//! The Rust client: tables put, read, listed and dropped at a server over Arrow Flight.
+//! The Rust client: tables put, read, listed and dropped at a server, by shared memory where it is on the same machine
+//! and over Arrow Flight elsewhere.
 //!
 //! ```no_run
 //! use airlane_client::{Client, PutOptions};
@@ -28,14 +29,16 @@ mod client;
 mod connect;
 mod encode;
 mod error;
+mod local;
 mod read;
 mod size;
+mod stream;
 mod ticket;
 
 pub use address::{Address, PORT_DEFAULT};
 pub use authorize::Credentials;
 pub use client::{Client, PutOptions};
 pub use connect::{ClientIdentity, ConnectOptions};
-pub use read::TableStream;
 pub use size::payload_bytes;
+pub use stream::{TableStream, Transport};
 pub use ticket::{KeyRotation, SignedTicketInfo, TicketOptions};

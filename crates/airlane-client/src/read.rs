@@ -34,11 +34,8 @@ pub(crate) struct Source {
     pub(crate) resume_for: Duration,
 }
 
-/// The rows of a read, as they arrive. Dropping it cancels the read.
-///
-/// When the connection breaks, the read goes on at the row where it stopped, on a new connection and in the same version of the
-/// table, if the server is one of Airlane's. [`resumptions`](Self::resumptions) tells how often that was so.
-pub struct TableStream {
+/// The rows of a read over Flight.
+pub(crate) struct FlightRows {
     source: Source,
     schema: SchemaRef,
     decoder: FlightDataDecoder,
@@ -63,7 +60,7 @@ struct BatchMetadata {
     row_offset: Option<u64>,
 }
 
-impl TableStream {
+impl FlightRows {
     /// Waits for the schema, which is the first message.
     pub(crate) async fn open(source: Source, ticket: &str, row_offset: Option<u64>) -> Result<Self> {
         let ticket = arrow_flight::Ticket { ticket: Bytes::copy_from_slice(ticket.as_bytes()) };
@@ -90,12 +87,12 @@ impl TableStream {
     }
 
     /// The schema.
-    pub fn schema(&self) -> &SchemaRef {
+    pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     /// How often the read broke and went on.
-    pub fn resumptions(&self) -> u64 {
+    pub(crate) fn resumptions(&self) -> u64 {
         self.resumptions
     }
 
@@ -105,7 +102,7 @@ impl TableStream {
     /// # Errors
     /// What the server answers in the midst, and `connection_broken` when the read could not go on. Nothing comes after an
     /// error.
-    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             let Some(message) = self.decoder.next().await else { return Ok(None) };
             let message = match message {
@@ -170,9 +167,9 @@ fn is_broken(error: &Error) -> bool {
     [codes::CONNECTION_BROKEN, codes::SERVER_UNREACHABLE, codes::SHUTTING_DOWN].contains(&error.code())
 }
 
-impl fmt::Debug for TableStream {
+impl fmt::Debug for FlightRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (address, schema) = (&self.source.address, &self.schema);
-        f.debug_struct("TableStream").field("address", address).field("schema", schema).finish_non_exhaustive()
+        f.debug_struct("FlightRows").field("address", address).field("schema", schema).finish_non_exhaustive()
     }
 }

@@ -19,11 +19,21 @@ pub mod frame;
 pub mod message;
 pub mod packets;
 
+use std::path::{Path, PathBuf};
+
 pub use channel::{Channel, Received};
 pub use message::Message;
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u32 = 1;
+
+/// Where clients look for the local door: in the folder of the user's session, else in one of the user's under /tmp.
+pub fn socket_default() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()) {
+        Some(folder) => Path::new(&folder).join("airlane/local.sock"),
+        None => PathBuf::from(format!("/tmp/airlane-{}/local.sock", rustix::process::geteuid().as_raw())),
+    }
+}
 
 /// Descriptors in one message, at most: what the kernel passes at once is 253.
 pub const DESCRIPTORS_MAX: usize = 128;

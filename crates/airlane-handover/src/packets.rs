@@ -115,6 +115,17 @@ impl Packets {
         sent.map(drop).map_err(broken)
     }
 
+    /// Sends a message if the other end can take it now; whoever cannot wait calls it.
+    ///
+    /// # Errors
+    /// `limit_exceeded`; `connection_broken`, also when it would have to wait.
+    pub fn try_send(&self, frame: &Frame) -> Result<()> {
+        let bytes = frame.encode()?;
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let sent = rustix::net::sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut SendAncillaryBuffer::default(), flags);
+        sent.map(drop).map_err(|error| broken(error.into()))
+    }
+
     /// The next message, or `None` at the end.
     ///
     /// # Errors

@@ -147,6 +147,19 @@ impl Home {
         Self { kind: HomeKind::Memfd, buffer, bytes, lender: Some(lender), label: None }
     }
 
+    /// The same bytes, which keep something until the last reference to them is gone.
+    #[must_use]
+    pub fn keeping(self, kept: impl Send + 'static) -> Self {
+        struct Owner<T>(Bytes, T);
+        impl<T> AsRef<[u8]> for Owner<T> {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let bytes = Bytes::from_owner(Owner(self.bytes, kept));
+        Self { buffer: Buffer::from(bytes.clone()), bytes, ..self }
+    }
+
     /// A part of it, which shares the mapping, for one of several segments that lie in one descriptor. It cannot be lent.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ use connection::{Builders, Serving};
 pub use connections::ConnectionLimits;
 use connections::Connections;
 use figures::Figures;
-pub use local::{LocalListening, LocalSocket, local_socket_default};
+pub use local::{LocalListening, LocalSocket};
 pub use metrics::{METRICS, Metric, MetricKind};
 pub use options::ServerOptions;
 pub use readers::ReaderPatience;

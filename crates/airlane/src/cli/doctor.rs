@@ -65,6 +65,8 @@ impl Doctor {
             authorities: settings.tls_ca.as_deref().map(credentials::authorities).transpose()?,
             identity: credentials::identity(&settings)?,
             resume_for: Duration::ZERO,
+            shares_memory: false,
+            local_socket: None,
         };
         let patience = Patience { each: span("timeout", &self.timeout)?, idle: span("idle", &self.idle)? };
         let mut findings = Findings::new(address.to_string(), !globals.json);

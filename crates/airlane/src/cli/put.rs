@@ -101,7 +101,14 @@ impl Put {
         let reader = reader.map_err(super::thread_failed)??;
         let client = client?;
         let mode = if self.append { PutMode::Append } else { self.mode };
-        let put = PutOptions { mode, durability: self.durability, retention, key, ticket: self.ticket() };
+        let put = PutOptions {
+            mode,
+            durability: self.durability,
+            retention,
+            key,
+            ticket: self.ticket(),
+            bytes_expected: None,
+        };
         let progress = Progress::begin(globals.json, reader.rows_total());
         let (schema, batches) = (reader.schema(), transfer::stream(reader, progress.clone()));
         let receipt = client.put(&table, schema, batches, put).await;

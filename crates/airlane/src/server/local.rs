@@ -14,6 +14,7 @@ use airlane_gate::{CallGate, Drain, Gate, Observer, Peer, Shown, Streams};
 use airlane_handover::Channel;
 use airlane_handover::bytes::Bytes;
 use airlane_handover::packets::{PacketListener, is_live};
+use airlane_handover::socket_default;
 use airlane_local::{CALLS, LocalDoor, LocalOptions, Tokens};
 use airlane_model::{ByteSize, Chance, Error, Result, codes};
 use tokio::net::TcpListener;
@@ -54,14 +55,6 @@ pub enum LocalSocket {
     At(PathBuf),
 }
 
-/// Where clients look for the local door: in the folder of the user's session, else in one of the user's under /tmp.
-pub fn local_socket_default() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()) {
-        Some(folder) => Path::new(&folder).join("airlane/local.sock"),
-        None => PathBuf::from(format!("/tmp/airlane-{}/local.sock", rustix::process::geteuid().as_raw())),
-    }
-}
-
 /// What the door listens at. Dropping the files takes them away.
 #[derive(Debug, Default)]
 pub(super) struct LocalDoors {
@@ -93,7 +86,7 @@ pub(super) async fn listen(listening: &LocalListening, around: Around<'_>) -> Re
     let packets = match &listening.socket {
         LocalSocket::Off => None,
         LocalSocket::At(path) => Some(bind(path)?),
-        LocalSocket::Auto => match bind(&local_socket_default()) {
+        LocalSocket::Auto => match bind(&socket_default()) {
             Ok(bound) => Some(bound),
             Err(error) => {
                 tracing::info!(reason = error.message(), "no local door: it is named by `local_socket`");

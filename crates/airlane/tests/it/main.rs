@@ -4,6 +4,7 @@ mod certificates;
 mod cli;
 mod client;
 mod fuzz;
+mod local;
 mod requests;
 mod resume;
 mod server;

@@ -1,0 +1,190 @@
+//! A connection to the local door.
+
+use std::collections::HashSet;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use airlane_handover::frame::Frame;
+use airlane_handover::message::{Hello, HelloOk, Release, Renew};
+use airlane_handover::packets::Packets;
+use airlane_handover::{Channel, Message, Received, VERSION};
+use airlane_model::{Error, Result, Secret, codes};
+use tokio::sync::OwnedMutexGuard;
+
+/// The request of messages that have no answer.
+const UNANSWERED: u64 = u64::MAX;
+
+/// A connection, on which one request at a time is asked.
+#[derive(Debug)]
+pub(super) struct Link {
+    channel: Channel,
+    hello: HelloOk,
+    requests: Arc<tokio::sync::Mutex<u64>>,
+    leases: Mutex<Leases>,
+    is_broken: AtomicBool,
+}
+
+/// The right to ask on a connection; it holds the number of the last request.
+pub(super) type Turn = OwnedMutexGuard<u64>;
+
+#[derive(Debug, Default)]
+struct Leases {
+    held: HashSet<u64>,
+    /// Those that the server has not been told of yet.
+    released: Vec<u64>,
+}
+
+impl Link {
+    pub(super) async fn connect(path: &Path, token: Option<&Secret>) -> Result<Arc<Self>> {
+        let connected = Packets::connect(path).await;
+        let channel = Channel::Packets(connected.map_err(|error| unreachable(path, error))?);
+        let hello = Hello {
+            version: VERSION,
+            token: token.map(|token| token.expose().to_owned()).unwrap_or_default(),
+            client: concat!("airlane-rust/", env!("CARGO_PKG_VERSION")).to_owned(),
+            trusted: false,
+        };
+        channel.send(0, hello).await?;
+        let answer = channel.receive().await?.ok_or_else(ended)?;
+        let hello = match answer.message {
+            Message::HelloOk(hello) => hello,
+            Message::Failure(failure) => return Err(failure.error()),
+            other => return Err(unexpected(&other)),
+        };
+        let (requests, leases, is_broken) = Default::default();
+        let link = Arc::new(Self { channel, hello, requests, leases, is_broken });
+        tokio::spawn(renew(Arc::downgrade(&link), Duration::from_secs(link.hello.lease_seconds.into()) / 3));
+        Ok(link)
+    }
+
+    pub(super) fn hello(&self) -> &HelloOk {
+        &self.hello
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn try_turn(&self) -> Option<Turn> {
+        self.requests.clone().try_lock_owned().ok()
+    }
+
+    pub(super) async fn turn(&self) -> Turn {
+        self.requests.clone().lock_owned().await
+    }
+
+    /// Sends a request; its answers have the number that the turn holds then.
+    pub(super) async fn send(
+        &self,
+        turn: &mut Turn,
+        message: impl Into<Message>,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<u64> {
+        self.tell_released();
+        **turn += 1;
+        let frame = Frame { request: **turn, has_more: false, message: message.into() };
+        let sent = self.channel.send_part(&frame, descriptors).await;
+        sent.inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))?;
+        Ok(**turn)
+    }
+
+    /// The next answer to one of the requests from `first` on. What was asked by somebody who did not wait is let go of.
+    pub(super) async fn receive(&self, first: u64) -> Result<Received> {
+        loop {
+            let received = self.channel.receive().await.and_then(|received| received.ok_or_else(ended));
+            let received = received.inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))?;
+            match received.message {
+                // The server tells why it takes its time, or that it stops, which the next request will see.
+                Message::Quota(_) | Message::GoingAway(_) => {}
+                Message::Table(table) if received.request < first => self.release(table.lease),
+                _ if received.request < first || received.request == UNANSWERED => {}
+                Message::Failure(failure) => return Err(failure.error()),
+                _ => return Ok(received),
+            }
+        }
+    }
+
+    /// Notes a lease, which is renewed until it is released.
+    pub(super) fn hold(self: &Arc<Self>, lease: u64) -> Lease {
+        self.leases().held.insert(lease);
+        Lease { link: self.clone(), lease }
+    }
+
+    fn release(&self, lease: u64) {
+        let mut leases = self.leases();
+        leases.held.remove(&lease);
+        leases.released.push(lease);
+        drop(leases);
+        self.tell_released();
+    }
+
+    /// Tells the server what is released, if it takes that now; else the next request does, or the end of the connection.
+    fn tell_released(&self) {
+        let mut leases = self.leases();
+        if leases.released.is_empty() {
+            return;
+        }
+        let message = Release { leases: std::mem::take(&mut leases.released) };
+        if let Err(message) = self.try_send(message.into())
+            && let Message::Release(Release { leases: kept }) = message
+        {
+            leases.released = kept;
+        }
+    }
+
+    /// Sends a message that has no answer; gives it back when that would have to wait.
+    pub(super) fn try_send(&self, message: Message) -> std::result::Result<(), Message> {
+        let frame = Frame { request: UNANSWERED, has_more: false, message };
+        match &self.channel {
+            Channel::Packets(packets) if packets.try_send(&frame).is_ok() => Ok(()),
+            _ => Err(frame.message),
+        }
+    }
+
+    fn leases(&self) -> MutexGuard<'_, Leases> {
+        // Each change is one step.
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a reader has mapped. The server is told when it is dropped.
+#[derive(Debug)]
+pub(super) struct Lease {
+    link: Arc<Link>,
+    lease: u64,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.link.release(self.lease);
+    }
+}
+
+/// Has leases last for as long as they are held.
+async fn renew(link: Weak<Link>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval.max(Duration::from_millis(10))).await;
+        let Some(link) = link.upgrade().filter(|link| !link.is_broken()) else { return };
+        let leases: Vec<u64> = link.leases().held.iter().copied().collect();
+        if !leases.is_empty() {
+            // The next time will do.
+            let _ = link.try_send(Renew { leases }.into());
+        }
+    }
+}
+
+pub(super) fn unreachable(path: &Path, why: impl std::fmt::Display) -> Error {
+    let message = format!("no server answers at the local door `{}`: {why}", path.display());
+    Error::new(codes::SERVER_UNREACHABLE, message).hint("start one with `airlane serve`")
+}
+
+fn ended() -> Error {
+    Error::new(codes::CONNECTION_BROKEN, "the server has ended the local connection")
+}
+
+pub(super) fn unexpected(message: &Message) -> Error {
+    Error::new(codes::MESSAGE_INVALID, format!("the server answers {}, which is no answer to this", message.name()))
+}

@@ -1,0 +1,278 @@
+//! The local door through the Rust client: tables of every type by shared memory, and who falls back to streams.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use airlane::server::{self, Handle, LocalSocket, ServerOptions};
+use airlane_client::{Client, ConnectOptions, Credentials, PutOptions, Transport};
+use airlane_gate::NewToken;
+use airlane_model::{ByteSize, Durability, IdempotencyKey, PutMode, Result, Secret, SystemChance, TableName, codes};
+use airlane_testkit::{TestServer, tables};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use futures::stream;
+
+struct Local {
+    handle: Handle,
+    socket: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+async fn start(change: impl FnOnce(&mut ServerOptions)) -> Local {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (handle, socket) = start_in(folder.path(), change).await;
+    Local { handle, socket, folder }
+}
+
+async fn start_in(folder: &Path, change: impl FnOnce(&mut ServerOptions)) -> (Handle, PathBuf) {
+    let socket = folder.join("private/local.sock");
+    let mut options = TestServer::options(folder);
+    options.local.socket = LocalSocket::At(socket.clone());
+    change(&mut options);
+    (server::run(options).await.expect("a server"), socket)
+}
+
+impl Local {
+    fn options(&self) -> ConnectOptions {
+        ConnectOptions { local_socket: Some(self.socket.clone()), ..ConnectOptions::default() }
+    }
+
+    fn url(&self) -> String {
+        format!("grpc://{}", self.handle.address())
+    }
+
+    async fn connect(&self) -> Client {
+        let client = Client::connect_with(&self.url(), &self.options()).await.expect("connected");
+        assert!(client.shares_memory());
+        client
+    }
+}
+
+fn name(text: &str) -> TableName {
+    TableName::parse(text).expect(text)
+}
+
+async fn put(
+    client: &Client,
+    table: &str,
+    batches: Vec<RecordBatch>,
+    options: PutOptions,
+) -> Result<airlane_model::Receipt> {
+    let schema = batches[0].schema();
+    client.put(&name(table), schema, stream::iter(batches.into_iter().map(Ok)), options).await
+}
+
+async fn read(client: &Client, ticket: &str) -> Result<(SchemaRef, RecordBatch, Transport)> {
+    let mut stream = client.get(ticket).await?;
+    let mut batches = Vec::new();
+    while let Some(batch) = stream.next().await? {
+        batches.push(batch);
+    }
+    let all = arrow_select::concat::concat_batches(stream.schema(), &batches).expect("one batch");
+    Ok((stream.schema().clone(), all, stream.transport()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_passes_by_shared_memory() {
+    let server = start(|_| {}).await;
+    let client = server.connect().await;
+    let options = ConnectOptions { shares_memory: false, ..server.options() };
+    let streaming = Client::connect_with(&server.url(), &options).await.expect("connected");
+    assert!(!streaming.shares_memory());
+    let batch = tables::every_type();
+    for durability in [Durability::Ephemeral, Durability::Durable] {
+        let table = durability.to_string();
+        let options = PutOptions { durability: Some(durability), ..PutOptions::default() };
+        // Slices at odd offsets, and one without rows.
+        let batches = vec![batch.slice(0, 1), batch.slice(1, 0), batch.slice(1, 2)];
+        let receipt = put(&client, &table, batches, options).await.expect("put");
+        assert_eq!((receipt.rows, receipt.durability), (3, durability));
+        for (client, transport) in [(&client, Transport::SharedMemory), (&streaming, Transport::Flight)] {
+            let (schema, rows, found) = read(client, &receipt.ticket).await.expect("read");
+            assert_eq!((schema.fields(), found), (batch.schema().fields(), transport));
+            for ((field, got), expected) in schema.fields().iter().zip(rows.columns()).zip(batch.columns()) {
+                assert_eq!(got.to_data(), expected.to_data(), "{} as {durability} by {transport}", field.name());
+            }
+        }
+    }
+    let (schema, batches) = tables::sample("flights");
+    for (client, table) in [(&client, "shared"), (&streaming, "streamed")] {
+        put(client, table, batches.clone(), PutOptions::default()).await.expect("put");
+    }
+    let all = arrow_select::concat::concat_batches(&schema, &batches).expect("one batch");
+    for table in ["shared", "streamed"] {
+        assert_eq!(read(&client, table).await.expect("read").1, all, "{table}");
+        assert_eq!(read(&streaming, table).await.expect("read").1, all, "{table}");
+    }
+    let (_, some, transport) = read(&client, "shared?rows=100000-100007").await.expect("read");
+    assert_eq!((some, transport), (all.slice(100_000, 7), Transport::SharedMemory));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reader_has_mapped_outlives_table_client_and_server() {
+    let mut server = start(|_| {}).await;
+    let client = server.connect().await;
+    let (schema, batches) = tables::sample("flights");
+    let all = arrow_select::concat::concat_batches(&schema, &batches).expect("one batch");
+    for (table, durability) in [("kept", Durability::Durable), ("passing", Durability::Ephemeral)] {
+        let options = PutOptions { durability: Some(durability), ..PutOptions::default() };
+        put(&client, table, batches.clone(), options).await.expect("put");
+    }
+    let kept = batches_of(&client, "kept").await;
+    let passing = batches_of(&client, "passing").await;
+    for table in ["kept", "passing"] {
+        client.drop_table(&name(table)).await.expect("dropped");
+    }
+    drop(client);
+    server.handle.stop();
+    server.handle.wait().await.expect("stopped");
+    assert!(!server.socket.exists(), "the socket goes with the server");
+    for held in [kept, passing] {
+        assert_eq!(arrow_select::concat::concat_batches(&schema, &held).expect("one batch"), all);
+    }
+}
+
+async fn batches_of(client: &Client, ticket: &str) -> Vec<RecordBatch> {
+    let mut stream = client.get(ticket).await.expect("a read");
+    assert_eq!(stream.transport(), Transport::SharedMemory);
+    let mut batches = Vec::new();
+    while let Some(batch) = stream.next().await.expect("a batch") {
+        batches.push(batch);
+    }
+    batches
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_goes_on_after_the_server_was_started_anew() {
+    let server = start(|_| {}).await;
+    let client = server.connect().await;
+    let (_, batches) = tables::sample("airlines");
+    put(&client, "t", batches.clone(), PutOptions::default()).await.expect("put");
+    let Local { mut handle, folder, .. } = server;
+    let port = handle.address().port();
+    handle.stop();
+    handle.wait().await.expect("stopped");
+    let (_handle, _) = start_in(folder.path(), |options| options.listen.set_port(port)).await;
+    let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+    let (_, first, _) = read(&client, "t").await.expect("by whatever way");
+    assert_eq!(first.num_rows(), rows);
+    let (_, second, transport) = read(&client, "t").await.expect("read");
+    assert_eq!((second.num_rows(), transport), (rows, Transport::SharedMemory));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_over_its_quota_is_sent_a_stream() {
+    let server = start(|options| options.local.leased_bytes_max = Some(ByteSize::kib(1))).await;
+    let client = server.connect().await;
+    let (_, batches) = tables::sample("airlines");
+    let options = PutOptions { durability: Some(Durability::Ephemeral), ..PutOptions::default() };
+    put(&client, "t", batches.clone(), options).await.expect("put");
+    let (_, rows, transport) = read(&client, "t").await.expect("read");
+    assert_eq!(transport, Transport::Flight);
+    assert_eq!(rows.num_rows(), batches.iter().map(RecordBatch::num_rows).sum::<usize>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_and_options_are_those_of_all_doors() {
+    let server = start(|_| {}).await;
+    let client = server.connect().await;
+    let (_, batches) = tables::sample("airlines");
+    assert_eq!(read(&client, "absent").await.expect_err("absent").code(), codes::TABLE_NOT_FOUND);
+    let key: IdempotencyKey = "run 7".parse().expect("a key");
+    let keyed = PutOptions { key: Some(key), ..PutOptions::default() };
+    let first = put(&client, "t", batches.clone(), keyed.clone()).await.expect("put");
+    assert_eq!(put(&client, "t", batches.clone(), keyed).await.expect("the same put").version, first.version);
+    let append = PutOptions { mode: PutMode::Append, ..PutOptions::default() };
+    let (_, other) = tables::sample("flights");
+    let refused = put(&client, "t", other, append.clone()).await.expect_err("another schema");
+    assert_eq!(refused.code(), codes::SCHEMA_MISMATCH, "{refused}");
+    put(&client, "t", batches.clone(), append).await.expect("appended");
+    // A put that its own input ends leaves nothing.
+    let broken = stream::iter([Ok(batches[0].clone()), Err(airlane_model::Error::new(codes::FILE_FAILED, "gone"))]);
+    let failed = client.put(&name("u"), batches[0].schema(), broken, PutOptions::default()).await;
+    assert_eq!(failed.expect_err("broken").code(), codes::FILE_FAILED);
+    assert_eq!(client.list("").await.expect("a list").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s9_rights_are_the_same_at_the_local_door() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rights = folder.path().join("rights.toml");
+    let token = token(&rights);
+    let server = start(|options| options.rights_file = Some(rights)).await;
+    let with = |token: Option<&str>| ConnectOptions {
+        credentials: token.map_or(Credentials::None, |token| Credentials::Token(Secret::new(token))),
+        ..server.options()
+    };
+    let (_, batches) = tables::sample("airlines");
+    let client = Client::connect_with(&server.url(), &with(Some(&token))).await.expect("connected");
+    assert!(client.shares_memory());
+    put(&client, "eu/t", batches.clone(), PutOptions::default()).await.expect("allowed");
+    let refused = put(&client, "us/t", batches, PutOptions::default()).await.expect_err("not allowed");
+    assert_eq!(refused.code(), codes::PERMISSION_DENIED);
+    assert_eq!(read(&client, "eu/t").await.expect("read").2, Transport::SharedMemory);
+    assert_eq!(read(&client, "us/t").await.expect_err("as if absent").code(), codes::TABLE_NOT_FOUND);
+    // The server's user is nobody to it without a line in the file, and a wrong token is nobody's.
+    for token in [None, Some("wrong")] {
+        let client = Client::connect_with(&server.url(), &with(token)).await.expect("connected");
+        assert!(!client.shares_memory());
+    }
+}
+
+/// A rights file with one token, which may read and write in `eu`.
+fn token(rights: &Path) -> String {
+    let made = NewToken::random(&SystemChance);
+    let text = format!("[token.ci]\nsha256 = \"{}\"\n[rights.ci]\neu = [\"read\", \"write\"]\n", made.sha256);
+    std::fs::write(rights, text).expect("written");
+    made.token.expose().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_readers_and_writers_at_once() {
+    let server = start(|_| {}).await;
+    let client = Arc::new(server.connect().await);
+    let (_, batches) = tables::sample("airlines");
+    let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+    let tasks = (0..8).map(|number| {
+        let (client, batches) = (client.clone(), batches.clone());
+        tokio::spawn(async move {
+            for turn in 0..10 {
+                let table = format!("t{number}");
+                let receipt = put(&client, &table, batches.clone(), PutOptions::default()).await.expect("put");
+                assert_eq!(receipt.version.get(), turn + 1);
+                let (_, all, transport) = read(&client, &receipt.ticket).await.expect("read");
+                assert_eq!((all.num_rows(), transport), (rows, Transport::SharedMemory));
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.expect("no panic");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h3_many_hand_overs_leave_no_descriptor_mapping_or_memory() {
+    let server = start(|_| {}).await;
+    let client = server.connect().await;
+    let (_, batches) = tables::sample("airlines");
+    let options = || PutOptions { durability: Some(Durability::Ephemeral), ..PutOptions::default() };
+    let cycle = async |count: usize| {
+        for _ in 0..count {
+            put(&client, "t", batches.clone(), options()).await.expect("put");
+            let (_, all, _) = read(&client, "t").await.expect("read");
+            assert!(all.num_rows() > 0);
+        }
+        client.drop_table(&name("t")).await.expect("dropped");
+    };
+    let held = || {
+        let descriptors = std::fs::read_dir("/proc/self/fd").expect("descriptors").count();
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("mappings");
+        (descriptors, maps.lines().filter(|line| line.contains("memfd:airlane")).count())
+    };
+    cycle(50).await;
+    let before = held();
+    cycle(500).await;
+    let after = held();
+    // Other tests of this process come and go.
+    assert!(after.0 <= before.0 + 100 && after.1 <= before.1 + 50, "{before:?} before, {after:?} after 500 more");
+}
