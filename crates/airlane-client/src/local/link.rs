@@ -127,20 +127,17 @@ impl Link {
         if leases.released.is_empty() {
             return;
         }
-        let message = Release { leases: std::mem::take(&mut leases.released) };
-        if let Err(message) = self.try_send(message.into())
-            && let Message::Release(Release { leases: kept }) = message
-        {
-            leases.released = kept;
+        if self.try_send(Release { leases: leases.released.clone() }) {
+            leases.released.clear();
         }
     }
 
-    /// Sends a message that has no answer; gives it back when that would have to wait.
-    pub(super) fn try_send(&self, message: Message) -> std::result::Result<(), Message> {
-        let frame = Frame { request: UNANSWERED, has_more: false, message };
+    /// Sends a message that has no answer, unless that would have to wait. Tells whether it did.
+    pub(super) fn try_send(&self, message: impl Into<Message>) -> bool {
+        let frame = Frame { request: UNANSWERED, has_more: false, message: message.into() };
         match &self.channel {
-            Channel::Packets(packets) if packets.try_send(&frame).is_ok() => Ok(()),
-            _ => Err(frame.message),
+            Channel::Packets(packets) => packets.try_send(&frame).is_ok(),
+            Channel::Bytes(_) => false,
         }
     }
 
@@ -171,7 +168,7 @@ async fn renew(link: Weak<Link>, interval: Duration) {
         let leases: Vec<u64> = link.leases().held.iter().copied().collect();
         if !leases.is_empty() {
             // The next time will do.
-            let _ = link.try_send(Renew { leases }.into());
+            link.try_send(Renew { leases });
         }
     }
 }

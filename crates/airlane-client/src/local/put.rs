@@ -152,7 +152,7 @@ impl Drop for LocalPut {
     fn drop(&mut self) {
         if !self.is_ended {
             // The end of the connection does it otherwise.
-            let _ = self.link.try_send(Abort { put: self.put }.into());
+            self.link.try_send(Abort { put: self.put });
         }
     }
 }

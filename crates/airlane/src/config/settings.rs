@@ -76,14 +76,14 @@ settings! {
         /// Default: none.
         unix_socket: Option<PathBuf> = |_| None, "PATH";
 
-        /// The Unix socket of the local door, by which processes of this machine hand each other tables without copying.
+        /// The Unix socket by which processes of this machine hand each other tables without copying.
         ///
         /// `auto` is where clients look: `$XDG_RUNTIME_DIR/airlane/local.sock`, else `/tmp/airlane-UID/local.sock`, unless another
         /// server is there already. `off` is none. The socket is for the user of the server, in a folder where nobody else can write.
         /// Default: `auto`.
         local_socket: LocalSocket = |_| LocalSocket::Auto, "auto|off|PATH";
 
-        /// A file that is told the port and a token of the local door over TCP, for processes that cannot use its socket.
+        /// A file that tells a local port and a token, for processes that cannot use `local_socket`.
         ///
         /// The port is a free one of the loopback. The token lets in one connection; the file then holds the next. Beside it lies a
         /// folder of the same name and `.d`, in which tables are passed as files. Nobody else can read either.
@@ -94,7 +94,7 @@ settings! {
         ///
         /// Their segments are not validated, and may have writable mappings left. Who can be asked to put wrong data can then
         /// have other readers read it.
-        /// Default: no.
+        /// Default: off.
         local_trust: bool = |_| false, "";
 
         /// The memory that a caller may hold by tables it has mapped through the local door.
