@@ -5,6 +5,7 @@
 
 mod client;
 mod flight;
+mod handover;
 mod machine;
 mod peer;
 mod process;
@@ -26,7 +27,18 @@ fn main() -> ExitCode {
         Some((name, options)) if name == "server" => {
             server::Effort::parse(options).and_then(|effort| server::run(&effort))
         }
-        _ => Err(format!("the benchmarks: flight, server\n{}{}", flight::USAGE, server::USAGE).into()),
+        Some((name, options)) if name == "handover" => {
+            handover::Effort::parse(options).and_then(|effort| handover::run(&effort))
+        }
+        // The other process of it.
+        Some((name, options)) if name == "handover-consumer" => handover::consume(options),
+        _ => Err(format!(
+            "the benchmarks: flight, handover, server\n{}{}{}",
+            flight::USAGE,
+            handover::USAGE,
+            server::USAGE
+        )
+        .into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use crate::python;
 use crate::workspace::{Result, Workspace};
 
 /// The benchmarks there are.
-pub(crate) const NAMES: &[&str] = &["flight", "server"];
+pub(crate) const NAMES: &[&str] = &["flight", "handover", "server"];
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let name = arguments.first().ok_or_else(|| format!("name a benchmark: {}", NAMES.join(", ")))?;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use airlane_client::Client;
+use airlane_client::{Client, ConnectOptions};
 
 use super::Transfer;
 use crate::Result;
@@ -10,7 +10,9 @@ use crate::peer::Peer;
 
 /// Gets a table `times` times and drops its batches as they come.
 pub(crate) async fn get(peer: &Peer, table: &str, times: usize) -> Result<Transfer> {
-    let client = Client::connect(&format!("grpc://127.0.0.1:{}", peer.port)).await?;
+    // The wire is measured here.
+    let options = ConnectOptions { shares_memory: false, ..ConnectOptions::default() };
+    let client = Client::connect_with(&format!("grpc://127.0.0.1:{}", peer.port), &options).await?;
     let begin = Instant::now();
     let mut rows = 0;
     for _ in 0..times {
