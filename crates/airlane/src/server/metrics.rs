@@ -127,6 +127,8 @@ pub const METRICS: &[Metric] = &[
         "Messages of compressed reads that were `kept` from an earlier one, or `made`; without those that no other read can use, \
          since they begin or end in the middle",
     ),
+    gauges("airlane_local_connections", &[], "Connections of the local door"),
+    gauges("airlane_leased_bytes", &[], "Memory that readers may have mapped through the local door"),
     gauges("airlane_build_info", &["version"], "Always 1; its label tells the version of the server"),
     counts("process_cpu_seconds_total", &[], "Processor time, of user and system together"),
     gauges("process_resident_memory_bytes", &[], "Memory that is resident, mapped files among it"),

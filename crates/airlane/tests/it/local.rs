@@ -14,13 +14,13 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use futures::stream;
 
-struct Local {
+pub(crate) struct Local {
     handle: Handle,
     socket: PathBuf,
     folder: tempfile::TempDir,
 }
 
-async fn start(change: impl FnOnce(&mut ServerOptions)) -> Local {
+pub(crate) async fn start(change: impl FnOnce(&mut ServerOptions)) -> Local {
     let folder = tempfile::tempdir().expect("a folder");
     let (handle, socket) = start_in(folder.path(), change).await;
     Local { handle, socket, folder }
@@ -43,7 +43,7 @@ impl Local {
         format!("grpc://{}", self.handle.address())
     }
 
-    async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         let client = Client::connect_with(&self.url(), &self.options()).await.expect("connected");
         assert!(client.shares_memory());
         client
@@ -54,7 +54,7 @@ fn name(text: &str) -> TableName {
     TableName::parse(text).expect(text)
 }
 
-async fn put(
+pub(crate) async fn put(
     client: &Client,
     table: &str,
     batches: Vec<RecordBatch>,
@@ -64,7 +64,7 @@ async fn put(
     client.put(&name(table), schema, stream::iter(batches.into_iter().map(Ok)), options).await
 }
 
-async fn read(client: &Client, ticket: &str) -> Result<(SchemaRef, RecordBatch, Transport)> {
+pub(crate) async fn read(client: &Client, ticket: &str) -> Result<(SchemaRef, RecordBatch, Transport)> {
     let mut stream = client.get(ticket).await?;
     let mut batches = Vec::new();
     while let Some(batch) = stream.next().await? {

@@ -38,6 +38,12 @@ async fn the_list_of_metrics_is_what_a_server_exports() {
     // With a gate that refuses somebody: what is counted only then is there too.
     let guarded = guarded(&["reader"], "").await;
     guarded.client().await.list_actions(with(Some("wrong"), Empty {})).await.expect_err("refused");
+    // And one that lends its memory.
+    let lending = crate::local::start(|_| {}).await;
+    let batches = airlane_testkit::tables::sample("airlines").1;
+    let client = lending.connect().await;
+    crate::local::put(&client, "lent", batches, airlane_client::PutOptions::default()).await.expect("put");
+    crate::local::read(&client, "lent").await.expect("read");
     let server = TestServer::start().await;
     ask_for_everything(&server).await;
     let (_, text) = fetch(&server, "/metrics").await;
