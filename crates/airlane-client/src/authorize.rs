@@ -1,6 +1,7 @@
 //! What a client shows of itself with each call.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use airlane_model::{Error, Result, Secret, codes};
 use base64::Engine as _;
@@ -51,16 +52,31 @@ impl Credentials {
     }
 }
 
-/// A channel whose requests carry the header.
+/// A channel whose requests carry the header, and how long each may take.
 #[derive(Clone, Debug)]
 pub(crate) struct Authorized<S> {
     inner: S,
     header: Option<HeaderValue>,
+    timeout: Option<HeaderValue>,
 }
+
+/// How long a call may take, for the server (`grpc-timeout`: at most eight digits and a unit).
+const TIMEOUT: &str = "grpc-timeout";
+const DIGITS_MAX: u128 = 99_999_999;
 
 impl<S> Authorized<S> {
     pub(crate) fn new(inner: S, header: Option<HeaderValue>) -> Self {
-        Self { inner, header }
+        Self { inner, header, timeout: None }
+    }
+
+    /// Has each call end by then.
+    pub(crate) fn within(self, deadline: Option<Duration>) -> Self {
+        let text = deadline.map(|deadline| match deadline.as_millis() {
+            millis if millis <= DIGITS_MAX => format!("{millis}m"),
+            _ => format!("{}S", deadline.as_secs().min(DIGITS_MAX as u64)),
+        });
+        // Digits and a letter.
+        Self { timeout: text.and_then(|text| HeaderValue::from_str(&text).ok()), ..self }
     }
 }
 
@@ -76,6 +92,9 @@ impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for Authorize
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         if let Some(value) = &self.header {
             request.headers_mut().insert(header::AUTHORIZATION, value.clone());
+        }
+        if let Some(value) = &self.timeout {
+            request.headers_mut().insert(TIMEOUT, value.clone());
         }
         self.inner.call(request)
     }

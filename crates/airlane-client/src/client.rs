@@ -9,7 +9,7 @@ use airlane_model::{
     RowRange, TableInfo, TableName, Ticket, codes,
 };
 use arrow_array::RecordBatch;
-use arrow_flight::{Action, Criteria, FlightData, FlightDescriptor, PutResult};
+use arrow_flight::{Action, Criteria, FlightData, FlightDescriptor, FlightInfo, PutResult};
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
@@ -22,6 +22,7 @@ use crate::connect::{ConnectOptions, Service, connect};
 use crate::encode::Encoder;
 use crate::error;
 use crate::local::LocalClient;
+use crate::parallel::ParallelRows;
 use crate::read::{FlightRows, Source};
 use crate::stream::TableStream;
 use crate::ticket::{KeyRotation, SignedTicketInfo, TicketOptions};
@@ -152,15 +153,39 @@ impl Client {
     /// # Errors
     /// What the server answers, and `connection_broken`.
     pub async fn get(&self, ticket: &str) -> Result<TableStream> {
-        let Self { address, service, resume_for, local } = self.clone();
-        if let Some(local) = local {
+        if let Some(local) = &self.local {
             match local.get(ticket).await {
                 Ok(table) => return Ok(table.into()),
                 Err(error) if STREAMED_INSTEAD.contains(&error.code()) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(FlightRows::open(Source { address, service, resume_for }, ticket, None).await?.into())
+        Ok(FlightRows::open(self.source(), ticket, None).await?.into())
+    }
+
+    /// As [`get`](Self::get), by up to so many flights at once: for tables that a single connection is too slow for. The rows come
+    /// in order. By shared memory there is nothing to be gained, and it is the same.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get). A read that is counted is one read.
+    pub async fn get_parallel(&self, ticket: &str, flights_max: usize) -> Result<TableStream> {
+        if self.local.is_some() || flights_max < 2 {
+            return self.get(ticket).await;
+        }
+        Ok(ParallelRows::open(self, ticket, flights_max).await?.into())
+    }
+
+    pub(crate) async fn flight_info(&self, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+        let answer = self.service.clone().get_flight_info(descriptor).await;
+        Ok(answer.map_err(|status| self.error(&status))?.into_inner())
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        Source { address: self.address.clone(), service: self.service.clone(), resume_for: self.resume_for }
+    }
+
+    pub(crate) fn resume_for(&self) -> Duration {
+        self.resume_for
     }
 
     /// The tables whose names begin with `prefix`, in the order of their names.
@@ -293,7 +318,7 @@ async fn find_local(url: &str, options: &ConnectOptions) -> Option<(LocalClient,
         return None;
     }
     let path = options.local_socket.clone().unwrap_or_else(airlane_handover::socket_default);
-    LocalClient::connect(path, token).await.ok()
+    LocalClient::connect(path, token, options.deadline).await.ok()
 }
 
 fn nowhere() -> Error {

@@ -40,6 +40,8 @@ pub struct ConnectOptions {
     pub identity: Option<ClientIdentity>,
     /// How long it is tried to go on with a read whose connection broke; zero answers the break at once.
     pub resume_for: Duration,
+    /// How long a call may take, a read or a put from its beginning to its end. Then it ends with `deadline_exceeded`.
+    pub deadline: Option<Duration>,
     /// Whether a server of this machine is asked for shared memory, where it has that.
     pub shares_memory: bool,
     /// The socket of its local door; absent: where servers have it by default.
@@ -53,6 +55,7 @@ impl Default for ConnectOptions {
             authorities: None,
             identity: None,
             resume_for: RESUME_FOR,
+            deadline: None,
             shares_memory: true,
             local_socket: None,
         }
@@ -102,7 +105,7 @@ pub(crate) async fn connect(address: &Address, options: &ConnectOptions) -> Resu
         }
     };
     // Messages of any size: what a server sends was asked for.
-    Ok(FlightServiceClient::new(Authorized::new(Abortable::new(channel), authorization))
+    Ok(FlightServiceClient::new(Authorized::new(Abortable::new(channel), authorization).within(options.deadline))
         .max_decoding_message_size(usize::MAX)
         .max_encoding_message_size(usize::MAX))
 }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use airlane_model::{Receipt, Result, Secret, TableName};
+use airlane_model::{Error, Receipt, Result, Secret, TableName, codes};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use futures::{Stream, StreamExt};
@@ -34,6 +34,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct LocalClient {
     path: PathBuf,
     token: Option<Secret>,
+    deadline: Option<Duration>,
     links: Arc<Mutex<Vec<Arc<Link>>>>,
 }
 
@@ -42,8 +43,12 @@ impl LocalClient {
     ///
     /// # Errors
     /// `server_unreachable`, `credentials_missing`, `credentials_refused`.
-    pub(crate) async fn connect(path: PathBuf, token: Option<Secret>) -> Result<(Self, String)> {
-        let client = Self { path, token, links: Arc::default() };
+    pub(crate) async fn connect(
+        path: PathBuf,
+        token: Option<Secret>,
+        deadline: Option<Duration>,
+    ) -> Result<(Self, String)> {
+        let client = Self { path, token, deadline, links: Arc::default() };
         let (link, _turn) = client.link().await?;
         let url = link.hello().url.clone();
         Ok((client, url))
@@ -60,13 +65,16 @@ impl LocalClient {
         batches: impl Stream<Item = Result<RecordBatch>> + Send,
         options: &PutOptions,
     ) -> Result<Receipt> {
-        let (link, turn) = self.link().await?;
-        let mut put = LocalPut::begin(link, turn, table, &schema, options).await?;
-        let mut batches = std::pin::pin!(batches);
-        while let Some(batch) = batches.next().await {
-            put.append(&batch?).await?;
-        }
-        put.commit().await
+        self.in_time(async {
+            let (link, turn) = self.link().await?;
+            let mut put = LocalPut::begin(link, turn, table, &schema, options).await?;
+            let mut batches = std::pin::pin!(batches);
+            while let Some(batch) = batches.next().await {
+                put.append(&batch?).await?;
+            }
+            put.commit().await
+        })
+        .await
     }
 
     /// Opens what a ticket names.
@@ -74,8 +82,18 @@ impl LocalClient {
     /// # Errors
     /// What the server answers; `connection_broken`.
     pub(crate) async fn get(&self, ticket: &str) -> Result<LocalTable> {
-        let (link, turn) = self.link().await?;
-        LocalTable::open(link, turn, ticket).await
+        self.in_time(async {
+            let (link, turn) = self.link().await?;
+            LocalTable::open(link, turn, ticket).await
+        })
+        .await
+    }
+
+    async fn in_time<T>(&self, doing: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(deadline) = self.deadline else { return doing.await };
+        timeout(deadline, doing).await.unwrap_or_else(|_| {
+            Err(Error::new(codes::DEADLINE_EXCEEDED, format!("the call did not end within {deadline:?}")))
+        })
     }
 
     /// A connection that does nothing, and the right to use it.

@@ -7,6 +7,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use crate::local::LocalTable;
+use crate::parallel::ParallelRows;
 use crate::read::FlightRows;
 
 /// How a table comes from the server, or gets there.
@@ -40,12 +41,19 @@ pub struct TableStream(Rows);
 #[derive(Debug)]
 enum Rows {
     Flight(Box<FlightRows>),
+    Parallel(Box<ParallelRows>),
     Local(Box<LocalTable>),
 }
 
 impl From<FlightRows> for TableStream {
     fn from(rows: FlightRows) -> Self {
         Self(Rows::Flight(Box::new(rows)))
+    }
+}
+
+impl From<ParallelRows> for TableStream {
+    fn from(rows: ParallelRows) -> Self {
+        Self(Rows::Parallel(Box::new(rows)))
     }
 }
 
@@ -60,6 +68,7 @@ impl TableStream {
     pub fn schema(&self) -> &SchemaRef {
         match &self.0 {
             Rows::Flight(rows) => rows.schema(),
+            Rows::Parallel(rows) => rows.schema(),
             Rows::Local(table) => table.schema(),
         }
     }
@@ -67,7 +76,7 @@ impl TableStream {
     /// How the rows come.
     pub fn transport(&self) -> Transport {
         match &self.0 {
-            Rows::Flight(_) => Transport::Flight,
+            Rows::Flight(_) | Rows::Parallel(_) => Transport::Flight,
             Rows::Local(_) => Transport::SharedMemory,
         }
     }
@@ -75,7 +84,7 @@ impl TableStream {
     /// All rows, where that is known from the beginning.
     pub fn rows(&self) -> Option<u64> {
         match &self.0 {
-            Rows::Flight(_) => None,
+            Rows::Flight(_) | Rows::Parallel(_) => None,
             Rows::Local(table) => Some(table.rows()),
         }
     }
@@ -84,7 +93,8 @@ impl TableStream {
     pub fn resumptions(&self) -> u64 {
         match &self.0 {
             Rows::Flight(rows) => rows.resumptions(),
-            Rows::Local(_) => 0,
+            // Each flight goes on by itself.
+            Rows::Parallel(_) | Rows::Local(_) => 0,
         }
     }
 
@@ -97,6 +107,7 @@ impl TableStream {
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         match &mut self.0 {
             Rows::Flight(rows) => rows.next().await,
+            Rows::Parallel(rows) => rows.next().await,
             Rows::Local(table) => table.next(),
         }
     }

@@ -65,6 +65,7 @@ impl Doctor {
             authorities: settings.tls_ca.as_deref().map(credentials::authorities).transpose()?,
             identity: credentials::identity(&settings)?,
             resume_for: Duration::ZERO,
+            deadline: None,
             shares_memory: false,
             local_socket: None,
         };

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use airlane_client::{Client, PutOptions, TicketOptions};
+use airlane_client::{Client, ConnectOptions, PutOptions, TicketOptions};
 use airlane_model::{Durability, Error, PutMode, Result, TableName, Ticket, codes};
 use airlane_testkit::{TestServer, tables};
 use arrow_array::RecordBatch;
@@ -147,4 +147,60 @@ async fn a_put_that_fails_or_is_dropped_on_the_clients_side_leaves_nothing() {
     let error = client.get("half").await.expect_err("nothing was kept");
     assert_eq!(error.code(), codes::TABLE_NOT_FOUND);
     server.stop().await.expect("a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parallel_flights_give_the_same_rows_in_order() {
+    let server = TestServer::start().await;
+    let client = server.connect().await.expect("connect");
+    let (schema, batches) = tables::sample("flights");
+    let many: Vec<_> = std::iter::repeat_n(&batches, 4).flatten().cloned().map(Ok).collect();
+    let options = PutOptions { durability: Some(Durability::Ephemeral), ..PutOptions::default() };
+    let receipt = client.put(&name("t"), schema, stream::iter(many), options).await.expect("put");
+    let whole = read(&client, &receipt.ticket).await.expect("read").1;
+    let mut rows = client.get_parallel(&receipt.ticket, 4).await.expect("flights");
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.next().await.expect("a batch") {
+        batches.push(batch);
+    }
+    assert_eq!(arrow_select::concat::concat_batches(rows.schema(), &batches).expect("one batch"), whole);
+    // One that is given up in the middle ends all of its flights.
+    drop(client.get_parallel(&receipt.ticket, 4).await.expect("flights"));
+    let error = client.get_parallel("absent", 4).await.expect_err("absent");
+    assert_eq!(error.code(), codes::TABLE_NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_is_repeated_until_the_server_is_back_and_is_done_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut handle = airlane::server::run(TestServer::options(folder.path())).await.expect("a server");
+    let address = handle.address();
+    let client = Client::connect(&format!("grpc://{address}")).await.expect("connect");
+    let (schema, batches) = tables::sample("airlines");
+    let append = || PutOptions { mode: PutMode::Append, ..PutOptions::default() };
+    client.put_batches(&name("t"), schema.clone(), &batches, append()).await.expect("put");
+    handle.stop();
+    handle.wait().await.expect("stopped");
+    let table = name("t");
+    let (putting, starting) = tokio::join!(client.put_batches(&table, schema, &batches, append()), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let options = airlane::server::ServerOptions { listen: address, ..TestServer::options(folder.path()) };
+        airlane::server::run(options).await.expect("a server")
+    });
+    let receipt = putting.expect("put at last");
+    assert_eq!((receipt.version.get(), receipt.rows), (2, 2 * receipt.rows_put));
+    drop(starting);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_ends_with_its_deadline() {
+    let server = TestServer::start().await;
+    let options = ConnectOptions { deadline: Some(Duration::from_millis(200)), ..ConnectOptions::default() };
+    let client = Client::connect_with(&server.url(), &options).await.expect("connect");
+    client.list("").await.expect("in time");
+    let (schema, batches) = tables::sample("airlines");
+    let endless = stream::iter(batches.into_iter().map(Ok)).chain(stream::pending());
+    let error = client.put(&name("t"), schema, endless, PutOptions::default()).await.expect_err("too late");
+    assert_eq!(error.code(), codes::DEADLINE_EXCEEDED, "{error}");
+    assert!(client.list("").await.expect("a list").is_empty());
 }

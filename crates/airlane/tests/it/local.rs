@@ -278,3 +278,19 @@ async fn h3_many_hand_overs_leave_no_descriptor_mapping_or_memory() {
     // Other tests of this process come and go.
     assert!(after.0 <= before.0 + 100 && after.1 <= before.1 + 50, "{before:?} before, {after:?} after 10,000 more");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_that_takes_too_long_ends_and_leaves_nothing() {
+    use futures::StreamExt;
+    let server = start(|_| {}).await;
+    let options = ConnectOptions { deadline: Some(std::time::Duration::from_millis(200)), ..server.options() };
+    let client = Client::connect_with(&server.url(), &options).await.expect("connected");
+    let (schema, batches) = tables::sample("airlines");
+    let endless = stream::iter(batches.clone().into_iter().map(Ok)).chain(stream::pending());
+    let error = client.put(&name("t"), schema, endless, PutOptions::default()).await.expect_err("too late");
+    assert_eq!(error.code(), codes::DEADLINE_EXCEEDED, "{error}");
+    // The connection is good for the next.
+    put(&client, "u", batches, PutOptions::default()).await.expect("in time");
+    assert_eq!(read(&client, "u").await.expect("read").2, Transport::SharedMemory);
+    assert_eq!(client.list("").await.expect("a list").len(), 1);
+}
