@@ -17,11 +17,12 @@ use crate::size::payload_bytes;
 /// Segments that the server may not have answered yet.
 const UNANSWERED_MAX: u64 = 4;
 
-/// What is left for the last segment where the size is known: sealing takes time by the page.
-const TAIL_BYTES: u64 = 4 << 20;
+/// What is left for the last segment where the size is known: sealing it, and having it validated, takes time by the byte.
+const TAIL_BYTES: u64 = 1 << 20;
 
-/// Segments of a table of known size, about.
+/// Segments of a table of known size, about; each of them no larger than this.
 const SEGMENTS: u64 = 64;
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
 /// A put under way. Dropping it gives it up.
 pub(super) struct LocalPut {
@@ -66,7 +67,8 @@ impl LocalPut {
             Message::BeginOk(ok) => ok.put,
             other => return Err(unexpected(&other)),
         };
-        let segment_bytes_target = limits::SEGMENT_BYTES_TARGET.as_u64().max(bytes_expected.unwrap_or(0) / SEGMENTS);
+        let of_table = (bytes_expected.unwrap_or(0) / SEGMENTS).min(SEGMENT_BYTES_MAX);
+        let segment_bytes_target = limits::SEGMENT_BYTES_TARGET.as_u64().max(of_table);
         let layout = WriterOptions {
             segment_small_bytes_max: ByteSize::bytes(0),
             segment_bytes_target: ByteSize::bytes(segment_bytes_target),
@@ -83,13 +85,25 @@ impl LocalPut {
     /// # Errors
     /// `schema_mismatch`, `limit_exceeded`, `storage_full` without memory; what the server answers.
     pub(super) async fn append(&mut self, batch: &RecordBatch) -> Result<()> {
+        let bytes = payload_bytes(batch);
+        let end = self.bytes.saturating_add(bytes);
+        // Once: what comes after it is the tail.
+        let Some(expected) = self.bytes_expected.take_if(|expected| end.saturating_add(TAIL_BYTES) >= *expected) else {
+            self.bytes = end;
+            return self.lay_out(batch, Cut::WhenFull).await;
+        };
+        let before_tail = expected.saturating_sub(TAIL_BYTES).saturating_sub(self.bytes).min(bytes);
+        let rows = u128::from(before_tail) * batch.num_rows() as u128 / u128::from(bytes.max(1));
+        // No more than there are.
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(batch.num_rows());
+        self.lay_out(&batch.slice(0, rows), Cut::Now).await?;
+        self.lay_out(&batch.slice(rows, batch.num_rows() - rows), Cut::WhenFull).await
+    }
+
+    async fn lay_out(&mut self, batch: &RecordBatch, cut: Cut) -> Result<()> {
         let Some(writer) = &mut self.writer else { return Err(failed()) };
         writer.append(batch)?;
-        self.bytes += payload_bytes(batch);
-        // Once: what comes after it is the tail.
-        let is_tail = self.bytes_expected.take_if(|expected| self.bytes + TAIL_BYTES >= *expected).is_some();
-        let sealed = writer.take_sealed(if is_tail { Cut::Now } else { Cut::WhenFull })?;
-        for segment in sealed {
+        for segment in writer.take_sealed(cut)? {
             self.send(&segment).await?;
         }
         Ok(())

@@ -196,37 +196,95 @@ async fn errors_and_options_are_those_of_all_doors() {
     assert_eq!(client.list("").await.expect("a list").len(), 1);
 }
 
+/// What a caller must have for an answer of the local door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    Known,
+    Write,
+    Read,
+}
+
+/// Everything that can be asked for there. What the door has and this table has not fails the test.
+const NEEDS: [(&str, Need); 3] = [("LocalHello", Need::Known), ("LocalPut", Need::Write), ("LocalOpen", Need::Read)];
+
+/// Tokens, and what they may do in `eu`; nobody of them has a right in `us`.
+const ROLES: [(&str, &[&str]); 5] = [
+    ("stranger", &[]),
+    ("reader", &["read"]),
+    ("writer", &["write"]),
+    ("owner", &["read", "write"]),
+    ("admin", &["admin"]),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn s9_rights_are_the_same_at_the_local_door() {
+    let asked: Vec<&str> = NEEDS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(asked, airlane_local::CALLS.map(|call| call.name), "each call has a row");
     let folder = tempfile::tempdir().expect("a folder");
     let rights = folder.path().join("rights.toml");
-    let token = token(&rights);
+    let tokens = tokens(&rights);
     let server = start(|options| options.rights_file = Some(rights)).await;
-    let with = |token: Option<&str>| ConnectOptions {
-        credentials: token.map_or(Credentials::None, |token| Credentials::Token(Secret::new(token))),
-        ..server.options()
+    let connect = async |token: Option<&str>| {
+        let credentials = token.map_or(Credentials::None, |token| Credentials::Token(Secret::new(token)));
+        let options = ConnectOptions { credentials, ..server.options() };
+        Client::connect_with(&server.url(), &options).await.expect("connected")
     };
     let (_, batches) = tables::sample("airlines");
-    let client = Client::connect_with(&server.url(), &with(Some(&token))).await.expect("connected");
-    assert!(client.shares_memory());
-    put(&client, "eu/t", batches.clone(), PutOptions::default()).await.expect("allowed");
-    let refused = put(&client, "us/t", batches, PutOptions::default()).await.expect_err("not allowed");
-    assert_eq!(refused.code(), codes::PERMISSION_DENIED);
-    assert_eq!(read(&client, "eu/t").await.expect("read").2, Transport::SharedMemory);
-    assert_eq!(read(&client, "us/t").await.expect_err("as if absent").code(), codes::TABLE_NOT_FOUND);
+    let owner = connect(Some(&tokens["owner"])).await;
+    put(&owner, "eu/there", batches.clone(), PutOptions::default()).await.expect("allowed");
+    for (role, granted) in ROLES {
+        let client = connect(Some(&tokens[role])).await;
+        for (call, need) in NEEDS {
+            for (namespace, may) in [("eu", true), ("us", false)] {
+                let told = format!("{call} of {role} in {namespace}");
+                match need {
+                    Need::Known => assert!(client.shares_memory(), "{told}"),
+                    Need::Write => {
+                        let table = format!("{namespace}/of-{role}");
+                        let put = put(&client, &table, batches.clone(), PutOptions::default()).await;
+                        let may = may && granted.contains(&"write");
+                        assert_eq!(
+                            put.err().map(|error| error.code()),
+                            (!may).then_some(codes::PERMISSION_DENIED),
+                            "{told}"
+                        );
+                    }
+                    Need::Read => {
+                        let read =
+                            read(&client, &format!("{namespace}/there")).await.map(|(_, _, transport)| transport);
+                        let may = may && granted.contains(&"read");
+                        match read {
+                            Ok(transport) => assert!(may && transport == Transport::SharedMemory, "{told}"),
+                            Err(error) => assert!(!may && error.code() == codes::TABLE_NOT_FOUND, "{told}: {error}"),
+                        }
+                        // What is absent and what is forbidden look the same.
+                        let absent = self::read(&client, &format!("{namespace}/absent")).await.expect_err("absent");
+                        assert_eq!(absent.code(), codes::TABLE_NOT_FOUND, "{told}");
+                    }
+                }
+            }
+        }
+    }
     // The server's user is nobody to it without a line in the file, and a wrong token is nobody's.
     for token in [None, Some("wrong")] {
-        let client = Client::connect_with(&server.url(), &with(token)).await.expect("connected");
-        assert!(!client.shares_memory());
+        assert!(!connect(token).await.shares_memory());
     }
 }
 
-/// A rights file with one token, which may read and write in `eu`.
-fn token(rights: &Path) -> String {
-    let made = NewToken::random(&SystemChance);
-    let text = format!("[token.ci]\nsha256 = \"{}\"\n[rights.ci]\neu = [\"read\", \"write\"]\n", made.sha256);
+/// A rights file with a token for each role.
+fn tokens(rights: &Path) -> std::collections::HashMap<&'static str, String> {
+    let mut text = String::new();
+    let mut tokens = std::collections::HashMap::new();
+    for (role, granted) in ROLES {
+        let made = NewToken::random(&SystemChance);
+        // `admin` is for all namespaces.
+        let namespace = if granted.contains(&"admin") { "*" } else { "eu" };
+        text += &format!("[token.{role}]\nsha256 = \"{}\"\n", made.sha256);
+        text += &format!("[rights.{role}]\n\"{namespace}\" = {granted:?}\n");
+        tokens.insert(role, made.token.expose().to_owned());
+    }
     std::fs::write(rights, text).expect("written");
-    made.token.expose().to_owned()
+    tokens
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -293,4 +351,19 @@ async fn a_put_that_takes_too_long_ends_and_leaves_nothing() {
     put(&client, "u", batches, PutOptions::default()).await.expect("in time");
     assert_eq!(read(&client, "u").await.expect("read").2, Transport::SharedMemory);
     assert_eq!(client.list("").await.expect("a list").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_size_that_is_told_changes_segments_and_no_row() {
+    let server = start(|_| {}).await;
+    let client = server.connect().await;
+    let (schema, batches) = tables::sample("flights");
+    let all = arrow_select::concat::concat_batches(&schema, &batches).expect("one batch");
+    let bytes = batches.iter().map(airlane_client::payload_bytes).sum::<u64>();
+    // Also one that is wrong.
+    for told in [bytes, bytes / 2, 3 * bytes, 0, 1, u64::MAX] {
+        let options = PutOptions { bytes_expected: Some(ByteSize::bytes(told)), ..PutOptions::default() };
+        put(&client, "t", batches.clone(), options).await.expect("put");
+        assert_eq!(read(&client, "t").await.expect("read").1, all, "{told}");
+    }
 }
