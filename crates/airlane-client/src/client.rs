@@ -21,7 +21,7 @@ use crate::authorize::Credentials;
 use crate::connect::{ConnectOptions, Service, connect};
 use crate::encode::Encoder;
 use crate::error;
-use crate::local::LocalClient;
+use crate::local::{LocalClient, Servers};
 use crate::parallel::ParallelRows;
 use crate::read::{FlightRows, Source};
 use crate::stream::TableStream;
@@ -317,8 +317,11 @@ async fn find_local(url: &str, options: &ConnectOptions) -> Option<(LocalClient,
     if options.identity.is_some() {
         return None;
     }
-    let path = options.local_socket.clone().unwrap_or_else(airlane_handover::socket_default);
-    LocalClient::connect(path, token, options.deadline).await.ok()
+    let (path, servers) = match &options.local_socket {
+        Some(path) => (path.clone(), Servers::Any),
+        None => (airlane_handover::socket_default(), Servers::OwnAndRoot),
+    };
+    LocalClient::connect(path, servers, token, options.deadline).await.ok()
 }
 
 fn nowhere() -> Error {

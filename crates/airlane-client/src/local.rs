@@ -22,6 +22,7 @@ use futures::{Stream, StreamExt};
 use tokio::time::timeout;
 
 use crate::client::PutOptions;
+pub(crate) use link::Servers;
 use link::{Link, Turn};
 use put::LocalPut;
 pub(crate) use table::LocalTable;
@@ -33,6 +34,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct LocalClient {
     path: PathBuf,
+    servers: Servers,
     token: Option<Secret>,
     deadline: Option<Duration>,
     links: Arc<Mutex<Vec<Arc<Link>>>>,
@@ -45,10 +47,11 @@ impl LocalClient {
     /// `server_unreachable`, `credentials_missing`, `credentials_refused`.
     pub(crate) async fn connect(
         path: PathBuf,
+        servers: Servers,
         token: Option<Secret>,
         deadline: Option<Duration>,
     ) -> Result<(Self, String)> {
-        let client = Self { path, token, deadline, links: Arc::default() };
+        let client = Self { path, servers, token, deadline, links: Arc::default() };
         let (link, _turn) = client.link().await?;
         let url = link.hello().url.clone();
         Ok((client, url))
@@ -106,7 +109,7 @@ impl LocalClient {
         if let Some(idle) = idle {
             return Ok(idle);
         }
-        let connecting = Link::connect(&self.path, self.token.as_ref());
+        let connecting = Link::connect(&self.path, self.servers, self.token.as_ref());
         let link =
             timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| link::unreachable(&self.path, "no answer"))??;
         let turn = link.turn().await;

@@ -28,7 +28,7 @@ pub struct Packets(UnixStream);
 #[derive(Debug)]
 pub struct PacketListener(UnixListener);
 
-/// The process at the other end, as the kernel noted it when it connected.
+/// The process at the other end, as the kernel noted it when it connected, or listened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerProcess {
     /// Its number.
@@ -54,9 +54,9 @@ impl PacketListener {
     /// # Errors
     /// What the system answers, such as that there are too many descriptors.
     pub async fn accept(&self) -> io::Result<(Packets, PeerProcess)> {
-        let (socket, _) = self.0.accept().await?;
-        let peer = socket.peer_cred()?;
-        Ok((Packets(socket), PeerProcess { pid: peer.pid(), uid: peer.uid() }))
+        let packets = Packets(self.0.accept().await?.0);
+        let peer = packets.peer()?;
+        Ok((packets, peer))
     }
 }
 
@@ -86,6 +86,15 @@ impl Packets {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (one, other) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         Ok((Self::new(one)?, Self::new(other)?))
+    }
+
+    /// The process at the other end: for a client that which listened.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn peer(&self) -> io::Result<PeerProcess> {
+        let peer = self.0.peer_cred()?;
+        Ok(PeerProcess { pid: peer.pid(), uid: peer.uid() })
     }
 
     fn new(socket: OwnedFd) -> io::Result<Self> {

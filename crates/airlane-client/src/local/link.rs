@@ -37,10 +37,31 @@ struct Leases {
     released: Vec<u64>,
 }
 
+/// Whose servers are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Servers {
+    /// Those of the user and of root: where the socket is looked for, somebody else may have put one first.
+    OwnAndRoot,
+    /// Whoever listens there, since the user has named the socket.
+    Any,
+}
+
+impl Servers {
+    fn hold(self, server: u32, own: u32) -> bool {
+        self == Self::Any || server == own || server == 0
+    }
+}
+
 impl Link {
-    pub(super) async fn connect(path: &Path, token: Option<&Secret>) -> Result<Arc<Self>> {
-        let connected = Packets::connect(path).await;
-        let channel = Channel::Packets(connected.map_err(|error| unreachable(path, error))?);
+    pub(super) async fn connect(path: &Path, servers: Servers, token: Option<&Secret>) -> Result<Arc<Self>> {
+        let packets = Packets::connect(path).await.map_err(|error| unreachable(path, error))?;
+        let server = packets.peer().map_err(|error| unreachable(path, error))?.uid;
+        let own = rustix::process::geteuid().as_raw();
+        // Before a token is shown.
+        if !servers.hold(server, own) {
+            return Err(unreachable(path, format_args!("it is a process of another user, {server}")));
+        }
+        let channel = Channel::Packets(packets);
         let hello = Hello {
             version: VERSION,
             token: token.map(|token| token.expose().to_owned()).unwrap_or_default(),
@@ -184,4 +205,34 @@ fn ended() -> Error {
 
 pub(super) fn unexpected(message: &Message) -> Error {
     Error::new(codes::MESSAGE_INVALID, format!("the server answers {}, which is no answer to this", message.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s4_a_socket_that_was_found_must_be_of_the_user_or_of_root() {
+        for (server, own, found) in [(1000, 1000, true), (0, 1000, true), (1001, 1000, false), (1000, 0, false)] {
+            assert_eq!(Servers::OwnAndRoot.hold(server, own), found);
+            assert!(Servers::Any.hold(server, own));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_of_the_user_is_shown_the_token() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("local.sock");
+        let listener = airlane_handover::packets::PacketListener::bind(&path).expect("bound");
+        let token = Secret::new("t0ken");
+        let connecting = Link::connect(&path, Servers::OwnAndRoot, Some(&token));
+        let hearing = async {
+            let (packets, _) = listener.accept().await.expect("accepted");
+            // Of the same user it hears the token, and goes without an answer.
+            let heard = packets.receive().await.expect("received").expect("a hello").message;
+            assert!(matches!(heard, Message::Hello(hello) if hello.token == "t0ken"));
+        };
+        let (connected, ()) = tokio::join!(connecting, hearing);
+        assert_eq!(connected.expect_err("no answer").code(), codes::CONNECTION_BROKEN);
+    }
 }
