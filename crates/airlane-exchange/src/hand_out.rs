@@ -12,9 +12,9 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use airlane_model::{Caller, Result, RowRange, TableInfo, Ticket};
+use airlane_model::{ByteSize, Caller, Error, Result, RowRange, TableInfo, Ticket, codes};
 use airlane_segment::home::{HomeKind, storage_error};
-use airlane_segment::{Home, MemoryBudget, SealedMemfds, Segment, TableSchema, TableWriter, WriterOptions};
+use airlane_segment::{Cut, Home, MemoryBudget, SealedMemfds, Segment, TableSchema, TableWriter, WriterOptions};
 use airlane_store::{CountedRead, Lent, ReadSpec, SegmentRef, Snapshot};
 
 use crate::tickets::{Reading, count_of};
@@ -62,8 +62,8 @@ impl Exchange {
     /// Opens what a ticket names for a process on this machine (blocking). Where reads are counted, it claims one.
     ///
     /// # Errors
-    /// As [`read`](Self::read); `memory_full` when a part has to be laid out anew for which there is no memory, and that a
-    /// stream can still read; `data_damaged`, `storage_failed`.
+    /// As [`read`](Self::read); `memory_full`, `limit_exceeded` when a part has to be laid out anew for which there is no memory,
+    /// or that is large, and that a stream can still read; `data_damaged`, `storage_failed`.
     pub fn hand_out(&self, caller: &Caller, ticket: &Ticket) -> Result<HandOut> {
         let Reading { snapshot, rows, projection, pass } = self.reading(caller, ticket)?;
         caller.begin_stream(snapshot.info().table.namespace())?;
@@ -171,8 +171,14 @@ impl fmt::Debug for HandOut {
     }
 }
 
+/// What is laid out or copied for one reader takes no more of the memory budget than one part in so many: a stream does as
+/// well, and needs next to none.
+const MADE_PART: u64 = 8;
+
 /// A [`HandOut`] in the making.
 struct Making {
+    made_bytes: u64,
+    made_bytes_max: u64,
     memfds: SealedMemfds,
     parts: Vec<Part>,
     descriptors: Vec<Descriptor>,
@@ -190,7 +196,9 @@ enum Part {
 impl Making {
     fn new(budget: &MemoryBudget) -> Self {
         let memfds = SealedMemfds::new(budget.clone());
-        Self { memfds, parts: Vec::new(), descriptors: Vec::new(), lent: Vec::new(), made: Vec::new() }
+        let made_bytes_max = budget.limit().as_u64() / MADE_PART;
+        let (parts, descriptors, lent, made) = Default::default();
+        Self { made_bytes: 0, made_bytes_max, memfds, parts, descriptors, lent, made }
     }
 
     /// The whole of a segment of the table.
@@ -202,9 +210,25 @@ impl Making {
                 self.lent.push(opened);
             }
             Lent::File(fd) => self.alone(fd, HomeKind::File, &opened),
-            Lent::Bytes(segment) => self.parts.push(Part::Bytes(segment)),
+            Lent::Bytes(segment) => self.loose(segment)?,
         }
         Ok(())
+    }
+
+    fn loose(&mut self, segment: Arc<Segment>) -> Result<()> {
+        self.count(segment.file_bytes().len() as u64)?;
+        self.parts.push(Part::Bytes(segment));
+        Ok(())
+    }
+
+    fn count(&mut self, bytes: u64) -> Result<()> {
+        self.made_bytes = self.made_bytes.saturating_add(bytes);
+        if self.made_bytes <= self.made_bytes_max {
+            return Ok(());
+        }
+        let max = ByteSize::bytes(self.made_bytes_max);
+        let message = format!("what has to be copied to be handed over takes more than {max} of memory");
+        Err(Error::new(codes::LIMIT_EXCEEDED, message).hint("read it as a stream"))
     }
 
     /// The rows of a stream, as segments of their own.
@@ -213,18 +237,19 @@ impl Making {
         let mut writer = TableWriter::new(stream.schema().clone(), WriterOptions::default(), homes);
         while let Some(batch) = stream.next_batch()? {
             writer.append(&batch)?;
+            writer.take_sealed(Cut::WhenFull)?.into_iter().try_for_each(|segment| self.make(segment))?;
         }
-        for segment in writer.finish()? {
-            let failed = |error| storage_error("lend a memfd", error);
-            let fd = segment.lend_memfd().map_err(failed)?.map(|fd| fd.try_clone_to_owned()).transpose();
-            match fd.map_err(failed)? {
-                Some(fd) => {
-                    self.alone(fd, HomeKind::Memfd, &segment);
-                    self.made.push(segment);
-                }
-                None => self.parts.push(Part::Bytes(Arc::new(segment))),
-            }
-        }
+        writer.finish()?.into_iter().try_for_each(|segment| self.make(segment))
+    }
+
+    /// A segment that was laid out for this reader.
+    fn make(&mut self, segment: Segment) -> Result<()> {
+        let failed = |error| storage_error("lend a memfd", error);
+        let fd = segment.lend_memfd().map_err(failed)?.map(|fd| fd.try_clone_to_owned()).transpose();
+        let Some(fd) = fd.map_err(failed)? else { return self.loose(Arc::new(segment)) };
+        self.count(segment.file_bytes().len() as u64)?;
+        self.alone(fd, HomeKind::Memfd, &segment);
+        self.made.push(segment);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use airlane_gate::{Call, Peer, Shown};
@@ -108,7 +109,7 @@ struct Connection<'a> {
     is_trusted: bool,
     puts: Puts,
     leases: Leases,
-    folder: Option<ConnectionFolder>,
+    folder: Option<Arc<ConnectionFolder>>,
 }
 
 impl<'a> Connection<'a> {
@@ -135,7 +136,7 @@ impl<'a> Connection<'a> {
         let is_trusted = hello.trusted && is_own_user && door.options.trusts_own_user;
         let folder = match (channel.passes_descriptors(), &door.options.folder) {
             (true, _) => None,
-            (false, Some(folder)) => Some(ConnectionFolder::make(folder, number)?),
+            (false, Some(folder)) => Some(Arc::new(ConnectionFolder::make(folder, number)?)),
             (false, None) => {
                 return Err(Error::new(codes::NOT_IMPLEMENTED, "this server has no folder to pass files in"));
             }
@@ -332,25 +333,25 @@ impl<'a> Connection<'a> {
             Ok(ticket) => ticket,
             Err(error) => return Ok((call, Err(error))),
         };
-        let exchange = self.door.exchange.clone();
+        let (exchange, folder, next) = (self.door.exchange.clone(), self.folder.clone(), self.leases.next());
         let handing = task::spawn_blocking(move || {
             let out = exchange.hand_out(call.caller(), &ticket);
+            let out = out.and_then(|out| {
+                let files = folder.map(|folder| folder.give(next, &out)).transpose()?;
+                Ok((out, files))
+            });
             (call, out)
         });
         let (mut call, out) = handing.await.map_err(interrupted)?;
-        let out = match out {
+        let (out, files) = match out {
             Ok(out) => out,
             Err(error) => return Ok((call, Err(error))),
         };
         let (book, lasts) = (&self.door.book, self.door.options.lease);
         let (lease, out) = match self.leases.add(book, &self.caller, out, lasts) {
             Ok(added) => added,
-            Err(error) => return Ok((call, Err(error))),
-        };
-        let files = match self.folder.as_ref().map(|folder| folder.give(lease, out)).transpose() {
-            Ok(files) => files,
             Err(error) => {
-                drop(self.leases.release(&[lease]));
+                self.folder.iter().for_each(|folder| folder.forget(next));
                 return Ok((call, Err(error)));
             }
         };

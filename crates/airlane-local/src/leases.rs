@@ -12,6 +12,9 @@ use airlane_model::{ByteSize, Caller, Error, Result, codes};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+/// Leases of one connection at once. Each takes a KiB or two, also where its table is a file and counts nothing.
+const LEASES_MAX: usize = 4096;
+
 /// How much the leases of each caller hold, over all connections.
 #[derive(Debug)]
 pub(crate) struct LeaseBook {
@@ -93,7 +96,7 @@ impl Leases {
     /// A lease for what a caller is handed, and its number.
     ///
     /// # Errors
-    /// `quota_exceeded`.
+    /// `quota_exceeded`, `limit_exceeded`.
     pub(crate) fn add(
         &mut self,
         book: &Arc<LeaseBook>,
@@ -101,10 +104,19 @@ impl Leases {
         out: HandOut,
         lasts: Duration,
     ) -> Result<(u64, &mut HandOut)> {
+        if self.leases.len() >= LEASES_MAX {
+            let message = format!("the connection holds {LEASES_MAX} tables, which is the most");
+            return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint("let go of some, or use another connection"));
+        }
         let held = book.hold(caller, out.memory_bytes())?;
         self.last += 1;
         let lease = Lease { out, until: Instant::now().checked_add(lasts), _held: held };
         Ok((self.last, &mut self.leases.entry(self.last).insert_entry(lease).into_mut().out))
+    }
+
+    /// The number that the next one gets.
+    pub(crate) fn next(&self) -> u64 {
+        self.last + 1
     }
 
     /// What a reader is through with. Numbers that are not known are those that it has let go of before.

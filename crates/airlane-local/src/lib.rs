@@ -93,12 +93,26 @@ impl LocalDoor {
     /// and what it has under way may end.
     pub async fn serve(&self, channel: Channel, peer: Peer, shown: Shown, stopping: impl Future<Output = ()>) {
         let number = self.0.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        metrics::gauge!("airlane_local_connections").increment(1.0);
-        let ended = connection::serve(&self.0, number, channel, peer, shown, stopping).await;
-        metrics::gauge!("airlane_local_connections").decrement(1.0);
-        match ended {
+        let _counted = Counted::begin();
+        match connection::serve(&self.0, number, channel, peer, shown, stopping).await {
             Ok(()) => tracing::debug!(connection = number, "a local connection has ended"),
             Err(error) => tracing::debug!(connection = number, %error, "a local connection was ended"),
         }
+    }
+}
+
+/// A connection that is counted until it is dropped, also one that is cut off.
+struct Counted;
+
+impl Counted {
+    fn begin() -> Self {
+        metrics::gauge!("airlane_local_connections").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("airlane_local_connections").decrement(1.0);
     }
 }

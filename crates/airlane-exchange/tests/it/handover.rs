@@ -249,3 +249,18 @@ async fn a_file_is_copied_before_it_is_looked_at() {
     let refused = put.take_copy(&reopened(&file), bytes.len() as u64).expect_err("shorter than announced");
     assert_eq!(refused.code(), codes::SEGMENT_REFUSED);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h4_a_large_part_is_not_copied_for_a_reader() {
+    let mut options = StoreOptions::new(None);
+    options.memory.limit = ByteSize::mib(12);
+    let exchange = exchange_of(options);
+    put(&exchange, "t", PutMode::Replace, &[batch(0..200_000, &["ada"])]).await;
+    let keys = narrowed(&exchange, "t", Some("key"), None);
+    let refused = hand_out(&exchange, &keys).expect_err("1.6 MB of 12 MiB");
+    assert_eq!(refused.code(), codes::LIMIT_EXCEEDED, "{refused}");
+    assert!(refused.hint_text().is_some_and(|hint| hint.contains("stream")));
+    let some = narrowed(&exchange, "t", Some("key"), Some(0..10_000));
+    assert_eq!(rows(&received(&hand_out(&exchange, &some).expect("80 kB"))).len(), 10_000);
+    hand_out(&exchange, &ticket("t")).expect("whole segments are lent");
+}

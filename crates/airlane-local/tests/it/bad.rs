@@ -4,7 +4,7 @@ use std::io::{IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use airlane_handover::message::{Abort, Begin, Commit, Hello, Open, Quota, Segment, Table};
+use airlane_handover::message::{Abort, Begin, Commit, Hello, Open, Quota, Release, Segment, Table};
 use airlane_handover::packets::Packets;
 use airlane_handover::{Channel, Message, VERSION};
 use airlane_model::Caller;
@@ -262,4 +262,18 @@ async fn a_silent_client_is_let_go() {
     server.serve(Channel::Packets(end), airlane_gate::Shown::Nothing);
     let received = tokio::time::timeout(PATIENCE, client.receive()).await.expect("an end");
     assert!(received.expect("no error").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_a_connection_holds_so_many_tables_and_no_more() {
+    let server = server();
+    let mut client = server.client().await;
+    client.put(named("t"), &segments(1, 9)).await;
+    let mut held = Vec::new();
+    for _ in 0..4_096 {
+        held.push(client.open("t").await.0.lease);
+    }
+    assert_eq!(client.refusal(Open { ticket: "t".into() }).await, "limit_exceeded");
+    client.send(Release { leases: held[..1].to_vec() }, &[]).await;
+    client.open("t").await;
 }
