@@ -67,19 +67,22 @@ impl Call {
         let runtime = process::runtime().map_err(raise)?;
         let mut future = Box::pin(future);
         loop {
+            // Looked at before the future is: what comes late does not count as done.
+            if self.end.is_some_and(|end| end <= Instant::now()) {
+                return Err(raise(self.late()));
+            }
             let step = py.detach(|| {
                 runtime.block_on(async {
                     tokio::select! {
                         biased;
-                        done = &mut future => Some(done),
                         () = self.token.cancelled() => Some(Err(cancelled())),
+                        done = &mut future => Some(done),
                         () = sleep(self.tick()) => None,
                     }
                 })
             });
             match step {
                 Some(done) => return done.map_err(raise),
-                None if self.end.is_some_and(|end| end <= Instant::now()) => return Err(raise(self.late())),
                 None => {
                     py.check_signals()?;
                     self.tell(py, so_far())?;

@@ -157,7 +157,8 @@ class Client:
             idempotency_key: What makes the put safe to repeat: the same key, rows and options are one put.
 
         Raises:
-            InvalidArgumentError: A bad name, option or batch; another schema or durability than the table has.
+            InvalidArgumentError: A bad name, option or batch.
+            FailedPreconditionError: Another schema or durability than the table has.
             ResourceExhaustedError: A limit, or no room.
             UnavailableError: ``connection_broken``: repeat it if it has a key; without one look at the table's version first.
             PermissionDeniedError: No right to write there.

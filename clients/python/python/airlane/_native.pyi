@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import Any, TypedDict, final
+from typing import Any, TypedDict, final, type_check_only
 
+@type_check_only
 class PutWords(TypedDict):
     mode: str
     durability: str | None
@@ -11,6 +12,7 @@ class PutWords(TypedDict):
     key: str | None
     ticket: TicketWords | None
 
+@type_check_only
 class TicketWords(TypedDict):
     columns: list[str] | None
     rows: tuple[int, int] | None
@@ -19,11 +21,13 @@ class TicketWords(TypedDict):
     reads: int | None
     at_most_once: bool
 
+@type_check_only
 class Credentials(TypedDict):
     token: str | None
     user: str | None
     password: str | None
 
+@type_check_only
 class ConnectWords(Credentials):
     authorities: bytes | None
     certificate: bytes | None

@@ -145,7 +145,9 @@ class Result:
         with self._lock:
             if self._table is not None or self._first:
                 raise FailedPreconditionError(
-                    "rows of this result were read before", code="option_invalid", hint="get it again, and write it to the file at once"
+                    "rows of this result were read before",
+                    code="rows_gone",
+                    hint="get it again, and write it to the file at once",
                 )
             self._refuse_spent()
             self._is_spent = True
@@ -202,7 +204,7 @@ class Result:
         if self._is_spent:
             raise FailedPreconditionError(
                 "the rows of this result were read as they arrived, and were not kept",
-                code="option_invalid",
+                code="rows_gone",
                 hint="get it again, or call read() before you iterate",
             )
 
