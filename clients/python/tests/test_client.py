@@ -115,6 +115,38 @@ def test_an_append_of_another_schema_is_refused(client, name):
     assert client.info(name).version == 1
 
 
+class Exporter:
+    """What exports whatever it is told to."""
+
+    def __init__(self, export):
+        self.export = export
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.export()
+
+
+def raising():
+    raise Mine("here")
+
+
+@pytest.mark.parametrize(
+    "export",
+    [
+        lambda: 5,
+        lambda: None,
+        lambda: TABLE.schema.__arrow_c_schema__(),
+        lambda capsule=TABLE.__arrow_c_stream__(): (pa.RecordBatchReader._import_from_c_capsule(capsule), capsule)[1],
+        raising,
+        lambda: pa.chunked_array([[1, 2]]).__arrow_c_stream__(),
+    ],
+    ids=["a number", "nothing", "a schema", "a stream that was taken", "an exception", "a column"],
+)
+def test_a_bad_exporter_raises_and_puts_nothing(client, name, export):
+    with pytest.raises((TypeError, ValueError, Mine, airlane.Error, OSError)):
+        client.put(name, Exporter(export))
+    assert client.ls(name) == []
+
+
 class Mine(Exception):
     pass
 

@@ -11,6 +11,7 @@ const FEATURE: &str = "ffi";
 /// The library that carries it between Python and Rust, and who may use that (docs/decisions/0022-the-c-boundary-of-python.md).
 const LIBRARY: &str = "pyo3-arrow";
 const LIBRARY_USER: &str = "airlane-python";
+const LIBRARY_WORD: &str = "pyo3_arrow::ffi";
 /// The names by which it is used; put together here, so that this file names none.
 const WORDS: [&str; 5] = [
     concat!("arrow::", "ffi"),
@@ -58,6 +59,8 @@ fn library(package: &Package) -> Option<String> {
 }
 
 fn words(path: &Path, text: &str) -> Option<String> {
+    // Of that library it is known who uses it.
+    let text = text.replace(LIBRARY_WORD, "");
     let word = WORDS.iter().find(|word| text.contains(**word))?;
     Some(format!("{} names `{word}`: the C Data Interface is not used here", path.display()))
 }
@@ -102,6 +105,8 @@ mod tests {
             (concat!("let array = FFI_", "ArrowArray::empty();"), true),
             (concat!("unsafe { from_", "ffi(array, &schema) }"), true),
             ("use arrow_array::RecordBatch;", false),
+            ("use pyo3_arrow::ffi::to_stream_pycapsule;", false),
+            (concat!("use pyo3_arrow::ffi::x; use arrow::", "ffi::y;"), true),
         ] {
             assert_eq!(words(Path::new("x.rs"), text).is_some(), is_found, "{text}");
         }

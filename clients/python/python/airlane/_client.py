@@ -61,7 +61,8 @@ def connect(
         password: Their password; ``None``: the variable ``AIRLANE_PASSWORD``.
         tls_ca: A file of the authorities (PEM) that a server is trusted by; ``None``: ``AIRLANE_TLS_CA``, else those of the system.
         tls_certificate: A file with the certificate (PEM) to show to servers that ask for one; goes together with ``tls_key``.
-        tls_key: A file with its private key (PEM).
+            ``None``: ``AIRLANE_TLS_CLIENT_CERTIFICATE``.
+        tls_key: A file with its private key (PEM); ``None``: ``AIRLANE_TLS_CLIENT_KEY``.
         timeout: Seconds that each call may take; ``None``: as long as it takes.
         resume_for: Seconds for which it is tried to go on with a read whose connection broke; ``None``: 30.
         progress: Whether long transfers show a line on the standard error; ``None``: in terminals and notebooks.
@@ -73,8 +74,8 @@ def connect(
     words: _native.ConnectWords = {
         **_credentials(token, user, password),
         "authorities": _file(tls_ca if tls_ca is not None else _variable("AIRLANE_TLS_CA")),
-        "certificate": _file(tls_certificate),
-        "key": _text(_file(tls_key)),
+        "certificate": _file(tls_certificate if tls_certificate is not None else _variable("AIRLANE_TLS_CLIENT_CERTIFICATE")),
+        "key": _text(_file(tls_key if tls_key is not None else _variable("AIRLANE_TLS_CLIENT_KEY"))),
         "resume_for": resume_for,
     }
     address = url if url is not None else _variable("AIRLANE_URL") or URL_DEFAULT

@@ -203,7 +203,7 @@ class Result:
     def _refuse_spent(self) -> None:
         if self._is_spent:
             raise FailedPreconditionError(
-                "the rows of this result were read as they arrived, and were not kept",
+                "the rows of this result were read as they arrived, or in vain, and were not kept",
                 code="rows_gone",
                 hint="get it again, or call read() before you iterate",
             )
