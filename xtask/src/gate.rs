@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::step::Steps;
 use crate::tally::Count;
 use crate::workspace::{Result, Workspace};
-use crate::{bench, check, fuzz, generate, packages, python};
+use crate::{bench, check, fuzz, generate, packages, python, wheel};
 
 /// Set by machines that must not skip anything.
 const DENY_SKIPS: &str = "AIRLANE_DENY_SKIPS";
@@ -13,6 +13,10 @@ const DENY_SKIPS: &str = "AIRLANE_DENY_SKIPS";
 const PYTHON: &str = "AIRLANE_PYTHON";
 /// Where the conformance tests find the server.
 const SERVER: &str = "AIRLANE_BIN";
+/// Where the tests of the Python package find its wheel, to install it elsewhere.
+const WHEEL: &str = "AIRLANE_WHEEL";
+/// The sources of the package, which tests and type checkers read.
+const PACKAGE: &str = "clients/python";
 
 /// How the gate is run.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<bool> {
     if built {
         generated(workspace, &mut steps);
         steps.command("tests", Count::CargoTest, with_python(&mut test_command(workspace), python.as_ref()));
+        // The examples of the documentation use the package, so it is there before they run.
+        package(workspace, python.as_ref(), &mut steps);
         conformance(workspace, python.as_ref(), &mut steps);
         fuzz::short(workspace, &mut steps);
         benchmarks(workspace, python.as_ref(), &mut steps);
@@ -109,6 +115,36 @@ fn conformance(workspace: &Workspace, python: Option<&python::Python>, steps: &m
     command.args(["-m", "pytest", "-q", "-rs", "--no-header", "-p", "no:cacheprovider", "conformance/python"]);
     command.current_dir(&workspace.root).env(SERVER, workspace.binary("airlane"));
     steps.command("conformance: python", Count::Pytest, &mut command);
+}
+
+/// Builds the wheel of the Python package, installs it, and tests what was installed.
+fn package(workspace: &Workspace, python: Option<&python::Python>, steps: &mut Steps) {
+    let Some(python) = python else {
+        return steps.skip("python package", "there is no Python environment");
+    };
+    let mut folder = None;
+    let bundled = steps.check("python package: server", || {
+        folder = Some(wheel::bundle(workspace, wheel::Profile::Dev)?);
+        Ok(Vec::new())
+    });
+    let Some(folder) = folder.filter(|_| bundled) else { return };
+    let mut build = wheel::command(workspace, python, wheel::Profile::Dev);
+    if !steps.command("python package: wheel", Count::Command, &mut build) {
+        return;
+    }
+    let installed = steps.check("python package: install", || {
+        python::install(python, &wheel::wheel(&folder)?)?;
+        Ok(Vec::new())
+    });
+    let Ok(file) = wheel::wheel(&folder) else { return };
+    if installed {
+        let mut command = python.command();
+        command
+            .args(["-m", "pytest", "-q", "-rs", "--no-header", "-p", "no:cacheprovider"])
+            .arg(format!("{PACKAGE}/tests"));
+        command.current_dir(&workspace.root).env(WHEEL, file).env_remove(SERVER);
+        steps.command("python package: tests", Count::Pytest, &mut command);
+    }
 }
 
 fn benchmarks(workspace: &Workspace, python: Option<&python::Python>, steps: &mut Steps) {

@@ -8,6 +8,7 @@
 //! | `bench` | `bench.rs`: the benchmarks against peers |
 //! | `proxy` | `proxy.rs`: large tables and long silence through a proxy |
 //! | `samples` | `samples.rs`: the sample tables |
+//! | `wheel` | `wheel.rs`: the Python package with the server inside |
 
 mod bench;
 mod check;
@@ -20,6 +21,7 @@ mod python;
 mod samples;
 mod step;
 mod tally;
+mod wheel;
 mod workspace;
 
 use std::process::ExitCode;
@@ -36,6 +38,7 @@ Usage: cargo xtask <command>
   bench <name> [--smoke | …]   run a benchmark; `--smoke` only shows that it works
   proxy                        a GB and ten quiet minutes through nginx
   samples                      make the files of samples/ again
+  wheel [--dev]                build the Python package with the server inside, for users or for the tests
 ";
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         "bench" => bench::run(&workspace, rest),
         "proxy" => proxy::run(&workspace),
         "samples" => samples::run(&workspace),
+        "wheel" => wheel::run(&workspace, rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(true)

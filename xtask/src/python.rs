@@ -50,7 +50,14 @@ pub(crate) fn environment(workspace: &Workspace) -> Result<Python> {
     Ok(python)
 }
 
-fn succeed(command: &mut Command) -> Result<()> {
+/// Installs a wheel alone, in place of the one that was there.
+pub(crate) fn install(python: &Python, wheel: &Path) -> Result<()> {
+    let mut install = python.command();
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"]);
+    succeed(install.arg("--no-index").arg(wheel))
+}
+
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let status = command.status().map_err(|error| format!("{:?}: {error}", command.get_program()))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}").into()) }
 }

@@ -16,7 +16,7 @@ use futures::{Stream, StreamExt, stream};
 use tonic::{Request, Status};
 
 use crate::abort::AbortFlag;
-use crate::address::Address;
+use crate::address::{Address, PORT_DEFAULT};
 use crate::authorize::Credentials;
 use crate::connect::{ConnectOptions, Service, connect};
 use crate::encode::Encoder;
@@ -57,7 +57,7 @@ pub struct PutOptions {
 
 impl Client {
     /// Connects to an [`Address`], such as `grpc://127.0.0.1:8815` or `grpc+unix:///run/airlane.sock`; an empty text is the
-    /// server of this machine, where it listens at the place that is looked at by default.
+    /// server of this machine, at the local door that is looked at by default, else at the default port.
     ///
     /// A server of this machine is asked for [shared memory](Transport::SharedMemory); [`shares_memory`](Self::shares_memory) tells
     /// whether it has that.
@@ -80,7 +80,7 @@ impl Client {
         };
         let (local, address) = match (local, url) {
             (Some((local, found)), "") => (Some(local), found.parse()?),
-            (None, "") => return Err(nowhere()),
+            (None, "") => (None, format!("grpc://127.0.0.1:{PORT_DEFAULT}").parse()?),
             (local, url) => {
                 let address: Address = url.parse()?;
                 let same = |(local, found): (LocalClient, String)| address.is_local(&found).then_some(local);
@@ -322,11 +322,6 @@ async fn find_local(url: &str, options: &ConnectOptions) -> Option<(LocalClient,
         None => (airlane_handover::socket_default(), Servers::OwnAndRoot),
     };
     LocalClient::connect(path, servers, token, options.deadline).await.ok()
-}
-
-fn nowhere() -> Error {
-    let message = format!("no server answers at the local door `{}`", airlane_handover::socket_default().display());
-    Error::new(codes::SERVER_UNREACHABLE, message).hint("start one with `airlane serve`, or say where it is")
 }
 
 fn descriptor(table: &TableName, options: PutOptions) -> FlightDescriptor {

@@ -23,8 +23,13 @@ pub(crate) fn problems(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(problems)
 }
 
+/// The folders whose members have layers. Folders of `crates` are called as their crates, those of `clients` by their languages.
+const LAYERED: [&str; 2] = ["crates", "clients"];
+
 fn crates(workspace: &Workspace) -> Vec<&Package> {
-    workspace.members().filter(|package| package.manifest_path.starts_with(workspace.path("crates"))).collect()
+    let is_layered =
+        |package: &Package| LAYERED.iter().any(|top| package.manifest_path.starts_with(workspace.path(top)));
+    workspace.members().filter(|package| is_layered(package)).collect()
 }
 
 /// Every folder of the map exists, and every folder of the project is on the map.
@@ -37,8 +42,11 @@ fn folders(workspace: &Workspace, map: &str) -> Result<Vec<String>> {
         }
     }
     let mut present = tracked_folders(workspace)?;
-    present.retain(|folder| folder != "crates");
-    present.extend(crates(workspace).iter().map(|package| format!("crates/{}", package.name)));
+    present.retain(|folder| !LAYERED.contains(&folder.as_str()));
+    for package in crates(workspace) {
+        let folder = package.manifest_path.parent().ok_or("a manifest has no folder")?;
+        present.push(folder.strip_prefix(&workspace.root)?.display().to_string());
+    }
     for folder in present {
         if !named.contains(&folder) {
             problems.push(format!("the folder `{folder}` is not on the map of {MAP}"));

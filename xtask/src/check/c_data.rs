@@ -1,5 +1,6 @@
 //! The C Data Interface is for arrays of this process alone: nothing that came from a stranger passes through it, and so
-//! nobody uses it at all. Its structures are raw pointers that Arrow's own notes on security forbid to take from others.
+//! nobody but the Python package uses it, where both of its ends are one process. Its structures are raw pointers that Arrow's
+//! own notes on security forbid to take from others. The package has it from a library, and names none of it itself.
 
 use std::path::Path;
 
@@ -7,6 +8,10 @@ use super::architecture::rust_files;
 use crate::workspace::{Package, Result, Workspace};
 
 const FEATURE: &str = "ffi";
+/// The library that carries it between Python and Rust, and who may use that (docs/decisions/0022-the-c-boundary-of-python.md).
+const LIBRARY: &str = "pyo3-arrow";
+const LIBRARY_USER: &str = "airlane-python";
+const LIBRARY_WORD: &str = "pyo3_arrow::ffi";
 /// The names by which it is used; put together here, so that this file names none.
 const WORDS: [&str; 5] = [
     concat!("arrow::", "ffi"),
@@ -20,6 +25,7 @@ pub(crate) fn problems(workspace: &Workspace) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for package in workspace.members() {
         problems.extend(features(package));
+        problems.extend(library(package));
         let folder = package.manifest_path.parent().ok_or("a manifest has no folder")?;
         for path in rust_files(folder)? {
             problems.extend(words(&path, &std::fs::read_to_string(&path)?));
@@ -46,7 +52,15 @@ fn features(package: &Package) -> Vec<String> {
         .collect()
 }
 
+fn library(package: &Package) -> Option<String> {
+    let used = package.dependencies.iter().any(|dependency| dependency.name == LIBRARY);
+    let message = || format!("`{}` uses {LIBRARY}; only {LIBRARY_USER} may", package.name);
+    (used && package.name != LIBRARY_USER).then(message)
+}
+
 fn words(path: &Path, text: &str) -> Option<String> {
+    // Of that library it is known who uses it.
+    let text = text.replace(LIBRARY_WORD, "");
     let word = WORDS.iter().find(|word| text.contains(**word))?;
     Some(format!("{} names `{word}`: the C Data Interface is not used here", path.display()))
 }
@@ -81,12 +95,18 @@ mod tests {
         ] {
             assert_eq!(features(&package(&manifest)).len(), expected, "{manifest}");
         }
+        let user = package(&dependency("pyo3-arrow", "default"));
+        assert_eq!(library(&user), Some("`p` uses pyo3-arrow; only airlane-python may".to_owned()));
+        assert_eq!(library(&Package { name: LIBRARY_USER.to_owned(), ..user }), None);
+        assert_eq!(library(&package(&dependency("pyo3", "default"))), None);
         for (text, is_found) in [
             (concat!("use arrow::", "ffi::to_ffi;"), true),
             (concat!("use arrow_array::", "ffi_stream::ArrowArrayStreamReader;"), true),
             (concat!("let array = FFI_", "ArrowArray::empty();"), true),
             (concat!("unsafe { from_", "ffi(array, &schema) }"), true),
             ("use arrow_array::RecordBatch;", false),
+            ("use pyo3_arrow::ffi::to_stream_pycapsule;", false),
+            (concat!("use pyo3_arrow::ffi::x; use arrow::", "ffi::y;"), true),
         ] {
             assert_eq!(words(Path::new("x.rs"), text).is_some(), is_found, "{text}");
         }

@@ -46,6 +46,8 @@ pub const TICKET_USED: Code = Code::new("ticket_used", ErrorKind::PermissionDeni
 pub const TICKET_IN_USE: Code = Code::retryable("ticket_in_use", ErrorKind::Unavailable);
 /// A read is confirmed that does not wait for it: it was given back since nobody confirmed it in time or the server was started again, or it was not begun with `airlane-confirm: explicit`.
 pub const READ_GIVEN_BACK: Code = Code::new("read_given_back", ErrorKind::FailedPrecondition);
+/// A program asks again for rows of a read that it took as they arrived, which keeps none of them.
+pub const ROWS_GONE: Code = Code::new("rows_gone", ErrorKind::FailedPrecondition);
 /// A put asks for another durability than the table has.
 pub const DURABILITY_CONFLICT: Code = Code::new("durability_conflict", ErrorKind::FailedPrecondition);
 /// A row range begins after its end or lies outside the table.
@@ -131,6 +133,7 @@ pub const ALL: &[Code] = &[
     TICKET_USED,
     TICKET_IN_USE,
     READ_GIVEN_BACK,
+    ROWS_GONE,
     DURABILITY_CONFLICT,
     ROWS_OUT_OF_RANGE,
     NOT_IMPLEMENTED,

@@ -1,0 +1,5 @@
+"""``python -m airlane`` is ``airlane``."""
+
+from ._binary import main
+
+main()
