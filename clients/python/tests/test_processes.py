@@ -189,3 +189,27 @@ def test_a_server_of_ones_own_is_stopped_by_its_process(tmp_path):
         assert client.get("kept").num_rows == 1
     with pytest.raises(RuntimeError, match="no-such-flag"):
         airlane.serve(args=["--no-such-flag"])
+
+
+def test_a_forked_child_neither_stops_its_parents_server_nor_removes_its_folder(server, name):
+    out = run(
+        server,
+        name,
+        """
+with airlane.serve() as own, own.connect() as client:
+    client.put("kept", pa.table({"n": [1]}))
+    child = os.fork()
+    if child == 0:
+        sys.exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with own.connect() as again:
+        again.put("more", again.get("kept"))
+        print([info.name for info in again.ls()], "listening" in own.log())
+""",
+    )
+    assert out == "['kept', 'more'] True\n"
+
+
+def test_a_server_that_is_forgotten_ends_with_the_interpreter(server, name):
+    pid = run(server, name, "own = airlane.serve()\nprint(own.pid)").strip()
+    assert not os.path.exists(f"/proc/{pid}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
+import shutil
 import subprocess
 import tempfile
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import types
 
 _READY_EVERY = 0.01
+#: Seconds that a server has to end before it is killed.
+_ENDING = 60.0
 
 
 def serve(
@@ -43,12 +46,14 @@ def serve(
 
 
 class Server:
-    """A running server. It is stopped by its process id, by :meth:`stop` or at the end of ``with``."""
+    """A running server. It is stopped by its process id: by :meth:`stop`, at the end of ``with``, or with the interpreter.
+
+    A process that was forked from the one that started it can use it, and does not stop it.
+    """
 
     def __init__(self, data_dir: str | os.PathLike[str] | None, port: int, args: Sequence[str], ready_timeout: float) -> None:
         program = _binary.path()
-        self._scratch = tempfile.TemporaryDirectory(prefix="airlane-")
-        scratch = Path(self._scratch.name)
+        scratch = Path(tempfile.mkdtemp(prefix="airlane-"))
         self._log = scratch / "log"
         port_file = scratch / "port"
         folder = Path(data_dir) if data_dir is not None else scratch / "data"
@@ -56,6 +61,7 @@ class Server:
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._made_in = os.getpid()
+        self._end = weakref.finalize(self, _end, self._process, scratch, self._made_in)
         try:
             self._port = self._wait(port_file, ready_timeout)
         except BaseException:
@@ -85,19 +91,16 @@ class Server:
         """What it has printed."""
         return self._log.read_text(errors="replace")
 
-    def stop(self, timeout: float = 60.0) -> int:
-        """Asks it to end, waits for it, and answers its exit code; kills it when it is not done after ``timeout`` seconds."""
+    def stop(self) -> int:
+        """Asks it to end, waits for it, and answers its exit code. A server that does not end within a minute is killed.
+
+        Raises:
+            RuntimeError: In another process than the one that started it.
+        """
         if os.getpid() != self._made_in:
             raise RuntimeError("the server belongs to the process that started it")
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        code = self._process.wait()
-        self._scratch.cleanup()
-        return code
+        self._end()
+        return self._process.wait()
 
     def _wait(self, port_file: Path, timeout: float) -> int:
         end = time.monotonic() + timeout
@@ -123,3 +126,17 @@ class Server:
         # A child that was forked inside `with` leaves it too, and must not stop what is its parent's.
         if os.getpid() == self._made_in:
             self.stop()
+
+
+def _end(process: subprocess.Popen[bytes], scratch: Path, made_in: int) -> None:
+    # A child inherits this, to be run at its end; what it would stop and remove is its parent's.
+    if os.getpid() != made_in:
+        return
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_ENDING)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    shutil.rmtree(scratch, ignore_errors=True)
