@@ -91,6 +91,12 @@ impl Stream {
         Ok(count.get().0)
     }
 
+    /// How the rows come.
+    fn transport(&self, py: Python<'_>, call: &Call) -> PyResult<String> {
+        let rows = self.rows.get().map_err(raise)?;
+        call.wait(py, async { Result::Ok(rows.lock().await.transport().to_string()) })
+    }
+
     /// How often the read broke and went on.
     fn resumptions(&self, py: Python<'_>, call: &Call) -> PyResult<u64> {
         let rows = self.rows.get().map_err(raise)?;

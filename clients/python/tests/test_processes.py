@@ -213,3 +213,30 @@ with airlane.serve() as own, own.connect() as client:
 def test_a_server_that_is_forgotten_ends_with_the_interpreter(server, name):
     pid = run(server, name, "own = airlane.serve()\nprint(own.pid)").strip()
     assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_a_table_passes_by_shared_memory_and_a_fork_leaves_its_leases_alone(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("AIRLANE_LOCAL_SOCKET", str(tmp_path / "private" / "local.sock"))
+    with airlane.serve() as server, server.connect() as client:
+        table = pa.table({"n": range(ROWS), "text": [str(n) for n in range(ROWS)]})
+        client.put(name, table, durability="ephemeral")
+        out = run(
+            server,
+            name,
+            """
+with airlane.connect(url) as client:
+    held = client.get(name)
+    print(held.transport, held.to_arrow().num_rows, flush=True)
+    child = os.fork()
+    if child == 0:
+        print(sum(held.to_arrow()["n"].to_pylist()), flush=True)
+        del held
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    client.drop(name)
+    # The memory is still the parent's.
+    print(sum(held.to_arrow()["n"].to_pylist()), flush=True)
+""",
+        )
+        total = sum(range(ROWS))
+        assert out.split("\n") == [f"shared memory {ROWS}", str(total), str(total), ""]

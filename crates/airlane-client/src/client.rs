@@ -1,5 +1,6 @@
 //! The calls.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -303,6 +304,9 @@ const STREAMED_INSTEAD: [Code; 5] = [
     codes::SERVER_UNREACHABLE,
 ];
 
+/// The variable by which a server is told where its local door is; clients look there too.
+const LOCAL_SOCKET: &str = "AIRLANE_LOCAL_SOCKET";
+
 /// The local door of this machine, where it is one that this caller can be known at, and the server's address.
 async fn find_local(url: &str, options: &ConnectOptions) -> Option<(LocalClient, String)> {
     if !url.is_empty() && !url.parse::<Address>().ok()?.is_loopback() {
@@ -317,8 +321,9 @@ async fn find_local(url: &str, options: &ConnectOptions) -> Option<(LocalClient,
     if options.identity.is_some() {
         return None;
     }
-    let (path, servers) = match &options.local_socket {
-        Some(path) => (path.clone(), Servers::Any),
+    let named = std::env::var_os(LOCAL_SOCKET).map(PathBuf::from).filter(|path| path.is_absolute());
+    let (path, servers) = match options.local_socket.clone().or(named) {
+        Some(path) => (path, Servers::Any),
         None => (airlane_handover::socket_default(), Servers::OwnAndRoot),
     };
     LocalClient::connect(path, servers, token, options.deadline).await.ok()

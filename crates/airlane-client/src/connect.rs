@@ -44,7 +44,8 @@ pub struct ConnectOptions {
     pub deadline: Option<Duration>,
     /// Whether a server of this machine is asked for shared memory, where it has that.
     pub shares_memory: bool,
-    /// The socket of its local door; absent: where servers have it by default.
+    /// The socket of its local door; absent: that of the variable `AIRLANE_LOCAL_SOCKET`, else where servers have it by
+    /// default.
     pub local_socket: Option<PathBuf>,
 }
 

@@ -163,5 +163,7 @@ pub fn command(binary: &Path, folder: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    // Servers of several tests would look for one place, and which of them has it is chance.
+    command.env("AIRLANE_LOCAL_SOCKET", "off");
     command
 }

@@ -54,6 +54,11 @@ class Result:
         return self._stream.schema.fields()
 
     @property
+    def transport(self) -> str:
+        """How the rows come: ``shared memory`` from a server of this machine, ``flight`` from others."""
+        return self._stream.transport(self._call())
+
+    @property
     def num_rows(self) -> int:
         """The number of rows; reads them all."""
         return self.read()._rows.num_rows

@@ -25,6 +25,8 @@ pub(super) struct Link {
     requests: Arc<tokio::sync::Mutex<u64>>,
     leases: Mutex<Leases>,
     is_broken: AtomicBool,
+    /// The process that has connected. One that was forked from it has the same socket, and no part in what is said there.
+    process: u32,
 }
 
 /// The right to ask on a connection; it holds the number of the last request.
@@ -76,7 +78,7 @@ impl Link {
             other => return Err(unexpected(&other)),
         };
         let (requests, leases, is_broken) = Default::default();
-        let link = Arc::new(Self { channel, hello, requests, leases, is_broken });
+        let link = Arc::new(Self { channel, hello, requests, leases, is_broken, process: std::process::id() });
         tokio::spawn(renew(Arc::downgrade(&link), Duration::from_secs(link.hello.lease_seconds.into()) / 3));
         Ok(link)
     }
@@ -86,7 +88,11 @@ impl Link {
     }
 
     pub(super) fn is_broken(&self) -> bool {
-        self.is_broken.load(Ordering::Relaxed)
+        self.is_broken.load(Ordering::Relaxed) || self.is_forked()
+    }
+
+    fn is_forked(&self) -> bool {
+        std::process::id() != self.process
     }
 
     pub(super) fn try_turn(&self) -> Option<Turn> {
@@ -135,6 +141,10 @@ impl Link {
     }
 
     fn release(&self, lease: u64) {
+        // The lease is the parent's, and so may be the lock.
+        if self.is_forked() {
+            return;
+        }
         let mut leases = self.leases();
         leases.held.remove(&lease);
         leases.released.push(lease);
@@ -157,6 +167,7 @@ impl Link {
     pub(super) fn try_send(&self, message: impl Into<Message>) -> bool {
         let frame = Frame { request: UNANSWERED, has_more: false, message: message.into() };
         match &self.channel {
+            _ if self.is_forked() => false,
             Channel::Packets(packets) => packets.try_send(&frame).is_ok(),
             Channel::Bytes(_) => false,
         }
