@@ -72,7 +72,8 @@ print("done")
 
 
 def test_a_forked_child_reads_what_was_read_and_leaves_its_parent_alone(server, client, name):
-    client.put(name, pa.table({"n": range(ROWS)}))
+    # Large enough for several batches, whichever way they come.
+    client.put(name, pa.table({column: range(ROWS) for column in ["n", "m", "k", "l"]}))
     out = run(
         server,
         name,

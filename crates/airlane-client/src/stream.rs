@@ -108,7 +108,7 @@ impl TableStream {
         match &mut self.0 {
             Rows::Flight(rows) => rows.next().await,
             Rows::Parallel(rows) => rows.next().await,
-            Rows::Local(table) => table.next(),
+            Rows::Local(table) => table.next().await,
         }
     }
 }

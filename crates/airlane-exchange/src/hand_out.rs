@@ -155,13 +155,29 @@ impl HandOut {
         self.snapshot = self.snapshot.clone().end_read();
     }
 
-    /// The reader is through. Where reads are counted this one is used when this returns (blocking); without it the read
-    /// is given back.
+    /// Whether the read is counted.
+    pub fn is_counted(&self) -> bool {
+        self.counted.is_some()
+    }
+
+    /// The end of the read: the reader has all rows, and may still have them mapped. Where the read is counted it is used when
+    /// this has [ended](ReadEnd::end); else it is given back when this is dropped.
+    pub fn take_read(&mut self) -> Option<ReadEnd> {
+        self.counted.take().map(ReadEnd)
+    }
+}
+
+/// The end of a counted read. Dropped without it, the read is given back.
+#[derive(Debug)]
+pub struct ReadEnd(CountedRead);
+
+impl ReadEnd {
+    /// The read is used when this returns (blocking).
     ///
     /// # Errors
     /// `storage_full`, `storage_failed`, `commit_unknown`, `shutting_down`.
-    pub fn end(mut self) -> Result<()> {
-        self.counted.take().map_or(Ok(()), CountedRead::end)
+    pub fn end(self) -> Result<()> {
+        self.0.end()
     }
 }
 

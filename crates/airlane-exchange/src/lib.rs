@@ -26,7 +26,7 @@ use airlane_store::{ReadSpec, Store};
 pub use airlane_store::PutSpec;
 
 pub use hand_in::{HandIn, Producer};
-pub use hand_out::{Descriptor, HandOut, Piece};
+pub use hand_out::{Descriptor, HandOut, Piece, ReadEnd};
 pub use keys::Rotation;
 pub use pause::Pause;
 pub use put::PutStream;

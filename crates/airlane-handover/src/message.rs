@@ -212,6 +212,9 @@ pub struct Table {
     /// Segments, in the order of their rows.
     #[prost(message, repeated, tag = "9")]
     pub segments: Vec<TableSegment>,
+    /// Whether the read is counted: it is used when the reader says that it has ended.
+    #[prost(bool, tag = "10")]
+    pub is_counted: bool,
 }
 
 /// Something to be mapped.
@@ -261,6 +264,9 @@ pub struct Release {
     /// The leases.
     #[prost(uint64, repeated, tag = "1")]
     pub leases: Vec<u64>,
+    /// Leases of tables that were read to their end, and are still mapped: where reads are counted these are used.
+    #[prost(uint64, repeated, tag = "2")]
+    pub ended: Vec<u64>,
 }
 
 /// The reader is not through with tables yet. It has no answer.

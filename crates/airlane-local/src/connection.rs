@@ -12,7 +12,7 @@ use std::time::Duration;
 use airlane_gate::{Call, Peer, Shown};
 use airlane_handover::frame::Frame;
 use airlane_handover::message::{
-    Abort, Begin, BeginOk, Commit, Failure, GoingAway, Hello, HelloOk, Open, Quota, Segment, SegmentOk,
+    Abort, Begin, BeginOk, Commit, Failure, GoingAway, Hello, HelloOk, Open, Quota, Release, Segment, SegmentOk,
 };
 use airlane_handover::{Channel, Message, Received, VERSION};
 use airlane_model::{Caller, Error, Result, Secret, Ticket, codes};
@@ -191,7 +191,7 @@ impl<'a> Connection<'a> {
                 Ok(None)
             }
             Message::Open(open) => self.open(request, &open).await.map(|()| None),
-            Message::Release(release) => self.release(&release.leases).await.map(|()| None),
+            Message::Release(release) => self.release(&release).await.map(|()| None),
             Message::Renew(renew) => {
                 self.leases.renew(&renew.leases, self.door.options.lease);
                 Ok(None)
@@ -365,21 +365,24 @@ impl<'a> Connection<'a> {
         Ok((call, Ok(())))
     }
 
-    async fn release(&mut self, leases: &[u64]) -> Result<()> {
+    async fn release(&mut self, release: &Release) -> Result<()> {
         if let Some(folder) = &self.folder {
-            leases.iter().for_each(|lease| folder.forget(*lease));
+            release.leases.iter().for_each(|lease| folder.forget(*lease));
         }
-        let ended = self.leases.release(leases);
-        if ended.is_empty() {
+        let reads = self.leases.end_reads(&release.ended);
+        let released = self.leases.release(&release.leases);
+        if reads.is_empty() && released.is_empty() {
             return Ok(());
         }
         // A counted read waits for a commit, and what nobody else has is freed.
         let ending = task::spawn_blocking(move || {
             let mut outcome = Ok(());
-            for out in ended {
-                // Each of them, also after one that fails.
-                outcome = outcome.and(out.end());
+            // Each of them, also after one that fails.
+            for read in reads {
+                outcome = outcome.and(read.end());
             }
+            // What was not read to its end is given back.
+            drop(released);
             outcome
         });
         ending.await.map_err(interrupted)?

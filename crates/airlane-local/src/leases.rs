@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airlane_exchange::HandOut;
+use airlane_exchange::{HandOut, ReadEnd};
 use airlane_model::{ByteSize, Caller, Error, Result, codes};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -122,6 +122,11 @@ impl Leases {
     /// What a reader is through with. Numbers that are not known are those that it has let go of before.
     pub(crate) fn release(&mut self, leases: &[u64]) -> Vec<HandOut> {
         leases.iter().filter_map(|lease| self.leases.remove(lease)).map(|lease| lease.out).collect()
+    }
+
+    /// The ends of counted reads whose readers have all rows.
+    pub(crate) fn end_reads(&mut self, leases: &[u64]) -> Vec<ReadEnd> {
+        leases.iter().filter_map(|lease| self.leases.get_mut(lease)?.out.take_read()).collect()
     }
 
     /// Has leases last anew from now on.

@@ -78,6 +78,7 @@ fn facts(lease: u64, out: &HandOut) -> Table {
         row_offset: out.rows().start,
         rows: out.rows().rows(),
         schema: if schema.len() <= SCHEMA_BYTES_MAX { schema.to_vec() } else { Vec::new() },
+        is_counted: out.is_counted(),
         ..Table::default()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use airlane_handover::frame::Frame;
-use airlane_handover::message::{Hello, HelloOk, Release, Renew};
+use airlane_handover::message::{Hello, HelloOk, Quota, Release, Renew};
 use airlane_handover::packets::Packets;
 use airlane_handover::{Channel, Message, Received, VERSION};
 use airlane_model::{Error, Result, Secret, codes};
@@ -134,6 +134,24 @@ impl Link {
         }
     }
 
+    /// Tells the server that a table was read to its end, and waits until the read is used.
+    async fn end_read(&self, lease: u64) -> Result<()> {
+        let mut turn = self.turn().await;
+        let first = self.send(&mut turn, Release { leases: Vec::new(), ended: vec![lease] }, &[]).await?;
+        // What comes after it is answered after it is done.
+        let last = self.send(&mut turn, Quota::default(), &[]).await?;
+        loop {
+            let received = self.channel.receive().await.and_then(|received| received.ok_or_else(ended));
+            let received = received.inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))?;
+            match received.message {
+                Message::Failure(failure) if received.request == first => return Err(failure.error()),
+                Message::Table(table) if received.request < first => self.release(table.lease),
+                Message::Quota(_) if received.request == last => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
     /// Notes a lease, which is renewed until it is released.
     pub(super) fn hold(self: &Arc<Self>, lease: u64) -> Lease {
         self.leases().held.insert(lease);
@@ -158,7 +176,7 @@ impl Link {
         if leases.released.is_empty() {
             return;
         }
-        if self.try_send(Release { leases: leases.released.clone() }) {
+        if self.try_send(Release { leases: leases.released.clone(), ended: Vec::new() }) {
             leases.released.clear();
         }
     }
@@ -184,6 +202,13 @@ impl Link {
 pub(super) struct Lease {
     link: Arc<Link>,
     lease: u64,
+}
+
+impl Lease {
+    /// As [`Link::end_read`].
+    pub(super) async fn end_read(&self) -> Result<()> {
+        self.link.end_read(self.lease).await
+    }
 }
 
 impl Drop for Lease {

@@ -22,6 +22,8 @@ pub(crate) struct LocalTable {
     homes: Vec<Lazy>,
     segments: VecDeque<TableSegment>,
     current: Option<(Segment, usize)>,
+    /// The end of the read is still to be told, since it is counted.
+    is_counted: bool,
     lease: Arc<Lease>,
 }
 
@@ -41,9 +43,10 @@ impl LocalTable {
             let received = link.receive(request).await?;
             let Message::Table(mut table) = received.message else { return Err(unexpected(&received.message)) };
             // Held from the first message on, so that it is released whatever comes.
-            let lease = facts
-                .take()
-                .unwrap_or_else(|| (Arc::new(link.hold(table.lease)), std::mem::take(&mut table.schema), table.rows));
+            let lease = facts.take().unwrap_or_else(|| {
+                let schema = std::mem::take(&mut table.schema);
+                (Arc::new(link.hold(table.lease)), schema, table.rows, table.is_counted)
+            });
             if table.homes.len() != received.descriptors.len() {
                 return Err(damaged(format!(
                     "{} homes came with {} descriptors",
@@ -57,13 +60,13 @@ impl LocalTable {
                 facts = Some(lease);
                 continue;
             }
-            let (lease, schema, rows) = lease;
+            let (lease, schema, rows, is_counted) = lease;
             let first = segments.front().copied().ok_or_else(|| damaged("there is no segment"))?;
             let schema = match schema.is_empty() {
                 false => TableSchema::from_message(&schema)?,
                 true => segment(&mut homes, &first, &lease)?.schema().clone(),
             };
-            return Ok(Self { schema, rows, homes, segments, current: None, lease });
+            return Ok(Self { schema, rows, homes, segments, current: None, is_counted, lease });
         }
     }
 
@@ -77,11 +80,13 @@ impl LocalTable {
         self.rows
     }
 
-    /// The next batch, or `None` at the end. It takes microseconds; values are read from memory when they are looked at.
+    /// The next batch, or `None` at the end. It takes microseconds; values are read from memory when they are looked at. A
+    /// read that is counted is used when the end is told.
     ///
     /// # Errors
-    /// `data_damaged`, `segment_refused` for what is not as the server says; `storage_failed` when it cannot be mapped.
-    pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>> {
+    /// `data_damaged`, `segment_refused` for what is not as the server says; `storage_failed` when it cannot be mapped; at the
+    /// end of a counted read what the server answers.
+    pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some((segment, index)) = &mut self.current
                 && *index < segment.batch_count()
@@ -92,6 +97,9 @@ impl LocalTable {
             }
             let Some(next) = self.segments.pop_front() else {
                 self.current = None;
+                if std::mem::take(&mut self.is_counted) {
+                    self.lease.end_read().await?;
+                }
                 return Ok(None);
             };
             self.current = Some((segment(&mut self.homes, &next, &self.lease)?, 0));

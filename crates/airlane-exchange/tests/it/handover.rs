@@ -133,7 +133,9 @@ async fn a_counted_read_is_used_at_the_end_and_given_back_without_one() {
     let out = hand_out(&exchange, &once).expect("handed out");
     assert_eq!(hand_out(&exchange, &once).expect_err("it is being read").code(), codes::TICKET_IN_USE);
     drop(out);
-    hand_out(&exchange, &once).expect("it was given back").end().expect("counted");
+    let mut out = hand_out(&exchange, &once).expect("it was given back");
+    out.take_read().expect("it is counted").end().expect("used");
+    assert!(out.take_read().is_none());
     assert_eq!(hand_out(&exchange, &once).expect_err("it is used").code(), codes::TICKET_USED);
 }
 

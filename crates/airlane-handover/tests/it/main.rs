@@ -57,7 +57,7 @@ fn an_error_is_the_same_at_the_other_end() {
 #[test]
 fn a_message_that_is_too_long_is_not_sent() {
     let leases = vec![u64::MAX; 7_000];
-    let frame = Frame { request: 1, has_more: false, message: Release { leases }.into() };
+    let frame = Frame { request: 1, has_more: false, message: Release { leases, ended: Vec::new() }.into() };
     assert_eq!(frame.encode().expect_err("too long").code(), codes::LIMIT_EXCEEDED);
 }
 

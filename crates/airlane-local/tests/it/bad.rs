@@ -274,6 +274,6 @@ async fn h5_a_connection_holds_so_many_tables_and_no_more() {
         held.push(client.open("t").await.0.lease);
     }
     assert_eq!(client.refusal(Open { ticket: "t".into() }).await, "limit_exceeded");
-    client.send(Release { leases: held[..1].to_vec() }, &[]).await;
+    client.send(Release { leases: held[..1].to_vec(), ended: Vec::new() }, &[]).await;
     client.open("t").await;
 }

@@ -96,7 +96,7 @@ async fn h5_a_reader_that_lets_go_of_nothing_is_refused_and_harms_nobody_else() 
     let ticket = "t".parse().expect("a ticket");
     let mut stream = server.exchange.read(&Caller::local(), &ticket).expect("a stream");
     assert!(stream.next_batch().expect("a batch").is_some());
-    client.send(Release { leases: vec![one.lease, 77] }, &[]).await;
+    client.send(Release { leases: vec![one.lease, 77], ended: Vec::new() }, &[]).await;
     client.open("t").await;
     // A client that is gone holds nothing.
     drop(client);
@@ -122,14 +122,14 @@ async fn memory_counts_until_the_last_lease_ends() {
     let (table, _descriptors) = client.open("t").await;
     server.exchange.drop_table(&Caller::local(), &"t".parse().expect("a name")).await.expect("dropped");
     assert_eq!(used().as_u64(), free.as_u64() - bytes, "a reader has it");
-    client.send(Release { leases: vec![table.lease] }, &[]).await;
+    client.send(Release { leases: vec![table.lease], ended: Vec::new() }, &[]).await;
     // Answers come in order.
     client.ask(Quota::default()).await;
     assert_eq!(used(), free);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_counted_read_is_used_when_it_is_let_go_of_and_given_back_when_it_lapses() {
+async fn a_counted_read_is_used_when_it_has_ended_and_given_back_when_it_lapses() {
     let options = LocalOptions { lease: Duration::from_millis(300), ..LocalOptions::default() };
     let server = server_with(StoreOptions::new(None), options);
     let mut client = server.client().await;
@@ -148,10 +148,10 @@ async fn a_counted_read_is_used_when_it_is_let_go_of_and_given_back_when_it_laps
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     // What has lapsed is let go of without being counted.
-    client.send(Release { leases: vec![lapsing.lease] }, &[]).await;
+    client.send(Release { leases: vec![lapsing.lease], ended: Vec::new() }, &[]).await;
     client.ask(Quota::default()).await;
     assert_eq!(server.exchange.list(&Caller::local(), "once").len(), 1);
-    other.send(Release { leases: vec![table.lease] }, &[]).await;
+    other.send(Release { leases: vec![table.lease], ended: vec![table.lease] }, &[]).await;
     other.ask(Quota::default()).await;
     assert!(server.exchange.list(&Caller::local(), "once").is_empty(), "it was read once");
 }
@@ -170,4 +170,24 @@ async fn a_server_that_stops_says_so_and_lets_what_runs_end() {
     client.segment(put, 0, &segments(1, 9)[0]).await;
     assert!(matches!(client.ask(Commit { put, segments: 1 }).await, Message::Committed(_)));
     tokio::time::timeout(PATIENCE, server.drain.ended()).await.expect("nothing runs any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counted_read_can_end_while_its_rows_are_mapped() {
+    let server = server();
+    let mut client = server.client().await;
+    let twice = Begin { retention: vec!["reads=2".into()], ..named("twice") };
+    client.put(twice, &segments(1, 20_000)).await;
+    for left in [1, 0] {
+        let (table, descriptors) = client.open("twice").await;
+        assert!(table.is_counted);
+        let held = map(&table, descriptors);
+        client.send(Release { leases: Vec::new(), ended: vec![table.lease, 99] }, &[]).await;
+        client.ask(Quota::default()).await;
+        assert_eq!(server.exchange.list(&Caller::local(), "twice").len(), left, "used once, not at its release too");
+        assert_eq!(rows(&held), 20_000);
+        client.send(Release { leases: vec![table.lease], ended: Vec::new() }, &[]).await;
+        client.ask(Quota::default()).await;
+        assert_eq!(server.exchange.list(&Caller::local(), "twice").len(), left);
+    }
 }

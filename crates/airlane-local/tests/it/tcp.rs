@@ -81,7 +81,7 @@ async fn a_table_passes_through_files_of_a_private_folder() {
             rows += airlane_segment::Segment::open(home, Trust::Validated).expect("whole").rows();
         }
         assert_eq!(rows, 40_000);
-        client.send(Release { leases: vec![table.lease] }, &[]).await;
+        client.send(Release { leases: vec![table.lease], ended: Vec::new() }, &[]).await;
         client.refusal(Open { ticket: "absent".into() }).await;
         assert_eq!(fs::read_dir(&ok.folder).expect("a folder").count(), 0);
         drop(client);

@@ -367,3 +367,23 @@ async fn a_size_that_is_told_changes_segments_and_no_row() {
         assert_eq!(read(&client, "t").await.expect("read").1, all, "{told}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_for_one_read_is_used_when_all_rows_were_read() {
+    let server = start(|_| {}).await;
+    let client = server.connect().await;
+    let (_, batches) = tables::sample("airlines");
+    let receipt = put(&client, "t", batches, PutOptions::default()).await.expect("put");
+    let once = airlane_client::TicketOptions { reads: std::num::NonZeroU64::new(1), ..Default::default() };
+    let once = client.sign(&receipt.ticket.parse().expect("a ticket"), &once).await.expect("signed").ticket;
+    // One that is given up is given back.
+    drop(client.get(&once).await.expect("a read"));
+    let mut stream = client.get(&once).await.expect("the read that was given back");
+    assert_eq!(stream.transport(), Transport::SharedMemory);
+    let mut held = Vec::new();
+    while let Some(batch) = stream.next().await.expect("a batch") {
+        held.push(batch);
+    }
+    assert_eq!(read(&client, &once).await.expect_err("used").code(), codes::TICKET_USED);
+    assert!(held.iter().all(|batch| batch.num_rows() > 0));
+}
