@@ -12,22 +12,22 @@ use tokio::net::TcpStream;
 
 use crate::Result;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD_BYTES: usize = 9;
 const FRAME_BYTES_MAX: usize = 16 << 10;
 /// What the server may send in all on a connection.
 const WINDOW_BYTES: u32 = 1 << 30;
 
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_HEADERS: u8 = 4;
 
 /// When `calls` puts each on a connection for each request began and ended, all at once.
 pub(crate) async fn put_times(port: u16, requests: Vec<Bytes>, calls: usize) -> Result<Vec<(Instant, Instant)>> {
@@ -136,7 +136,8 @@ impl Line {
     }
 }
 
-fn put_head(out: &mut BytesMut, length: usize, kind: u8, flags: u8, stream: u32) {
+/// The head of a frame (RFC 9113, section 4.1).
+pub(crate) fn put_head(out: &mut BytesMut, length: usize, kind: u8, flags: u8, stream: u32) {
     out.put_slice(&(length as u32).to_be_bytes()[1..]);
     out.put_u8(kind);
     out.put_u8(flags);
@@ -144,7 +145,7 @@ fn put_head(out: &mut BytesMut, length: usize, kind: u8, flags: u8, stream: u32)
 }
 
 /// The request's headers, each as a literal that is not indexed, with a new name (RFC 7541, section 6.2.2).
-fn header_block(method: &str) -> BytesMut {
+pub(crate) fn header_block(method: &str) -> BytesMut {
     let path = format!("/arrow.flight.protocol.FlightService/{method}");
     let fields = [
         (":method", "POST"),

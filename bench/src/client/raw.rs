@@ -104,6 +104,12 @@ impl Connection {
         Ok(Self { token: Some(authorization.parse()?), ..self })
     }
 
+    /// Puts one batch as a table.
+    pub(crate) async fn put(&mut self, table: &str, batch: RecordBatch) -> Result<()> {
+        let request = put_request(FlightDescriptor::new_path(vec![table.to_owned()]), batch).await?;
+        self.call("DoPut", request).await.map(drop)
+    }
+
     /// Calls a method with a framed request; answers the bytes of the response body and its gRPC status.
     pub(crate) async fn call(&mut self, method: &str, request: Bytes) -> Result<u64> {
         let request = self.request(method, request)?;

@@ -1,6 +1,5 @@
 //! Small gets at three doors: one that asks for nothing, one with tokens and rights, one with TLS.
 
-use arrow_flight::FlightDescriptor;
 use tokio::runtime::Runtime;
 
 use super::{CALLS_IN_FLIGHT, Effort, ROWS, TABLE};
@@ -36,11 +35,7 @@ pub(super) fn measure(report: &mut Report, effort: &Effort, runtime: &Runtime) -
     let doors = [open, guarded()?, encrypted()?];
     let batch = Shape::Mixed.batch(ROWS)?;
     for door in &doors {
-        runtime.block_on(async {
-            let descriptor = FlightDescriptor::new_path(vec![TABLE.to_owned()]);
-            let request = raw::put_request(descriptor, batch.clone()).await?;
-            door.connect().await?.call("DoPut", request).await
-        })?;
+        runtime.block_on(async { door.connect().await?.put(TABLE, batch.clone()).await })?;
     }
     let mut rates = [Vec::new(), Vec::new(), Vec::new()];
     for turn in 0..effort.turns {

@@ -5,20 +5,22 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use arrow_flight::FlightDescriptor;
 use bytes::{BufMut, BytesMut};
 use tokio::runtime::Runtime;
 
 use super::{Effort, ROWS, TABLE};
 use crate::Result;
+use crate::client::bare::{END_HEADERS, HEADERS, PREFACE, RST_STREAM, SETTINGS, header_block, put_head};
 use crate::client::raw;
 use crate::peer::{Kind, Peer};
 use crate::process::memory_bytes;
-use crate::report::Report;
+use crate::report::{Report, percentile};
 use crate::table::Shape;
 
 const MIB: f64 = 1048576.0;
 const FRAMES_PER_WRITE: u64 = 100;
+/// The code by which a client takes a call back (RFC 9113, section 7).
+const CANCEL: u32 = 8;
 /// A frame of an empty DATA on stream 1.
 const EMPTY_DATA: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 1];
 
@@ -38,7 +40,8 @@ pub(super) fn measure(report: &mut Report, effort: &Effort, runtime: &Runtime) -
             begin: |_| {},
             repeat: |out, turn| {
                 put_call(out, turn * 2 + 1, "DoGet");
-                put_frame(out, 3, 0, turn * 2 + 1, &8_u32.to_be_bytes());
+                put_head(out, 4, RST_STREAM, 0, turn * 2 + 1);
+                out.put_u32(CANCEL);
             },
         },
         Flood {
@@ -50,11 +53,8 @@ pub(super) fn measure(report: &mut Report, effort: &Effort, runtime: &Runtime) -
     ];
     for flood in floods {
         let peer = Peer::airlane(&[])?;
-        runtime.block_on(async {
-            let descriptor = FlightDescriptor::new_path(vec![TABLE.to_owned()]);
-            let request = raw::put_request(descriptor, Shape::Mixed.batch(ROWS)?).await?;
-            raw::Connection::open(peer.port).await?.call("DoPut", request).await
-        })?;
+        let batch = Shape::Mixed.batch(ROWS)?;
+        runtime.block_on(async { raw::Connection::open(peer.port).await?.put(TABLE, batch).await })?;
         run(report, effort, runtime, &peer, flood)?;
     }
     Ok(())
@@ -83,7 +83,7 @@ fn run(report: &mut Report, effort: &Effort, runtime: &Runtime, peer: &Peer, flo
     let grown = (highest - before) / MIB;
     let measured = format!("{grown:.1} MiB, {after:.1} MiB afterwards ({took:.1} s, {ended} connections ended)");
     report.figure(&format!("{name}: memory"), "< 50 MiB", measured, grown < 50.0);
-    let (with, without) = (percentile_99(&among), percentile_99(&alone));
+    let (with, without) = (percentile(&among, 0.99), percentile(&alone, 0.99));
     let ratio = with / without;
     let measured = format!("{ratio:.2} ({with:.0} against {without:.0} µs)");
     report.figure(&format!("{name}: p99 of small gets beside it"), "< 2 ×", measured, ratio < 2.0);
@@ -104,12 +104,6 @@ async fn latencies(port: u16, mut is_enough: impl FnMut(usize) -> bool) -> Resul
     Ok(all)
 }
 
-fn percentile_99(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get((sorted.len() * 99 / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
-}
-
 /// Sends all turns, over as many connections as that takes; answers how many the server ended.
 fn attack(port: u16, flood: &Flood) -> std::io::Result<u64> {
     let (mut sent, mut ended) = (0, 0);
@@ -121,8 +115,8 @@ fn attack(port: u16, flood: &Flood) -> std::io::Result<u64> {
             let mut ignored = [0; 16 << 10];
             while matches!(answers.read(&mut ignored), Ok(1..)) {}
         });
-        let mut out = BytesMut::from(&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..]);
-        put_frame(&mut out, 4, 0, 0, &[]);
+        let mut out = BytesMut::from(PREFACE);
+        put_head(&mut out, 0, SETTINGS, 0, 0);
         (flood.begin)(&mut out);
         let mut turn = 0;
         let mut is_open = tcp.write_all(&out.split()).is_ok();
@@ -144,34 +138,8 @@ fn attack(port: u16, flood: &Flood) -> std::io::Result<u64> {
     Ok(ended)
 }
 
-/// A frame as it stands on the wire (RFC 9113, section 4.1).
-fn put_frame(out: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    out.put_uint(payload.len() as u64, 3);
-    out.put_u8(kind);
-    out.put_u8(flags);
-    out.put_u32(stream);
-    out.put_slice(payload);
-}
-
-/// The headers of a call, as literals that go into no table (RFC 7541, section 6.2.2).
 fn put_call(out: &mut BytesMut, stream: u32, method: &str) {
-    let path = format!("/arrow.flight.protocol.FlightService/{method}");
-    let headers = [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":path", &path),
-        (":authority", "localhost"),
-        ("content-type", "application/grpc"),
-        ("te", "trailers"),
-    ];
-    let mut block = Vec::new();
-    for (name, value) in headers {
-        block.push(0);
-        for text in [name, value] {
-            // All are shorter than what fits into one byte.
-            block.push(text.len() as u8);
-            block.extend_from_slice(text.as_bytes());
-        }
-    }
-    put_frame(out, 1, 4, stream, &block);
+    let block = header_block(method);
+    put_head(out, block.len(), HEADERS, END_HEADERS, stream);
+    out.put_slice(&block);
 }

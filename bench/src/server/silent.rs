@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use arrow_flight::FlightDescriptor;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -19,11 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn measure(report: &mut Report, effort: &Effort, runtime: &Runtime) -> Result<()> {
     let peer = Peer::airlane(&[])?;
-    runtime.block_on(async {
-        let descriptor = FlightDescriptor::new_path(vec![TABLE.to_owned()]);
-        let request = raw::put_request(descriptor, Shape::Mixed.batch(ROWS)?).await?;
-        raw::Connection::open(peer.port).await?.call("DoPut", request).await
-    })?;
+    let batch = Shape::Mixed.batch(ROWS)?;
+    runtime.block_on(async { raw::Connection::open(peer.port).await?.put(TABLE, batch).await })?;
     let before = runtime.block_on(rates(effort, peer.port))?;
     let (beside, closed) = runtime.block_on(async {
         let begin = Instant::now();

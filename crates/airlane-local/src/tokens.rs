@@ -3,11 +3,12 @@
 //! A port of the loopback is open to every user of the machine, and shows nothing of who connects. So whoever starts the
 //! server, or a worker, hands out a token that lets in one connection, as the user of the server.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
+use airlane_gate::NewToken;
 use airlane_model::{Chance, Secret};
 use parking_lot::Mutex;
+use subtle::ConstantTimeEq;
 use tokio::sync::Notify;
 
 /// Tokens that wait to be used, at most: the oldest goes first.
@@ -32,14 +33,7 @@ impl Tokens {
 
     /// A token for one connection.
     pub fn make(&self) -> Secret {
-        let mut bytes = [0; 32];
-        self.0.chance.fill(&mut bytes);
-        let mut text = String::with_capacity(2 * bytes.len());
-        for byte in bytes {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        let token = Secret::new(text);
+        let token = NewToken::random(self.0.chance.as_ref()).token;
         let mut waiting = self.0.waiting.lock();
         if waiting.len() >= WAITING_MAX {
             waiting.remove(0);
@@ -70,8 +64,7 @@ impl Tokens {
 }
 
 fn same(one: &Secret, other: &Secret) -> bool {
-    let (one, other) = (one.expose().as_bytes(), other.expose().as_bytes());
-    one.len() == other.len() && one.iter().zip(other).fold(0, |differs, (one, other)| differs | (one ^ other)) == 0
+    one.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
 }
 
 #[cfg(test)]

@@ -118,11 +118,16 @@ impl Link {
         Ok(**turn)
     }
 
+    /// The next message, whatever it belongs to.
+    async fn hear(&self) -> Result<Received> {
+        let received = self.channel.receive().await.and_then(|received| received.ok_or_else(ended));
+        received.inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))
+    }
+
     /// The next answer to one of the requests from `first` on. What was asked by somebody who did not wait is let go of.
     pub(super) async fn receive(&self, first: u64) -> Result<Received> {
         loop {
-            let received = self.channel.receive().await.and_then(|received| received.ok_or_else(ended));
-            let received = received.inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))?;
+            let received = self.hear().await?;
             match received.message {
                 // The server tells why it takes its time, or that it stops, which the next request will see.
                 Message::Quota(_) | Message::GoingAway(_) => {}
@@ -141,8 +146,7 @@ impl Link {
         // What comes after it is answered after it is done.
         let last = self.send(&mut turn, Quota::default(), &[]).await?;
         loop {
-            let received = self.channel.receive().await.and_then(|received| received.ok_or_else(ended));
-            let received = received.inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))?;
+            let received = self.hear().await?;
             match received.message {
                 Message::Failure(failure) if received.request == first => return Err(failure.error()),
                 Message::Table(table) if received.request < first => self.release(table.lease),
