@@ -13,6 +13,8 @@ const DENY_SKIPS: &str = "AIRLANE_DENY_SKIPS";
 const PYTHON: &str = "AIRLANE_PYTHON";
 /// Where the conformance tests find the server.
 const SERVER: &str = "AIRLANE_BIN";
+/// Where the tests of the Python package find programs that start a worker of it.
+const EXAMPLES: &str = "AIRLANE_EXAMPLES";
 /// Where the tests of the Python package find its wheel, to install it elsewhere.
 const WHEEL: &str = "AIRLANE_WHEEL";
 /// The sources of the package, which tests and type checkers read.
@@ -143,6 +145,7 @@ fn package(workspace: &Workspace, python: Option<&python::Python>, steps: &mut S
             .args(["-m", "pytest", "-q", "-rs", "--no-header", "-p", "no:cacheprovider"])
             .arg(format!("{PACKAGE}/tests"));
         command.current_dir(&workspace.root).env(WHEEL, file).env_remove(SERVER);
+        command.env(EXAMPLES, workspace.binary("examples"));
         steps.command("python package: tests", Count::Pytest, &mut command);
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use airlane_model::caller::Grant;
 use airlane_model::{Caller, Chance, Clock, Error, Result, Secret, SharedQuotas, SystemChance, SystemClock, codes};
 use http::HeaderMap;
 use parking_lot::RwLock;
 
 use crate::credential::Credential;
+use crate::issued::{Issued, IssuedToken};
 use crate::password::Hasher;
 use crate::peer::Peer;
 use crate::quota::{Meter, RequestToll};
@@ -52,6 +54,7 @@ struct Guard {
     throttle: Throttle,
     remembered: Remembered,
     sessions: Sessions,
+    issued: Arc<Issued>,
     quotas: SharedQuotas,
     meter: Arc<Meter>,
 }
@@ -74,8 +77,8 @@ pub(crate) struct Admitted {
 #[derive(Debug)]
 enum KnownBy {
     Credentials(Proof),
-    /// A session, which is not made longer by another login.
-    Session(Secret),
+    /// A token that a login does not make another of: a session is not made longer, an issued token ends with its pass.
+    Itself(Secret),
 }
 
 impl Gate {
@@ -95,6 +98,7 @@ impl Gate {
             throttle: Throttle::new(clock.clone()),
             remembered: Remembered::new(clock.clone(), chance),
             sessions: Sessions::new(clock.clone(), chance),
+            issued: Arc::default(),
             quotas: quotas.clone(),
             meter: Arc::new(Meter::new(quotas.clone(), clock.clone())),
         })))
@@ -103,6 +107,17 @@ impl Gate {
     /// Whether there is access control.
     pub fn is_guarded(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// A token for a caller of this name with these rights, beside those that the rules know.
+    ///
+    /// # Errors
+    /// `option_invalid` for a name that no caller can have, and where there is no access control.
+    pub fn issue(&self, name: &str, grants: Vec<Grant>, chance: &dyn Chance) -> Result<IssuedToken> {
+        let guard = self.0.as_ref().ok_or_else(|| {
+            Error::new(codes::OPTION_INVALID, "the server has no access control, and asks nobody for a token")
+        })?;
+        guard.issued.issue(name, grants, chance)
     }
 
     /// Goes by other rules from now on. Requests that run go on.
@@ -151,7 +166,7 @@ impl Gate {
     pub(crate) fn session(&self, admitted: &Admitted) -> Option<Secret> {
         let (guard, known_by) = (self.0.as_ref()?, admitted.known_by.as_ref()?);
         Some(match known_by {
-            KnownBy::Session(token) => token.clone(),
+            KnownBy::Itself(token) => token.clone(),
             KnownBy::Credentials(proof) => {
                 guard.sessions.sign(&Session { name: admitted.caller.name().to_owned(), proof: *proof })
             }
@@ -209,10 +224,14 @@ impl Guard {
                 Error::new(codes::CREDENTIALS_REFUSED, "the session has ended, or is of another server")
                     .hint("log in again")
             })?;
-            return Ok(Admitted { caller, known_by: Some(KnownBy::Session(token)) });
+            return Ok(Admitted { caller, known_by: Some(KnownBy::Itself(token)) });
         }
         let known = rules.of_token(&token).map(|(caller, proof)| Admitted { caller, known_by: credentials(proof) });
-        known.ok_or_else(|| {
+        let issued = || {
+            let caller = self.issued.caller(&token)?;
+            Some(Admitted { caller, known_by: Some(KnownBy::Itself(token.clone())) })
+        };
+        known.or_else(issued).ok_or_else(|| {
             Error::new(codes::CREDENTIALS_REFUSED, "no such token")
                 .hint("`airlane token NAME` makes one for the rights file")
         })

@@ -12,7 +12,7 @@
 //! 1. [`rules`] is the rights file as it was read, [`rights_file`] reads it again when it changes.
 //! 2. [`credential`] takes the header `authorization` apart.
 //! 3. [`password`], [`throttle`] and [`remembered`] bound what guessing costs us and gains them.
-//! 4. [`session`] is the token that a login answers.
+//! 4. [`session`] is the token that a login answers, [`issued`] those that the program gives to its workers.
 //! 5. [`layer`] stands before the doors of HTTP, [`call`] before the others, [`audit`] writes the line, [`drain`] lets
 //!    requests end when the server stops.
 //! 6. [`quota`] counts streams and puts of callers and in namespaces, [`streams`] the streams of the server.
@@ -33,6 +33,7 @@ mod credential;
 mod drain;
 mod file_watch;
 mod gate;
+mod issued;
 mod keyed;
 mod layer;
 mod observer;
@@ -54,6 +55,7 @@ pub use call::{Call, CallGate};
 pub use drain::Drain;
 pub use file_watch::{FileWatch, Reload};
 pub use gate::{Gate, GateOptions};
+pub use issued::IssuedToken;
 pub use layer::{Doors, GateLayer, Gated, Metered, SessionToken};
 pub use observer::{Ended, Observer};
 pub use password::hash as hash_password;

@@ -130,3 +130,10 @@ pub struct PutSpec {
     /// What makes it safe to repeat: see [`Put`](crate::Put).
     pub key: Option<PutKey>,
 }
+
+impl PutSpec {
+    /// A put that replaces the content of a table, and keeps all else as it is.
+    pub fn new(table: TableName) -> Self {
+        Self { table, mode: PutMode::Replace, durability: None, retention: RetentionChange::default(), key: None }
+    }
+}

@@ -30,7 +30,7 @@ impl TestServer {
     /// What such a server is started with, for tests that change something.
     pub fn options(folder: &Path) -> ServerOptions {
         ServerOptions {
-            listen: ([127, 0, 0, 1], 0).into(),
+            listen: Some(([127, 0, 0, 1], 0).into()),
             data_dir: Some(folder.join("data")),
             grace: Duration::from_secs(1),
             ..ServerOptions::default()
@@ -49,7 +49,7 @@ impl TestServer {
 
     /// Its address, as clients take it.
     pub fn url(&self) -> String {
-        format!("grpc://{}", self.handle.address())
+        format!("grpc://{}", self.handle.address().expect("a port"))
     }
 
     /// A new connection.

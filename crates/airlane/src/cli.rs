@@ -22,10 +22,12 @@ mod user;
 mod words;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use airlane::server::Handle;
 use airlane_client::{Client, ConnectOptions};
 use airlane_model::{Error, Result, codes};
 use clap::{Parser, Subcommand};
@@ -188,6 +190,11 @@ const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
 fn runtime() -> Result<Runtime> {
     let built = Builder::new_multi_thread().enable_all().thread_keep_alive(THREAD_KEEP_ALIVE).build();
     built.map_err(|error| Error::new(codes::INTERNAL, format!("the threads cannot be started: {error}")).source(error))
+}
+
+/// Where a server of a command listens, which it always does.
+fn address(handle: &Handle) -> Result<SocketAddr> {
+    handle.address().ok_or_else(|| Error::new(codes::INTERNAL, "the server has no port"))
 }
 
 /// Runs a client's work until it ends or Ctrl-C drops it, so that a half-written file is taken away.

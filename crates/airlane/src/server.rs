@@ -18,6 +18,8 @@ mod listener;
 mod local;
 mod memory;
 mod metrics;
+mod mounted;
+mod opened;
 mod options;
 mod port_file;
 mod readers;
@@ -29,15 +31,14 @@ mod tls;
 mod unix;
 mod wire;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use airlane_exchange::Exchange;
-use airlane_flight::{FlightDoor, FlightOptions};
-use airlane_gate::{Drain, Gate, GateOptions, RightsFile, Streams};
-use airlane_http::HttpState;
-use airlane_model::{Error, Result, codes};
+use airlane_gate::Gate;
+use airlane_model::caller::Grant;
+use airlane_model::{Chance, Error, Result, codes};
 use airlane_segment::home::sigbus;
 use airlane_store::{Recovery, Store, StoreOptions};
 use tokio::net::TcpListener;
@@ -46,17 +47,18 @@ use tokio::task::JoinHandle;
 
 use age::Ages;
 pub use airlane_flight::Patience;
-pub use airlane_gate::Reload;
+pub use airlane_gate::{IssuedToken, Reload};
 use connection::{Builders, Serving};
 pub use connections::ConnectionLimits;
 use connections::Connections;
-use figures::Figures;
 pub use local::{LocalListening, LocalSocket};
 pub use metrics::{METRICS, Metric, MetricKind};
+pub use mounted::MountedDoors;
+use opened::Opened;
 pub use options::ServerOptions;
 pub use readers::ReaderPatience;
 use readers::Readers;
-use route::Doors;
+use route::GatedDoors;
 use running::Running;
 use status::ServerStatus;
 use stop::Stop;
@@ -65,13 +67,10 @@ pub use tls::{
 };
 use tls::{Surroundings, Tls};
 
-/// The endpoints of one FlightInfo: what a client may reasonably read at once.
-const ENDPOINTS_MAX: usize = 8;
-
 /// A running server. Dropping the handle stops it without grace.
 #[derive(Debug)]
 pub struct Handle {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     local_socket: Option<PathBuf>,
     recovery: Recovery,
     exchange: Exchange,
@@ -80,12 +79,29 @@ pub struct Handle {
     stop: watch::Sender<bool>,
     reload: Reload,
     task: JoinHandle<Result<()>>,
+    doors: GatedDoors,
+    gate: Gate,
+    chance: Arc<dyn Chance>,
 }
 
 impl Handle {
-    /// The address that the server listens at.
-    pub fn address(&self) -> SocketAddr {
+    /// The address that the server listens at, where it has a port of its own.
+    pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// All doors as a service, for a server of the program to have beside its own: gRPC and HTTP behind the gate. The bounds of
+    /// connections and of readers that stop are then those of that server.
+    pub fn doors(&self) -> MountedDoors {
+        MountedDoors::new(self.doors.clone())
+    }
+
+    /// A token for a process that the program starts: it may do so much and no more, until the answer is dropped.
+    ///
+    /// # Errors
+    /// `option_invalid` for a name that no caller can have, and where there is no access control.
+    pub fn issue_token(&self, name: &str, grants: Vec<Grant>) -> Result<IssuedToken> {
+        self.gate.issue(name, grants, self.chance.as_ref())
     }
 
     /// The Unix socket of the local door, where it has one.
@@ -185,23 +201,26 @@ pub async fn run(options: ServerOptions) -> Result<Handle> {
 /// # Errors
 /// As [`run`].
 pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Handle> {
-    airlane_http::metrics::install();
-    metrics::describe();
-    let flight_options = FlightOptions {
-        body_bytes_max: store.limits.body_bytes_max,
-        header_bytes_max: options.header_bytes_max,
-        endpoints_max: ENDPOINTS_MAX,
-        quiet_max: options.quiet_max,
-        patience: options.patience,
-    };
     let reload = Reload::default();
-    let (gate, watching_rights) = gate(&options, &store, &reload)?;
-    let (data_dir, clock, chance) = (store.folder.clone(), store.clock.clone(), store.chance.clone());
-    let (store, recovery) = Store::open(store)?;
-    // In the folder that is this server's now.
+    let Opened {
+        store,
+        recovery,
+        exchange,
+        status,
+        gate,
+        doors,
+        flight,
+        drain,
+        streams,
+        data_dir,
+        clock,
+        chance,
+        watching,
+    } = Opened::open(store, &options, &reload)?;
     let around = Surroundings {
+        // The folder is this server's now.
         data_dir: data_dir.as_deref(),
-        listen: options.listen.ip(),
+        listen: options.listen.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |listen| listen.ip()),
         clock: clock.clone(),
         interval: options.rights_interval,
         reload: reload.clone(),
@@ -210,35 +229,11 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     if let Some(path) = &options.port_file {
         port_file::clear(path)?;
     }
-    let exchange = Exchange::open(store.clone())?;
-    let status = Arc::new(ServerStatus::new(store.clone(), data_dir));
-    if let Some(reason) = options.not_ready.clone() {
-        status.wait_for("program", reason);
-    }
-    let refresh_metrics: Arc<dyn Fn() + Send + Sync> = {
-        let (store, exchange) = (store.clone(), exchange.clone());
-        Arc::new(move || metrics::refresh(&store, &exchange))
+    let tcp = match options.listen {
+        None => None,
+        Some(listen) => Some(bind(listen).await?),
     };
-    let doors = Doors {
-        flight: FlightDoor::new(
-            exchange.clone(),
-            &flight_options,
-            Arc::new(Figures::new(store.clone(), exchange.clone(), status.clone())),
-        )?,
-        http: airlane_http::router(HttpState { readiness: status.clone(), refresh_metrics }),
-    };
-    let flight = doors.flight.clone();
-    let drain = Drain::default();
-    let streams = Streams::new(options.streams_max);
-    let local_gate = gate.clone();
-    let doors = doors.behind(gate, drain.clone(), streams.clone(), options.observer.clone());
-
-    let tcp = TcpListener::bind(options.listen).await.and_then(|tcp| Ok((tcp.local_addr()?, tcp)));
-    let (address, tcp) = tcp.map_err(|error| {
-        Error::new(codes::ADDRESS_IN_USE, format!("cannot listen at {}: {error}", options.listen))
-            .hint("choose another port with `--port`; `--port 0` takes a free one")
-            .source(error)
-    })?;
+    let address = tcp.as_ref().map(|(_, address)| *address);
     let unix = options.unix_socket.as_deref().map(unix::bind).transpose()?;
 
     let connections = Connections::new(options.connections, clock);
@@ -249,37 +244,41 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     let scheme = if tls.is_some() { "grpc+tls" } else { "grpc" };
     let around = local::Around {
         exchange: &exchange,
-        gate: local_gate,
+        gate: gate.clone(),
         drain: drain.clone(),
         streams: streams.clone(),
         observer: options.observer.clone(),
-        chance,
+        chance: chance.clone(),
         memory: store.memory().limit,
         grace: options.grace,
-        url: format!("{scheme}://{address}"),
+        url: address.map(|address| format!("{scheme}://{address}")).unwrap_or_default(),
         connections: serving.stop.clone(),
     };
     let mut local = local::listen(&options.local, around).await?;
-    let served = (doors.clone(), connections.clone(), serving.clone());
-    let mut accepting = match tls {
-        None => vec![tokio::spawn(listener::accept_loop(tcp, served.0, served.1, served.2))],
-        Some((tls, watching)) => {
-            let listener = listener::TlsListener { tcp, tls };
-            vec![tokio::spawn(listener::accept_loop(listener, served.0, served.1, served.2)), tokio::spawn(watching)]
+    let mut accepting: Vec<_> = watching.into_iter().collect();
+    if let Some((tcp, _)) = tcp {
+        let served = (doors.clone(), connections.clone(), serving.clone());
+        match tls {
+            None => accepting.push(tokio::spawn(listener::accept_loop(tcp, served.0, served.1, served.2))),
+            Some((tls, watching)) => {
+                let listener = listener::TlsListener { tcp, tls };
+                accepting.push(tokio::spawn(listener::accept_loop(listener, served.0, served.1, served.2)));
+                accepting.push(tokio::spawn(watching));
+            }
         }
-    };
+    }
     let mut socket_file = None;
     if let Some((listener, file)) = unix {
-        accepting.push(tokio::spawn(listener::accept_loop(listener, doors, connections, serving.clone())));
+        let (doors, serving) = (doors.clone(), serving.clone());
+        accepting.push(tokio::spawn(listener::accept_loop(listener, doors, connections, serving)));
         socket_file = Some(file);
     }
     accepting.append(&mut local.accepting);
-    if let Some(path) = &options.port_file {
+    if let (Some(path), Some(address)) = (&options.port_file, address) {
         port_file::write(path, address.port())?;
     }
 
     let (stop, stopped) = watch::channel(false);
-    accepting.extend(watching_rights.map(tokio::spawn));
     let running = Running {
         store: store.clone(),
         flight,
@@ -295,21 +294,14 @@ pub async fn run_over(store: StoreOptions, options: ServerOptions) -> Result<Han
     };
     let task = tokio::spawn(running.until_stopped(stopped));
     let local_socket = local.socket;
-    Ok(Handle { address, local_socket, recovery, exchange, store, status, stop, reload, task })
+    Ok(Handle { address, local_socket, recovery, exchange, store, status, stop, reload, task, doors, gate, chance })
 }
 
-/// The gate, and the work that keeps its rules as the rights file has them.
-fn gate(
-    options: &ServerOptions,
-    store: &StoreOptions,
-    reload: &Reload,
-) -> Result<(Gate, Option<impl Future<Output = ()> + Send + use<>>)> {
-    let Some(path) = options.rights_file.clone() else { return Ok((Gate::open(), None)) };
-    let (file, rules) = RightsFile::open(path)?;
-    let passwords_in_clear = options.passwords_in_clear;
-    // The store looks after bytes and tables, the gate after streams and puts.
-    let (quotas, clock) = (store.quotas.clone(), store.clock.clone());
-    let gate = Gate::guarded(rules, &GateOptions { passwords_in_clear, clock, quotas, ..GateOptions::default() });
-    let watching = file.watch(gate.clone(), options.rights_interval, reload.clone());
-    Ok((gate, Some(watching)))
+async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let bound = TcpListener::bind(listen).await.and_then(|tcp| tcp.local_addr().map(|address| (tcp, address)));
+    bound.map_err(|error| {
+        Error::new(codes::ADDRESS_IN_USE, format!("cannot listen at {listen}: {error}"))
+            .hint("choose another port with `--port`; `--port 0` takes a free one")
+            .source(error)
+    })
 }

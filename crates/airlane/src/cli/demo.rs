@@ -45,7 +45,8 @@ impl Demo {
         let ended = runtime.block_on(async {
             let mut signals = Signals::listen()?;
             let mut handle = self.start(folder.path()).await?;
-            let url = format!("grpc://{}", handle.address());
+            let address = super::address(&handle)?;
+            let url = format!("grpc://{address}");
             if !globals.json {
                 output::text(&lines::heading(&url, folder.path()))?;
             }
@@ -58,7 +59,7 @@ impl Demo {
                 output::json(&serde_json::json!({ "url": url, "steps": steps }))?;
             } else {
                 output::text(&steps::table(&steps))?;
-                output::text(&lines::try_it(handle.address(), self.once))?;
+                output::text(&lines::try_it(address, self.once))?;
             }
             // Its connection would keep the server waiting for the end of requests.
             drop(client);
@@ -74,7 +75,7 @@ impl Demo {
 
     async fn start(&self, folder: &std::path::Path) -> Result<Handle> {
         let options = |port| ServerOptions {
-            listen: SocketAddr::from(([127, 0, 0, 1], port)),
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], port))),
             data_dir: Some(folder.join("data")),
             ..ServerOptions::default()
         };

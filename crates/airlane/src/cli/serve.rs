@@ -69,7 +69,8 @@ impl Serve {
             if settings.rights_file.is_some() || settings.speaks_tls() {
                 reload_on_hangup(handle.reload())?;
             }
-            welcome::print(&settings, &handle, sources.file.as_ref(), begun.elapsed());
+            let address = super::address(&handle)?;
+            welcome::print(&settings, &handle, address, sources.file.as_ref(), begun.elapsed());
             if let Some(files) = files {
                 let json = globals.json || settings.log_format == LogFormat::Json;
                 load::spawn(&handle, files, json);
@@ -89,7 +90,7 @@ impl Serve {
 fn options(settings: &ServerSettings) -> Result<ServerOptions> {
     Ok(ServerOptions {
         tls: tls::options(settings)?,
-        listen: (settings.listen, settings.port).into(),
+        listen: Some((settings.listen, settings.port).into()),
         port_file: settings.port_file.clone(),
         unix_socket: settings.unix_socket.clone(),
         local: LocalListening {

@@ -19,8 +19,9 @@ use super::tls::TlsOptions;
 /// The settings of a server; the command line makes them from flags, environment and file.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// The TCP address of all doors. Port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// The TCP address of all doors; port 0 takes a free one. Absent: another server of the program has them on its own
+    /// port, see [`Handle::doors`](super::Handle::doors).
+    pub listen: Option<SocketAddr>,
     /// A file that is written with the port once the server listens.
     pub port_file: Option<PathBuf>,
     /// A Unix socket that serves the same doors.
@@ -39,6 +40,9 @@ pub struct ServerOptions {
     pub retention: RetentionDefaults,
     /// Who may do what: a rights file, which is read again when it changes. Without one everybody may do everything.
     pub rights_file: Option<PathBuf>,
+    /// Whether, without a rights file, only those may do anything to whom the program
+    /// [gives a token](super::Handle::issue_token).
+    pub is_closed: bool,
     /// How often that file and those of TLS are looked at.
     pub rights_interval: Duration,
     /// How the TCP port speaks TLS; the files of it are read again when they change.
@@ -76,7 +80,7 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8815)),
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 8815))),
             port_file: None,
             unix_socket: None,
             local: LocalListening::default(),
@@ -86,6 +90,7 @@ impl Default for ServerOptions {
             frames_bytes_max: None,
             retention: RetentionDefaults::default(),
             rights_file: None,
+            is_closed: false,
             rights_interval: Duration::from_secs(2),
             tls: None,
             passwords_in_clear: false,

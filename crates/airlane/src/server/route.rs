@@ -1,6 +1,7 @@
 //! Which door a request is for: gRPC by its content type, everything else is HTTP. The gate stands before both.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use airlane_model::Error;
 use axum::Router;
 use axum::body::Body as HttpBody;
 use axum::response::Response as HttpResponse;
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::Map;
 use http::request::Parts;
+use http_body::Body;
 use http_body_util::{BodyExt, Either, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -44,7 +47,11 @@ impl Doors {
     }
 }
 
-impl Service<Request<Metered<Incoming>>> for Doors {
+impl<B> Service<Request<Metered<B>>> for Doors
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<axum::BoxError> + fmt::Display,
+{
     type Response = Response<AnyBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -53,7 +60,7 @@ impl Service<Request<Metered<Incoming>>> for Doors {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Metered<Incoming>>) -> Self::Future {
+    fn call(&mut self, request: Request<Metered<B>>) -> Self::Future {
         if FlightDoor::takes(request.headers()) {
             let flight = self.flight.clone();
             return Box::pin(async move { Ok(flight.answer(request).await.map(Either::Left)) });
@@ -122,6 +129,11 @@ impl GatedDoors {
     pub(super) fn at(&self, peer: Peer, shown: Shown) -> Connected {
         Connected { doors: self.0.clone(), peer, shown }
     }
+
+    /// Answers a request that came by another server. The gate is always ready.
+    pub(super) fn call(&self, request: Request<HttpBody>) -> Answering {
+        self.0.clone().call(request)
+    }
 }
 
 /// The doors as one connection comes to them.
@@ -146,8 +158,8 @@ impl hyper::service::Service<Request<Incoming>> for Connected {
     }
 }
 
-type Answered = Result<Response<Audited<AnyBody>>, Infallible>;
-type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
+pub(super) type Answered = Result<Response<Audited<AnyBody>>, Infallible>;
+pub(super) type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 fn deliver(answered: Answered) -> Result<Response<Delivered<Audited<AnyBody>>>, Infallible> {
     answered.map(|response| {

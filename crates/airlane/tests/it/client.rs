@@ -174,7 +174,7 @@ async fn parallel_flights_give_the_same_rows_in_order() {
 async fn a_put_is_repeated_until_the_server_is_back_and_is_done_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut handle = airlane::server::run(TestServer::options(folder.path())).await.expect("a server");
-    let address = handle.address();
+    let address = handle.address().expect("a port");
     let client = Client::connect(&format!("grpc://{address}")).await.expect("connect");
     let (schema, batches) = tables::sample("airlines");
     let append = || PutOptions { mode: PutMode::Append, ..PutOptions::default() };
@@ -184,7 +184,7 @@ async fn a_put_is_repeated_until_the_server_is_back_and_is_done_once() {
     let table = name("t");
     let (putting, starting) = tokio::join!(client.put_batches(&table, schema, &batches, append()), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let options = airlane::server::ServerOptions { listen: address, ..TestServer::options(folder.path()) };
+        let options = airlane::server::ServerOptions { listen: Some(address), ..TestServer::options(folder.path()) };
         airlane::server::run(options).await.expect("a server")
     });
     let receipt = putting.expect("put at last");

@@ -40,7 +40,7 @@ impl Local {
     }
 
     fn url(&self) -> String {
-        format!("grpc://{}", self.handle.address())
+        format!("grpc://{}", self.handle.address().expect("a port"))
     }
 
     pub(crate) async fn connect(&self) -> Client {
@@ -151,10 +151,10 @@ async fn a_client_goes_on_after_the_server_was_started_anew() {
     let (_, batches) = tables::sample("airlines");
     put(&client, "t", batches.clone(), PutOptions::default()).await.expect("put");
     let Local { mut handle, folder, .. } = server;
-    let port = handle.address().port();
+    let port = handle.address().expect("a port").port();
     handle.stop();
     handle.wait().await.expect("stopped");
-    let (_handle, _) = start_in(folder.path(), |options| options.listen.set_port(port)).await;
+    let (_handle, _) = start_in(folder.path(), |options| options.listen = Some(([127, 0, 0, 1], port).into())).await;
     let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
     let (_, first, _) = read(&client, "t").await.expect("by whatever way");
     assert_eq!(first.num_rows(), rows);

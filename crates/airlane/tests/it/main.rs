@@ -3,6 +3,7 @@
 mod certificates;
 mod cli;
 mod client;
+mod embedded;
 mod fuzz;
 mod local;
 mod requests;

@@ -100,10 +100,10 @@ async fn server() -> TestServer {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_goes_on_where_it_broke() {
     let server = server().await;
-    let cutter = Cutter::start(server.handle().address(), 5_000_000, 3).await;
+    let cutter = Cutter::start(server.handle().address().expect("a port"), 5_000_000, 3).await;
     let client = cutter.client().await;
     assert_eq!(read(client.get("t").await.expect("a read"), 0, ROWS).await.expect("all rows"), 3);
-    let cutter = Cutter::start(server.handle().address(), 5_000_000, 2).await;
+    let cutter = Cutter::start(server.handle().address().expect("a port"), 5_000_000, 2).await;
     let client = cutter.client().await;
     let part = client.get("t?rows=100-4000000").await.expect("a read");
     assert_eq!(read(part, 100, 4_000_000).await.expect("the rows of the ticket"), 2);
@@ -114,7 +114,7 @@ async fn a_read_goes_on_where_it_broke() {
 async fn a_read_goes_on_in_the_version_that_it_began_with() {
     let server = server().await;
     let direct = server.connect().await.expect("connect");
-    let cutter = Cutter::start(server.handle().address(), 5_000_000, 1).await;
+    let cutter = Cutter::start(server.handle().address().expect("a port"), 5_000_000, 1).await;
     let mut rows = cutter.client().await.get("t").await.expect("a read");
     let first = rows.next().await.expect("rows").expect("a batch").num_rows() as i64;
     let options = PutOptions { mode: airlane_model::PutMode::Append, ..PutOptions::default() };
@@ -123,7 +123,7 @@ async fn a_read_goes_on_in_the_version_that_it_began_with() {
     assert_eq!(read(rows, first, ROWS).await.expect("the version without the append"), 1);
 
     // What is replaced cannot be gone on with, and nothing of the new content comes.
-    let cutter = Cutter::start(server.handle().address(), 5_000_000, 1).await;
+    let cutter = Cutter::start(server.handle().address().expect("a port"), 5_000_000, 1).await;
     let mut rows = cutter.client().await.get("t").await.expect("a read");
     rows.next().await.expect("rows").expect("a batch");
     let other = stream::iter([Ok(batch(0..10))]);
@@ -146,7 +146,7 @@ async fn a_read_that_breaks_and_goes_on_is_one_read() {
     let direct = server.connect().await.expect("connect");
     let options = TicketOptions { reads: NonZeroU64::new(1), ..TicketOptions::default() };
     let signed = direct.sign(&"t".parse().expect("a ticket"), &options).await.expect("a signed ticket");
-    let cutter = Cutter::start(server.handle().address(), 5_000_000, 2).await;
+    let cutter = Cutter::start(server.handle().address().expect("a port"), 5_000_000, 2).await;
     let rows = cutter.client().await.get(&signed.ticket).await.expect("a read");
     assert_eq!(read(rows, 0, ROWS).await.expect("all rows"), 2);
     let error = direct.get(&signed.ticket).await.expect_err("it was read");
@@ -156,7 +156,7 @@ async fn a_read_that_breaks_and_goes_on_is_one_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_wants_no_resumption_is_told_of_the_break() {
     let server = server().await;
-    let cutter = Cutter::start(server.handle().address(), 5_000_000, 1).await;
+    let cutter = Cutter::start(server.handle().address().expect("a port"), 5_000_000, 1).await;
     let options = ConnectOptions { resume_for: Duration::ZERO, ..ConnectOptions::default() };
     let client = Client::connect_with(&format!("grpc://{}", cutter.address), &options).await.expect("connect");
     let error = read(client.get("t").await.expect("a read"), 0, ROWS).await.expect_err("the connection broke");

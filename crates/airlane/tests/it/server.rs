@@ -34,7 +34,7 @@ mod raw;
 mod readers;
 mod restarts;
 mod retention;
-mod rights;
+pub(crate) mod rights;
 mod round_trip;
 mod scarce;
 mod secrets;

@@ -1,5 +1,6 @@
 //! What a server says when it has started.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use airlane::server::{Handle, authority_file};
@@ -13,9 +14,14 @@ use crate::telemetry;
 
 /// Tells where the server listens, what its data folder holds, and how to connect: as lines for people, or as one
 /// event in a log that programs read.
-pub(super) fn print(settings: &ServerSettings, handle: &Handle, file: Option<&ConfigFile>, time: Duration) {
+pub(super) fn print(
+    settings: &ServerSettings,
+    handle: &Handle,
+    address: SocketAddr,
+    file: Option<&ConfigFile>,
+    time: Duration,
+) {
     telemetry::flush();
-    let address = handle.address();
     let recovered = recovered(handle.recovery());
     if settings.log_format == LogFormat::Json {
         let (data_dir, version) = (settings.data_dir.display(), env!("CARGO_PKG_VERSION"));

@@ -33,14 +33,14 @@ impl TestServer {
     pub(crate) async fn start_with(change: impl FnOnce(&mut StoreOptions, &mut ServerOptions)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut store = StoreOptions::new(Some(folder.path().join("data")));
-        let mut options = ServerOptions { listen: ([127, 0, 0, 1], 0).into(), ..ServerOptions::default() };
+        let mut options = ServerOptions { listen: Some(([127, 0, 0, 1], 0).into()), ..ServerOptions::default() };
         change(&mut store, &mut options);
         let handle = run_over(store, options).await.expect("a server");
         Self { handle, folder }
     }
 
     pub(crate) fn address(&self) -> String {
-        self.handle.address().to_string()
+        self.handle.address().expect("a port").to_string()
     }
 
     /// A client with a connection of its own.

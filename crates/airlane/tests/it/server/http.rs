@@ -63,7 +63,7 @@ async fn health_readiness_and_metrics() {
 #[tokio::test(flavor = "multi_thread")]
 async fn http_2_serves_pages_too() {
     let server = TestServer::start().await;
-    let tcp = TcpStream::connect(server.handle.address()).await.expect("a connection");
+    let tcp = TcpStream::connect(server.handle.address().expect("a port")).await.expect("a connection");
     let (mut sender, connection) = h2::client::handshake(tcp).await.expect("HTTP/2");
     let task = tokio::spawn(connection);
     let request = http::Request::get("http://localhost/healthz").body(()).expect("a request");
@@ -80,7 +80,7 @@ async fn garbage_ends_its_own_connection_only() {
         b"GET / HTTP/9.9\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
     ] {
-        let mut tcp = TcpStream::connect(server.handle.address()).await.expect("a connection");
+        let mut tcp = TcpStream::connect(server.handle.address().expect("a port")).await.expect("a connection");
         tcp.write_all(bytes).await.expect("sent");
         let mut answer = Vec::new();
         // The server closes; whether it says something before is its own business.

@@ -67,7 +67,11 @@ impl Guarded {
             identity: identity.cloned(),
             ..ConnectOptions::default()
         };
-        Client::connect_with(&format!("grpc+tls://localhost:{}", self.server.handle.address().port()), &options).await
+        Client::connect_with(
+            &format!("grpc+tls://localhost:{}", self.server.handle.address().expect("a port").port()),
+            &options,
+        )
+        .await
     }
 
     /// The tables that a caller sees, or how it is refused: `handshake`, or the code of the gate.
@@ -321,7 +325,7 @@ except flight.FlightUnavailableError:
 else:
     raise SystemExit('no certificate was asked for')
 ";
-    let url = format!("grpc+tls://localhost:{}", guarded.server.handle.address().port());
+    let url = format!("grpc+tls://localhost:{}", guarded.server.handle.address().expect("a port").port());
     run_python(&python, script, &url, guarded.server.folder.path()).await;
 }
 

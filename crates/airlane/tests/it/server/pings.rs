@@ -25,7 +25,7 @@ async fn begin_get(sender: &mut SendRequest<bytes::Bytes>) -> h2::RecvStream {
 async fn a_connection_that_pings_two_hundred_times_reads_on() {
     let server = TestServer::start().await;
     put(&mut server.client().await, "t", &[numbers(0, 100_000)]).await.expect("a table");
-    let tcp = TcpStream::connect(server.handle.address()).await.expect("a connection");
+    let tcp = TcpStream::connect(server.handle.address().expect("a port")).await.expect("a connection");
     let (mut sender, mut connection) = h2::client::handshake(tcp).await.expect("HTTP/2");
     let mut pings = connection.ping_pong().expect("the first to ask");
     let task = tokio::spawn(async move { drop(connection.await) });
@@ -58,7 +58,7 @@ async fn two_hundred_pings_at_once_get_two_hundred_answers() {
     const TYPE_PING: u8 = 6;
     const TYPE_GOAWAY: u8 = 7;
     let server = TestServer::start().await;
-    let mut tcp = TcpStream::connect(server.handle.address()).await.expect("a connection");
+    let mut tcp = TcpStream::connect(server.handle.address().expect("a port")).await.expect("a connection");
     let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     sent.extend_from_slice(&[0, 0, 0, TYPE_SETTINGS, 0, 0, 0, 0, 0]);
     for number in 0..PINGS as u64 {

@@ -46,7 +46,8 @@ async fn start() -> (TestServer, Vec<u8>) {
 async fn connect(server: &TestServer, authorities: &[u8]) -> airlane_model::Result<Client> {
     let credentials = Credentials::Token(Secret::new(token_of("owner")));
     let options = ConnectOptions { credentials, authorities: Some(authorities.to_vec()), ..ConnectOptions::default() };
-    Client::connect_with(&format!("grpc+tls://localhost:{}", server.handle.address().port()), &options).await
+    Client::connect_with(&format!("grpc+tls://localhost:{}", server.handle.address().expect("a port").port()), &options)
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +65,7 @@ async fn tables_are_put_and_read_by_tls_and_by_nothing_else() {
     let other = write(&files(tempfile::tempdir().expect("a folder").path()));
     let error = connect(&server, &other).await.expect_err("another authority");
     assert_eq!(error.code(), codes::SERVER_UNREACHABLE);
-    let mut plain = TcpStream::connect(server.handle.address()).await.expect("a connection");
+    let mut plain = TcpStream::connect(server.handle.address().expect("a port")).await.expect("a connection");
     plain.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("sent");
     let mut answer = Vec::new();
     // An alert of TLS, or nothing.
@@ -105,7 +106,7 @@ writer.write_batch(pa.record_batch({'a': [1, 2, 3]}))
 writer.close()
 assert client.do_get(flight.Ticket('ada/t'), options).read_all().num_rows == 3
 ";
-    let url = format!("grpc+tls://localhost:{}", server.handle.address().port());
+    let url = format!("grpc+tls://localhost:{}", server.handle.address().expect("a port").port());
     let mut command = std::process::Command::new(python);
     command.args(["-c", script, &url]).arg(&authorities);
     let ran = tokio::task::spawn_blocking(move || command.output().expect("Python starts"));

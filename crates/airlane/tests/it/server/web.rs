@@ -50,7 +50,7 @@ async fn call_by_http_1(
     body: &[u8],
     headers: &[(&str, &str)],
 ) -> (HeaderMap, Bytes) {
-    let mut tcp = TcpStream::connect(server.handle.address()).await.expect("a connection");
+    let mut tcp = TcpStream::connect(server.handle.address().expect("a port")).await.expect("a connection");
     let mut request = format!("POST /arrow.flight.protocol.FlightService/{method} HTTP/1.1\r\n");
     request += "host: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n";
     headers.iter().for_each(|(name, value)| request += &format!("{name}: {value}\r\n"));
@@ -82,7 +82,7 @@ async fn call_by_http_2(
     body: Bytes,
     headers: &[(&str, &str)],
 ) -> (HeaderMap, Bytes) {
-    let tcp = TcpStream::connect(server.handle.address()).await.expect("a connection");
+    let tcp = TcpStream::connect(server.handle.address().expect("a port")).await.expect("a connection");
     let (mut sender, connection) = h2::client::handshake(tcp).await.expect("HTTP/2");
     let task = tokio::spawn(async move { drop(connection.await) });
     let mut request = http::Request::post(format!("http://localhost/arrow.flight.protocol.FlightService/{method}"));
@@ -234,7 +234,7 @@ async fn d1_a_put_whose_client_goes_away_leaves_nothing() {
     let body = unfinished_put("broken").await;
     let uri = "/arrow.flight.protocol.FlightService/DoPut";
 
-    let mut tcp = TcpStream::connect(server.handle.address()).await.expect("a connection");
+    let mut tcp = TcpStream::connect(server.handle.address().expect("a port")).await.expect("a connection");
     let more = body.len() + 1;
     let head = format!(
         "POST {uri} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/grpc-web\r\ncontent-length: {more}\r\n\r\n"
@@ -247,7 +247,7 @@ async fn d1_a_put_whose_client_goes_away_leaves_nothing() {
     assert_eq!(server.tables(), [""; 0]);
 
     for reason in [h2::Reason::NO_ERROR, h2::Reason::CANCEL] {
-        let tcp = TcpStream::connect(server.handle.address()).await.expect("a connection");
+        let tcp = TcpStream::connect(server.handle.address().expect("a port")).await.expect("a connection");
         let (mut sender, connection) = h2::client::handshake(tcp).await.expect("HTTP/2");
         let task = tokio::spawn(async move { drop(connection.await) });
         let request = http::Request::post(format!("http://localhost{uri}"));
@@ -279,7 +279,7 @@ async fn what_is_no_base64_is_refused_and_other_methods_are_not_allowed() {
             assert_eq!(status.code(), Code::InvalidArgument, "{method}: {status}");
         }
     }
-    let mut tcp = TcpStream::connect(server.handle.address()).await.expect("a connection");
+    let mut tcp = TcpStream::connect(server.handle.address().expect("a port")).await.expect("a connection");
     let request = "GET /arrow.flight.protocol.FlightService/DoGet HTTP/1.1\r\nhost: localhost\r\n\
                    content-type: application/grpc-web\r\nconnection: close\r\n\r\n";
     tcp.write_all(request.as_bytes()).await.expect("sent");
