@@ -12,6 +12,8 @@ mod put;
 mod read;
 mod refusals;
 mod tickets;
+mod window;
+pub mod words;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use airlane_model::figures::TableFigures;
 use airlane_model::{
     ByteSize, Caller, Chance, PlainTicket, Result, RetentionChange, RowRange, TableInfo, TableName, Ticket, Timestamp,
+    VersionInfo,
 };
 use airlane_segment::TableSchema;
 use airlane_store::{ReadSpec, Store};
@@ -33,6 +36,7 @@ pub use put::PutStream;
 pub use read::{ReadStream, StreamMessage};
 pub use refusals::RefusedTickets;
 pub use tickets::{COUNTED_TTL_DEFAULT, COUNTED_TTL_MAX, SignedPass, TicketSpec};
+pub use window::Window;
 
 use keys::KeyRing;
 use refusals::Refusals;
@@ -173,7 +177,24 @@ impl Exchange {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_with(&self, caller: &Caller, ticket: &Ticket, options: ReadOptions) -> Result<ReadStream> {
-        let mut reading = self.reading(caller, ticket)?;
+        self.begin_read(caller, self.reading(caller, ticket)?, options)
+    }
+
+    /// As [`read_with`](Self::read_with), of a part of what the ticket names.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); `option_invalid` for columns that are not there.
+    pub fn read_window(
+        &self,
+        caller: &Caller,
+        ticket: &Ticket,
+        window: &Window,
+        options: ReadOptions,
+    ) -> Result<ReadStream> {
+        self.begin_read(caller, window.of(self.reading(caller, ticket)?)?, options)
+    }
+
+    fn begin_read(&self, caller: &Caller, mut reading: Reading, options: ReadOptions) -> Result<ReadStream> {
         let wants_ticket = options.is_resumable || options.is_to_confirm;
         let resume = if wants_ticket { Some(self.resumable(&mut reading)?) } else { None };
         if options.is_to_confirm {
@@ -258,6 +279,15 @@ impl Exchange {
         access::read(caller, &ticket.table)?;
         let snapshot = self.store.snapshot(&ticket.table, ticket.version, ticket.table_id)?;
         Ok(Description { info: snapshot.info().clone(), schema: snapshot.schema().clone() })
+    }
+
+    /// The versions of a table that can be read, oldest first.
+    ///
+    /// # Errors
+    /// `table_not_found`.
+    pub fn versions(&self, caller: &Caller, table: &TableName) -> Result<Vec<VersionInfo>> {
+        access::read(caller, table)?;
+        self.store.versions(table)
     }
 
     /// The tables that the caller may read and whose names begin with `prefix`, in the order of their names.

@@ -8,15 +8,12 @@
 
 use std::collections::BTreeMap;
 
+use airlane_exchange::words::{PutOptions, ReceiptTicket, RetentionWords};
 use airlane_model::retention::RULES;
 use airlane_model::{Error, PlainTicket, Result, TableName, Ticket, codes, limits};
 use arrow_flight::FlightDescriptor;
 use arrow_flight::flight_descriptor::DescriptorType;
 use serde::Deserialize;
-
-use crate::options::PutOptions;
-use crate::retention::RetentionObject;
-use crate::ticket::ReceiptTicket;
 
 /// The table of a put and the options in its descriptor.
 ///
@@ -95,7 +92,7 @@ struct Object {
     idempotency_key: Option<String>,
     ticket: Option<ReceiptTicket>,
     #[serde(flatten)]
-    retention: RetentionObject,
+    retention: RetentionWords,
     #[serde(flatten)]
     unknown: BTreeMap<String, serde::de::IgnoredAny>,
 }

@@ -3,7 +3,6 @@
 //! 1. [`router`] serves each request: DoGet and DoPut by the bodies below, everything else by tonic.
 //! 2. [`descriptor`] and [`options`] say which table is meant and what a put is to do.
 //! 3. [`get`] and [`put`] are the low-copy bodies: [`frame`] and [`parse`] are their framing by hand, [`rope`] their bytes.
-//!    [`patience`] ends those that do not come.
 //! 4. [`service`] is the same for clients that compress, and the small calls.
 //! 5. [`web`] makes gRPC of gRPC-web, and [`status`] gRPC statuses of errors.
 //!
@@ -20,21 +19,16 @@ mod metrics;
 mod options;
 mod parse;
 mod paths;
-mod patience;
 mod put;
 mod reflection;
 mod request;
-mod retention;
 mod rope;
 mod router;
 mod service;
 mod status;
-mod ticket;
 mod web;
 
 pub use answer::AnswerBody;
 pub use paths::{Rpc, is_data, is_login, is_probe};
-pub use patience::Patience;
 pub use rope::Rope;
 pub use router::{FlightDoor, FlightOptions};
-pub use service::Figures;

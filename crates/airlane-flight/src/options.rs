@@ -1,102 +1,42 @@
 //! What a put is asked to do, as request headers say it.
 
-use airlane_model::retention::{self, RULES};
-use airlane_model::{Durability, Error, IdempotencyKey, PutMode, Result, RetentionChange, codes};
+use airlane_exchange::words::PutOptions;
+use airlane_model::{Error, Result, codes};
 use http::HeaderMap;
-
-use crate::ticket::ReceiptTicket;
 
 /// The prefix of Airlane's own request headers.
 pub(crate) const PREFIX: &str = "airlane-";
 
-/// The options of a put; what is absent takes the default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PutOptions {
-    /// Replace or append; replace by default.
-    pub mode: Option<PutMode>,
-    /// The durability; by default the table's own, or durable for a new table.
-    pub durability: Option<Durability>,
-    /// What changes of the table's retention.
-    pub retention: RetentionChange,
-    /// What makes the put safe to repeat.
-    pub key: Option<IdempotencyKey>,
-    /// The signed ticket that the receipt is to have; a plain one by default. Only the descriptor's command can ask for it.
-    pub ticket: Option<ReceiptTicket>,
-}
-
-impl PutOptions {
-    /// The options in the headers `airlane-mode`, `airlane-durability`, `airlane-idempotency-key` and those of the rules
-    /// of retention, such as `airlane-ttl`.
-    ///
-    /// # Errors
-    /// `option_invalid` for other headers that begin with `airlane-`, and for unknown or contradicting values;
-    /// `not_implemented` for the durability `replicated` and for rules that come later.
-    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self> {
-        let mut options = Self::default();
-        for (name, value) in headers {
-            let Some(option) = name.as_str().strip_prefix(PREFIX) else { continue };
-            let place = || format!("header `{name}`");
-            let text = value.to_str().map_err(|_| {
-                Error::new(codes::OPTION_INVALID, format!("a value is no text: {value:?}"))
-                    .at(place())
-                    .hint("use printable ASCII")
-            })?;
-            let found = match option {
-                "mode" => {
-                    Self { mode: Some(text.parse().map_err(|error: Error| error.at(place()))?), ..Self::default() }
-                }
-                "durability" => {
-                    let durability = text.parse().map_err(|error: Error| error.at(place()))?;
-                    Self { durability: Some(durability), ..Self::default() }
-                }
-                "idempotency-key" => {
-                    let key = text.parse().map_err(|error: Error| error.at(place()))?;
-                    Self { key: Some(key), ..Self::default() }
-                }
-                rule if retention::is_rule(rule) => {
-                    let retention = RetentionChange::of(rule, text).map_err(|error| error.at(place()))?;
-                    Self { retention, ..Self::default() }
-                }
-                _ => {
-                    let rules = RULES.map(|rule| format!("{PREFIX}{rule}")).join(", ");
-                    return Err(Error::new(codes::OPTION_INVALID, format!("there is no header `{name}`")).hint(
-                        format!("valid headers: airlane-mode, airlane-durability, airlane-idempotency-key, {rules}"),
-                    ));
-                }
-            };
-            options = options.join(found)?;
-        }
-        Ok(options)
+/// The options in the headers `airlane-mode`, `airlane-durability`, `airlane-idempotency-key` and those of the rules of retention,
+/// such as `airlane-ttl`.
+///
+/// # Errors
+/// `option_invalid` for other headers that begin with `airlane-`, and for unknown or contradicting values; `not_implemented` for the
+/// durability `replicated`.
+pub(crate) fn of_headers(headers: &HeaderMap) -> Result<PutOptions> {
+    let mut options = PutOptions::default();
+    for (name, value) in headers {
+        let Some(option) = name.as_str().strip_prefix(PREFIX) else { continue };
+        let place = || format!("header `{name}`");
+        let text = value.to_str().map_err(|_| {
+            Error::new(codes::OPTION_INVALID, format!("a value is no text: {value:?}"))
+                .at(place())
+                .hint("use printable ASCII")
+        })?;
+        let found = PutOptions::of(option, text).map_err(|error| error.at(place()))?;
+        let found = found.ok_or_else(|| {
+            let valid: Vec<String> = PutOptions::names().map(|name| format!("{PREFIX}{name}")).collect();
+            Error::new(codes::OPTION_INVALID, format!("there is no header `{name}`"))
+                .hint(format!("valid headers: {}", valid.join(", ")))
+        })?;
+        options = options.join(found)?;
     }
-
-    /// The options of two places together.
-    ///
-    /// # Errors
-    /// `option_invalid` where they contradict each other.
-    pub(crate) fn join(self, other: Self) -> Result<Self> {
-        Ok(Self {
-            mode: same("mode", self.mode, other.mode)?,
-            durability: same("durability", self.durability, other.durability)?,
-            retention: self.retention.join(other.retention)?,
-            key: same("idempotency key", self.key, other.key)?,
-            ticket: self.ticket.or(other.ticket),
-        })
-    }
-}
-
-fn same<T: PartialEq + std::fmt::Display>(name: &str, one: Option<T>, other: Option<T>) -> Result<Option<T>> {
-    match (one, other) {
-        (Some(one), Some(other)) if one != other => {
-            let message = format!("a put asks for the {name} `{one}` and for the {name} `{other}`");
-            Err(Error::new(codes::OPTION_INVALID, message)
-                .hint("say it once: in a request header or in the descriptor's command"))
-        }
-        (one, other) => Ok(one.or(other)),
-    }
+    Ok(options)
 }
 
 #[cfg(test)]
 mod tests {
+    use airlane_model::{Durability, PutMode, RetentionChange};
     use http::{HeaderName, HeaderValue};
 
     use super::*;
@@ -107,7 +47,7 @@ mod tests {
         };
         let mut headers = HeaderMap::new();
         pairs.iter().map(pair).for_each(|(name, value)| _ = headers.append(name, value));
-        PutOptions::from_headers(&headers)
+        of_headers(&headers)
     }
 
     #[test]

@@ -14,9 +14,8 @@ use arrow_flight::FlightDescriptor;
 use prost::Message as _;
 
 use crate::descriptor;
-use crate::options::PutOptions;
 use crate::parse::{Fields, Sink};
-use crate::ticket::ReceiptTicket;
+use airlane_exchange::words::{PutOptions, ReceiptTicket};
 
 mod body;
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airlane_exchange::Exchange;
+use airlane_exchange::words::Figures;
 use airlane_model::{ByteSize, Error, Result, Ticket, codes};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use bytes::Bytes;
@@ -30,16 +31,16 @@ use crate::caller;
 use crate::deadline;
 use crate::get::{self, GetBody, GetOptions, Readers};
 use crate::metrics::Metrics;
-use crate::options::PutOptions;
+use crate::options;
 use crate::parse::{ParseLimits, Parser};
 use crate::paths::Rpc;
-use crate::patience::Patience;
 use crate::put::{PutBody, PutMachine, Putter};
 use crate::reflection::Health;
 use crate::request::{RequestBody, read_message};
-use crate::service::{COMPRESSED_BYTES_MAX, Figures, FlightRpcs};
+use crate::service::{COMPRESSED_BYTES_MAX, FlightRpcs};
 use crate::status;
 use crate::web;
+use airlane_gate::Patience;
 
 /// The settings of the door.
 #[derive(Clone, Debug)]
@@ -229,7 +230,7 @@ impl FlightDoor {
     {
         // From here on the put is a task: to take a message may last, and the connection serves other calls too.
         tokio::task::yield_now().await;
-        let headers = PutOptions::from_headers(request.headers())?;
+        let headers = options::of_headers(request.headers())?;
         let caller = caller::of(request.extensions());
         let traffic = self.0.metrics.received(&caller);
         let machine = PutMachine::new(self.0.exchange.clone(), caller, headers);

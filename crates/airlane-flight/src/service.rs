@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use airlane_exchange::words::Figures;
 use airlane_exchange::{Exchange, ReadStream, StreamMessage};
 use airlane_model::{ByteSize, Error, Result, Ticket, codes};
 use airlane_segment::{Message, TableSchema};
@@ -23,11 +24,11 @@ use crate::caller;
 use crate::descriptor;
 use crate::get::{self, GetOptions, METADATA_BYTES_MAX, Pull, Readers, asks_plain_types, row_offset_metadata};
 use crate::metrics::{Metrics, Traffic};
-use crate::options::PutOptions;
+use crate::options;
 use crate::parse::{Fields, Sink, in_message};
-use crate::patience::Patience;
 use crate::put::{PutMachine, receipt_json};
 use crate::status::from_error;
+use airlane_gate::Patience;
 
 mod action;
 mod body;
@@ -38,8 +39,6 @@ mod retention;
 mod session;
 mod status;
 mod ticket;
-
-pub use status::Figures;
 
 /// A compressed message, before and after decompression. tonic reserves what a length prefix claims, so the bound is
 /// tighter than the one of the low-copy way, which believes nothing before it is there.
@@ -83,7 +82,7 @@ impl FlightRpcs {
     }
 
     async fn put(&self, request: Request<Streaming<FlightData>>) -> Result<Vec<u8>> {
-        let headers = PutOptions::from_headers(request.metadata().as_ref())?;
+        let headers = options::of_headers(request.metadata().as_ref())?;
         let caller = caller::of(request.extensions());
         let traffic = self.metrics.received(&caller);
         let mut machine = PutMachine::new(self.exchange.clone(), caller, headers);

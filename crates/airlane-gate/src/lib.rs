@@ -15,7 +15,8 @@
 //! 4. [`session`] is the token that a login answers, [`issued`] those that the program gives to its workers.
 //! 5. [`layer`] stands before the doors of HTTP, [`call`] before the others, [`audit`] writes the line, [`drain`] lets
 //!    requests end when the server stops.
-//! 6. [`quota`] counts streams and puts of callers and in namespaces, [`streams`] the streams of the server.
+//! 6. [`patience`] ends requests that do not come.
+//! 7. [`quota`] counts streams and puts of callers and in namespaces, [`streams`] the streams of the server.
 //!
 //! | metric | labels | what |
 //! | --- | --- | --- |
@@ -38,6 +39,7 @@ mod keyed;
 mod layer;
 mod observer;
 mod password;
+mod patience;
 mod peer;
 mod quota;
 mod remembered;
@@ -59,6 +61,7 @@ pub use issued::IssuedToken;
 pub use layer::{Doors, GateLayer, Gated, Metered, SessionToken};
 pub use observer::{Ended, Observer};
 pub use password::hash as hash_password;
+pub use patience::{Pace, Patience};
 pub use peer::Peer;
 pub use request_metrics::RequestName;
 pub use rights_file::RightsFile;

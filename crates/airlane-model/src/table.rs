@@ -200,6 +200,19 @@ pub struct Receipt {
     pub ticket: String,
 }
 
+/// A version of a table that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionInfo {
+    /// Its number.
+    pub version: Version,
+    /// Its rows.
+    pub rows: u64,
+    /// The bodies of record batches and dictionaries when it was committed; merging may have made them fewer.
+    pub bytes: u64,
+    /// When it was committed.
+    pub committed: Timestamp,
+}
+
 /// A table, as listing and describing show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableInfo {

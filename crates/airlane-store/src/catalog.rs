@@ -8,7 +8,9 @@
 
 use std::fmt;
 
-use airlane_model::{Error, PutKey, Result, Retention, SegmentId, TableId, TableName, Timestamp, Version, codes};
+use airlane_model::{
+    Error, PutKey, Result, Retention, SegmentId, TableId, TableName, Timestamp, Version, VersionInfo, codes,
+};
 use bytes::Bytes;
 
 use crate::uptime::Uptime;
@@ -249,6 +251,13 @@ pub struct StoredVersion {
     pub uptime: Uptime,
     /// The version that this put made: this one, or one before when rows were [forgotten](Change::ForgetRows) since.
     pub put: Version,
+}
+
+impl From<StoredVersion> for VersionInfo {
+    fn from(stored: StoredVersion) -> Self {
+        let StoredVersion { version, rows, bytes, committed, .. } = stored;
+        Self { version, rows, bytes, committed }
+    }
 }
 
 /// The facts of a segment.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
-use airlane_model::{Chance, Clock, Durability, Error, PutMode, Result, TableId, TableInfo, TableName, Version, codes};
+use airlane_model::{
+    Chance, Clock, Durability, Error, PutMode, Result, TableId, TableInfo, TableName, Version, VersionInfo, codes,
+};
 use airlane_segment::{Intake, KnownSchemas, TableSchema};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
@@ -157,6 +159,19 @@ impl Store {
                 .hint("ask for a new ticket"));
         }
         found.snapshot(version, now)
+    }
+
+    /// The versions of a table that can be read, oldest first.
+    ///
+    /// # Errors
+    /// `table_not_found`.
+    pub fn versions(&self, table: &TableName) -> Result<Vec<VersionInfo>> {
+        let now = self.handle.shared.uptime.moment();
+        let found = self.handle.shared.index.find(table, now.uptime)?;
+        let (current, mut versions) = (found.content().version, found.history());
+        versions.retain(|stored| stored.version < current.version);
+        versions.push(current);
+        Ok(versions.into_iter().map(Into::into).collect())
     }
 
     /// The same version, counted as read for as long as it is held: meanwhile the table is not `idle`.

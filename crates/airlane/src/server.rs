@@ -46,8 +46,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use age::Ages;
-pub use airlane_flight::Patience;
-pub use airlane_gate::{IssuedToken, Reload};
+pub use airlane_gate::{IssuedToken, Patience, Reload};
 use connection::{Builders, Serving};
 pub use connections::ConnectionLimits;
 use connections::Connections;

@@ -12,10 +12,10 @@ use super::PutMachine;
 use crate::frame::put_put_result;
 use crate::metrics::Traffic;
 use crate::parse::Parser;
-use crate::patience::{Pace, Patience};
 use crate::request::{RequestBody, next_data};
 use crate::rope::Rope;
 use crate::status;
+use airlane_gate::{Pace, Patience};
 
 /// Feeds the body of a request to a put.
 #[derive(Debug)]

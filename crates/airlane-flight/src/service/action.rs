@@ -1,13 +1,14 @@
 //! The actions: what Flight has no RPC for.
 
-use airlane_exchange::{Description, Exchange};
-use airlane_model::{Caller, Error, PlainTicket, Result, TableInfo, Ticket, codes, limits};
+use airlane_exchange::Exchange;
+use airlane_exchange::words::{DescribedTable, Figures};
+use airlane_model::{Caller, Error, PlainTicket, Result, Ticket, codes, limits};
 use arrow_flight::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
 use crate::blocking;
 
-use super::{Figures, body, endpoint, retention, session, status, ticket};
+use super::{body, endpoint, retention, session, status, ticket};
 
 const ACTIONS: [(&str, &str); 12] = [
     (
@@ -87,7 +88,7 @@ pub(super) async fn run(
     action: &Action,
 ) -> Result<Vec<u8>> {
     match action.r#type.as_str() {
-        "describe" => json(&Described::new(&exchange.describe(caller, &target(action)?)?)),
+        "describe" => json(&DescribedTable::new(&exchange.describe(caller, &target(action)?)?)),
         "drop" => {
             let ticket = target(action)?;
             if ticket != PlainTicket::current(ticket.table.clone()) {
@@ -158,31 +159,6 @@ fn named(action: &Action) -> Result<Ticket> {
     }
     let target: Target = body::json(&action.r#type, &action.body, HINT)?;
     target.table.parse().map_err(|error: Error| error.at(place()))
-}
-
-#[derive(Serialize)]
-struct Described<'a> {
-    #[serde(flatten)]
-    info: &'a TableInfo,
-    fields: Vec<Field<'a>>,
-}
-
-#[derive(Serialize)]
-struct Field<'a> {
-    name: &'a str,
-    r#type: String,
-    nullable: bool,
-}
-
-impl<'a> Described<'a> {
-    fn new(description: &'a Description) -> Self {
-        let fields = description.schema.arrow().fields().iter().map(|field| Field {
-            name: field.name(),
-            r#type: field.data_type().to_string(),
-            nullable: field.is_nullable(),
-        });
-        Self { info: &description.info, fields: fields.collect() }
-    }
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {

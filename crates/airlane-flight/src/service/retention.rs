@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::body;
-use crate::retention::RetentionObject;
+use airlane_exchange::words::RetentionWords;
 
 const PLACE: &str = "body of action `retention`";
 
@@ -17,7 +17,7 @@ const PLACE: &str = "body of action `retention`";
 struct Asked {
     table: String,
     #[serde(flatten)]
-    rules: RetentionObject,
+    rules: RetentionWords,
     #[serde(flatten)]
     unknown: BTreeMap<String, IgnoredAny>,
 }

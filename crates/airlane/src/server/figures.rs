@@ -28,7 +28,7 @@ impl Figures {
     }
 }
 
-impl airlane_flight::Figures for Figures {
+impl airlane_exchange::words::Figures for Figures {
     fn now(&self) -> ServerFigures {
         metrics::refresh(&self.store, &self.exchange);
         let failing = self.status.checks().into_iter().filter(|check| check.health == airlane_http::Health::Failing);

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airlane_flight::Patience;
-use airlane_gate::Observer;
+use airlane_gate::{Observer, Patience};
 use airlane_model::{ByteSize, RetentionDefaults};
 use airlane_segment::DecodeLimits;
 

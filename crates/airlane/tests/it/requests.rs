@@ -4,8 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use airlane_exchange::words::Figures;
 use airlane_exchange::{Exchange, PutSpec, TicketSpec};
-use airlane_flight::{Figures, FlightDoor, FlightOptions, Patience};
+use airlane_flight::{FlightDoor, FlightOptions};
+use airlane_gate::Patience;
 use airlane_model::caller::Grant;
 use airlane_model::figures::ServerFigures;
 use airlane_model::{ByteSize, Caller, Durability, PutMode, RetentionChange, Right, Ticket};

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// The rules among the keys of an object.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct RetentionObject {
+pub struct RetentionWords {
     ttl: Option<RuleValue>,
     idle: Option<RuleValue>,
     versions: Option<RuleValue>,
@@ -35,12 +35,12 @@ impl fmt::Display for RuleValue {
     }
 }
 
-impl RetentionObject {
+impl RetentionWords {
     /// What changes.
     ///
     /// # Errors
     /// `option_invalid`.
-    pub(crate) fn change(&self) -> Result<RetentionChange> {
+    pub fn change(&self) -> Result<RetentionChange> {
         let rules = [
             ("ttl", &self.ttl),
             ("idle", &self.idle),

@@ -38,7 +38,7 @@ impl Patience {
     ///
     /// # Errors
     /// `request_stalled`, and those of the request.
-    pub(crate) async fn for_request<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn for_request<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
         within(self.in_message, "the request", request).await
     }
 
@@ -46,14 +46,14 @@ impl Patience {
     ///
     /// # Errors
     /// `request_stalled`.
-    pub(crate) async fn for_message<T>(&self, message: impl Future<Output = T>) -> Result<T> {
+    pub async fn for_message<T>(&self, message: impl Future<Output = T>) -> Result<T> {
         within(self.between_messages, "the next message of the put", async { Ok(message.await) }).await
     }
 }
 
 /// How one put comes in.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     patience: Patience,
     /// The waiting for the present message since its first bytes, and what came meanwhile.
     waited: Duration,
@@ -62,7 +62,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// Of a put that begins.
-    pub(crate) fn new(patience: Patience) -> Self {
+    pub fn new(patience: Patience) -> Self {
         Self { patience, waited: Duration::ZERO, bytes: 0 }
     }
 
@@ -70,7 +70,7 @@ impl Pace {
     ///
     /// # Errors
     /// `request_stalled`, and those of `data`.
-    pub(crate) async fn next<T: AsRef<[u8]>>(
+    pub async fn next<T: AsRef<[u8]>>(
         &mut self,
         is_in_message: bool,
         data: impl Future<Output = Result<Option<T>>>,

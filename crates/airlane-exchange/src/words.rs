@@ -1,0 +1,13 @@
+//! What doors ask and answer in words that are the same at each of them: the bodies of JSON and the names of options.
+
+mod description;
+mod put;
+mod retention;
+mod status;
+mod ticket;
+
+pub use description::DescribedTable;
+pub use put::PutOptions;
+pub use retention::RetentionWords;
+pub use status::{Figures, status};
+pub use ticket::{ReceiptTicket, SignedTicketInfo, TicketRequest};
