@@ -11,6 +11,7 @@ mod pause;
 mod put;
 mod read;
 mod refusals;
+mod statistics;
 mod tickets;
 mod window;
 pub mod words;
@@ -35,11 +36,13 @@ pub use pause::Pause;
 pub use put::PutStream;
 pub use read::{ReadStream, StreamMessage};
 pub use refusals::RefusedTickets;
+pub use statistics::{ColumnStatistics, Statistics};
 pub use tickets::{COUNTED_TTL_DEFAULT, COUNTED_TTL_MAX, SignedPass, TicketSpec};
 pub use window::Window;
 
 use keys::KeyRing;
 use refusals::Refusals;
+use statistics::KeptStatistics;
 use tickets::{Reading, count_of};
 
 /// What a door can ask for.
@@ -48,6 +51,7 @@ pub struct Exchange {
     store: Store,
     keys: Arc<KeyRing>,
     refusals: Arc<Refusals>,
+    statistics: Arc<KeptStatistics>,
 }
 
 /// A table with its schema.
@@ -104,7 +108,7 @@ impl Exchange {
     /// `data_damaged` when the keys cannot be read; `storage_failed`, `storage_full`.
     pub fn open(store: Store) -> Result<Self> {
         let keys = Arc::new(KeyRing::load(&store)?);
-        Ok(Self { store, keys, refusals: Arc::default() })
+        Ok(Self { store, keys, refusals: Arc::default(), statistics: Arc::default() })
     }
 
     /// The source of random bytes that was handed in.
@@ -191,7 +195,34 @@ impl Exchange {
         window: &Window,
         options: ReadOptions,
     ) -> Result<ReadStream> {
-        self.begin_read(caller, window.of(self.reading(caller, ticket)?)?, options)
+        let reading = self.reading(caller, ticket)?;
+        let goes_on = reading.pass.as_ref().is_some_and(|pass| pass.read.is_some());
+        let start = reading.rows.start;
+        let mut reading = window.of(reading)?;
+        let mut options = options;
+        if goes_on {
+            // The rows before are those that arrived already.
+            options.row_offset = Some(reading.rows.start);
+            reading.rows.start = start;
+        }
+        self.begin_read(caller, reading, options)
+    }
+
+    /// What a ticket names: the table in the version that it reads, and the schema of the read. It is no read.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn look(&self, caller: &Caller, ticket: &Ticket) -> Result<Description> {
+        let reading = self.reading(caller, ticket)?;
+        Ok(Description { info: reading.snapshot.info().clone(), schema: reading.schema().clone() })
+    }
+
+    /// Whether a caller may put a table: asked before its rows come.
+    ///
+    /// # Errors
+    /// `permission_denied`, `credentials_missing`.
+    pub fn check_put(&self, caller: &Caller, table: &TableName) -> Result<()> {
+        access::put(caller, table)
     }
 
     fn begin_read(&self, caller: &Caller, mut reading: Reading, options: ReadOptions) -> Result<ReadStream> {

@@ -156,6 +156,11 @@ impl ReadStream {
         self.snapshot.info()
     }
 
+    /// The position of the next row in the version.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     /// The rows that the stream gives in all.
     pub fn rows(&self) -> u64 {
         self.range.rows()

@@ -1,4 +1,4 @@
-//! The HTTP door: health, readiness and metrics. The only crate that knows HTTP routes.
+//! The HTTP door: tables by REST, health, readiness and metrics. The only crate that knows HTTP routes.
 //!
 //! | path | answer |
 //! | --- | --- |
@@ -9,34 +9,21 @@
 //!
 //! Errors are problem documents (RFC 9457), which name their code in the header `airlane-code` too.
 
+mod blocking;
+mod body;
+mod download;
+mod media;
 pub mod metrics;
 mod problem;
 mod readiness;
+mod request;
 mod routes;
-
-use std::sync::Arc;
+mod state;
+mod tables;
+mod tickets;
+mod upload;
 
 pub use problem::refusal;
 pub use readiness::{Check, Health};
-pub use routes::{PATHS, is_probe, is_watching, name_of, names, router};
-
-/// Tells whether the server is ready.
-pub trait Readiness: Send + Sync {
-    /// What was looked at, each with what is wrong. It is ready when none is failing.
-    fn checks(&self) -> Vec<Check>;
-}
-
-/// What the routes need.
-#[derive(Clone)]
-pub struct HttpState {
-    /// Asked by `/readyz`.
-    pub readiness: Arc<dyn Readiness>,
-    /// Called before the metrics are rendered, for those that are counted elsewhere.
-    pub refresh_metrics: Arc<dyn Fn() + Send + Sync>,
-}
-
-impl std::fmt::Debug for HttpState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpState").finish_non_exhaustive()
-    }
-}
+pub use routes::{ROUTES, Route, is_probe, is_stream, is_watching, name_of, router};
+pub use state::{HttpState, Readiness};

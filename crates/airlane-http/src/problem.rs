@@ -36,6 +36,12 @@ struct Document<'a> {
     hint: Option<&'a str>,
 }
 
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         document(&self.0)

@@ -64,13 +64,16 @@ impl Opened {
             let (store, exchange) = (store.clone(), exchange.clone());
             Arc::new(move || metrics::refresh(&store, &exchange))
         };
+        let figures = Arc::new(Figures::new(store.clone(), exchange.clone(), status.clone()));
         let doors = Doors {
-            flight: FlightDoor::new(
-                exchange.clone(),
-                &flight_options,
-                Arc::new(Figures::new(store.clone(), exchange.clone(), status.clone())),
-            )?,
-            http: airlane_http::router(HttpState { readiness: status.clone(), refresh_metrics }),
+            flight: FlightDoor::new(exchange.clone(), &flight_options, figures.clone())?,
+            http: airlane_http::router(HttpState {
+                exchange: exchange.clone(),
+                patience: options.patience,
+                figures,
+                readiness: status.clone(),
+                refresh_metrics,
+            }),
         };
         let flight = doors.flight.clone();
         let (drain, streams) = (Drain::default(), Streams::new(options.streams_max));

@@ -75,14 +75,16 @@ impl airlane_gate::Doors for Doors {
 
     fn names(&self) -> Vec<RequestName> {
         let flight = Rpc::ALL.into_iter().map(|(_, name, is_stream)| RequestName { name, is_stream });
-        flight.chain(airlane_http::names().map(|name| RequestName { name, is_stream: false })).collect()
+        let http =
+            airlane_http::ROUTES.into_iter().map(|route| RequestName { name: route.name, is_stream: route.is_stream });
+        flight.chain(http).chain([RequestName { name: "no such path", is_stream: false }]).collect()
     }
 
     fn name_of(&self, head: &Parts) -> usize {
         let path = head.uri.path();
         match FlightDoor::takes(&head.headers) {
             true => Rpc::of_path(path) as usize,
-            false => Rpc::ALL.len() + airlane_http::name_of(path),
+            false => Rpc::ALL.len() + airlane_http::name_of(&head.method, path),
         }
     }
 
@@ -105,7 +107,11 @@ impl airlane_gate::Doors for Doors {
     }
 
     fn is_stream(&self, head: &Parts) -> bool {
-        FlightDoor::takes(&head.headers) && airlane_flight::is_data(head.uri.path())
+        let path = head.uri.path();
+        match FlightDoor::takes(&head.headers) {
+            true => airlane_flight::is_data(path),
+            false => airlane_http::is_stream(&head.method, path),
+        }
     }
 
     fn refuse(&self, head: &Parts, error: &Error) -> Response<AnyBody> {

@@ -32,6 +32,7 @@ mod proxy;
 mod quotas;
 mod raw;
 mod readers;
+mod rest;
 mod restarts;
 mod retention;
 pub(crate) mod rights;

@@ -43,7 +43,7 @@ enum Need {
     Later,
 }
 
-/// Everything that can be asked for. RPCs and actions have their names, HTTP paths begin with `/`.
+/// Everything that can be asked for. RPCs and actions have their names, HTTP requests their method and path.
 const TABLE: &[(&str, Need)] = &[
     ("Handshake", Need::Known),
     ("ListFlights", Need::List),
@@ -68,10 +68,26 @@ const TABLE: &[(&str, Need)] = &[
     ("DoAction CloseSession", Need::Known),
     ("health", Need::Open),
     ("reflection", Need::Known),
-    ("/", Need::Known),
-    ("/healthz", Need::Open),
-    ("/readyz", Need::Open),
-    ("/metrics", Need::Admin),
+    ("GET /", Need::Known),
+    ("GET /healthz", Need::Open),
+    ("GET /readyz", Need::Open),
+    ("GET /metrics", Need::Admin),
+    ("GET /v1/tables", Need::List),
+    ("GET /v1/tables/{name}", Need::Read),
+    ("HEAD /v1/tables/{name}", Need::Read),
+    ("PUT /v1/tables/{name}", Need::Put),
+    ("POST /v1/tables/{name}", Need::Put),
+    ("DELETE /v1/tables/{name}", Need::Drop),
+    ("GET /v1/tickets/{ticket}", Need::Read),
+    ("HEAD /v1/tickets/{ticket}", Need::Read),
+    ("POST /v1/tickets", Need::Read),
+    ("GET /v1/schemas/{name}", Need::Read),
+    ("GET /v1/versions/{name}", Need::Read),
+    ("GET /v1/stats/{name}", Need::Read),
+    ("GET /v1/retention/{name}", Need::Read),
+    ("PATCH /v1/retention/{name}", Need::Drop),
+    ("GET /v1/status", Need::Admin),
+    ("POST /v1/keys/rotate", Need::Admin),
 ];
 
 /// Tokens, and what they may do in `eu`; nobody of them has a right in `us`.
@@ -120,8 +136,15 @@ fn due(need: Need, role: Option<(&str, bool, bool)>, object: &str) -> &'static s
 
 /// Asks, and answers the code that came.
 async fn ask(server: &TestServer, what: &str, token: Option<&str>, object: &str) -> String {
-    if what.starts_with('/') {
-        return http_code(server, what, token).await;
+    if let Some((method, path)) = what.split_once(" /") {
+        let name = path.split_once('{').map_or_else(|| path.to_owned(), |(path, _)| format!("{path}{object}"));
+        let body = match (method, path) {
+            ("PUT" | "POST", "v1/tables/{name}") => "n\n1\n".to_owned(),
+            ("POST", "v1/tickets") => format!(r#"{{"ticket":"{object}"}}"#),
+            ("PATCH", _) => r#"{"versions":3}"#.to_owned(),
+            _ => "{}".to_owned(),
+        };
+        return http_code_of(server, method, &format!("/{name}"), token, &body).await;
     }
     match call(server, what, token, object).await {
         Ok(()) => "ok".into(),
@@ -264,7 +287,8 @@ async fn s5_everything_that_can_be_asked_for_has_a_row() {
     let actions: Vec<_> = actions.try_collect().await.expect("a list");
     let actions: Vec<String> = actions.iter().map(|action| format!("DoAction {}", action.r#type)).collect();
     assert!(!actions.is_empty());
-    let all = rpcs.into_iter().chain(actions.iter().map(String::as_str)).chain(airlane_http::PATHS);
+    let all =
+        rpcs.into_iter().chain(actions.iter().map(String::as_str)).chain(airlane_http::ROUTES.map(|route| route.name));
     for what in all {
         assert!(rows.contains(&what), "{what} can be asked for and has no row in the table of rights");
     }

@@ -92,7 +92,7 @@ async fn every_request_of_every_door_is_counted_by_its_end() {
         ("airlane_requests_total{rpc=\"DoExchange\",kind=\"not_implemented\",code=\"not_implemented\"}", 1.0),
         ("airlane_requests_total{rpc=\"Handshake\"", 1.0),
         ("airlane_requests_total{rpc=\"Health\",kind=\"ok\"", 1.0),
-        ("airlane_requests_total{rpc=\"/healthz\",kind=\"ok\"", 1.0),
+        ("airlane_requests_total{rpc=\"GET /healthz\",kind=\"ok\"", 1.0),
         ("airlane_request_duration_seconds_count{rpc=\"DoPut\"}", 1.0),
         ("airlane_request_duration_seconds_bucket{rpc=\"DoGet\",le=\"+Inf\"}", 2.0),
         ("airlane_request_first_message_seconds_count{rpc=\"DoGet\"}", 1.0),

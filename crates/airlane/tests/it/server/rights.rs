@@ -94,20 +94,40 @@ pub(crate) async fn channel(server: &TestServer) -> Channel {
 
 /// Head and body of the answer to a GET.
 pub(crate) async fn fetch_at(address: &str, path: &str, headers: &str) -> (String, String) {
-    let mut tcp = TcpStream::connect(address).await.expect("a connection");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
-    tcp.write_all(request.as_bytes()).await.expect("sent");
-    let mut text = String::new();
-    tcp.read_to_string(&mut text).await.expect("an answer");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-    (head.to_owned(), body.to_owned())
+    let (head, body) = exchange_at(address, "GET", path, headers, &[]).await;
+    (head, String::from_utf8(body).expect("text"))
 }
 
-/// The code of the answer to a GET.
-pub(crate) async fn http_code(server: &TestServer, path: &str, token: Option<&str>) -> String {
+/// Head and body of the answer to a request; a body in chunks as it came.
+pub(crate) async fn exchange_at(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> (String, Vec<u8>) {
+    let mut tcp = TcpStream::connect(address).await.expect("a connection");
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
+    tcp.write_all(&[request.as_bytes(), body].concat()).await.expect("sent");
+    let mut answer = Vec::new();
+    tcp.read_to_end(&mut answer).await.expect("an answer");
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
+    let body = answer.split_off(end + 4);
+    (String::from_utf8(answer).expect("a head is text").trim_end().to_owned(), body)
+}
+
+/// The code of the answer to a request.
+pub(crate) async fn http_code_of(
+    server: &TestServer,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: &str,
+) -> String {
     let headers = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-    let (head, _) = fetch_at(&server.address(), path, &headers).await;
-    if head.starts_with("HTTP/1.1 200") {
+    let headers = format!("{headers}content-length: {}\r\n", body.len());
+    let (head, _) = exchange_at(&server.address(), method, path, &headers, body.as_bytes()).await;
+    if head.starts_with("HTTP/1.1 20") {
         return "ok".into();
     }
     let code = head.lines().find_map(|line| line.strip_prefix("airlane-code: "));

@@ -1,0 +1,216 @@
+//! `GET` of a table or a ticket: a window of it in a format.
+//!
+//! | header of the answer | what |
+//! | --- | --- |
+//! | `airlane-table-id`, `airlane-version` | what was read |
+//! | `airlane-rows`, `airlane-row-offset` | rows of the answer, and the position of the first in the version |
+//! | `airlane-ticket`, `content-location` | read the same of the same version: with `offset` a download that broke goes on |
+//! | `etag` | the same as long as the version is |
+//!
+//! An answer that breaks off has no end: an Arrow stream lacks its end of stream, and the connection is cut.
+
+mod arrow;
+mod encoded;
+
+use airlane_exchange::{Description, ReadOptions, ReadStream, Window};
+use airlane_format::Format;
+use airlane_model::{Caller, Error, TableInfo, Ticket, codes};
+use airlane_segment::Codec;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use crate::media;
+use crate::problem::Problem;
+use crate::request::{From, Named, Options, Redeemed};
+use crate::state::HttpState;
+
+/// What needs no escape in a part of a path (RFC 3986, section 2.3), and the slash of names.
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+const TABLE_ID: HeaderName = HeaderName::from_static("airlane-table-id");
+const VERSION: HeaderName = HeaderName::from_static("airlane-version");
+const ROWS: HeaderName = HeaderName::from_static("airlane-rows");
+const ROW_OFFSET: HeaderName = HeaderName::from_static("airlane-row-offset");
+const TICKET: HeaderName = HeaderName::from_static("airlane-ticket");
+
+/// What a download is asked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DownloadOptions {
+    /// `arrows`, `arrow`, `csv`, `ndjson` or `parquet`; absent: by `Accept`, else an Arrow stream.
+    format: Option<String>,
+    /// The columns, with commas between them, in the order of the answer.
+    columns: Option<String>,
+    /// Rows that are left out before.
+    offset: u64,
+    /// Rows at most.
+    limit: Option<u64>,
+    /// How the buffers of an Arrow stream are compressed: `lz4`, `zstd` or `none`.
+    compression: Option<String>,
+    /// `plain` for types that every Arrow reader knows.
+    types: Option<String>,
+}
+
+pub(crate) async fn table(
+    State(state): State<HttpState>,
+    From(caller): From,
+    Named(table): Named,
+    Options(options): Options<DownloadOptions>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    answer(&state, &caller, &Ticket::current(table), &options, &headers)
+}
+
+pub(crate) async fn ticket(
+    State(state): State<HttpState>,
+    From(caller): From,
+    Redeemed(ticket): Redeemed,
+    Options(options): Options<DownloadOptions>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    answer(&state, &caller, &ticket, &options, &headers)
+}
+
+pub(crate) async fn head_of_table(
+    State(state): State<HttpState>,
+    From(caller): From,
+    Named(table): Named,
+    Options(options): Options<DownloadOptions>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    look(&state, &caller, &Ticket::current(table), &options, &headers)
+}
+
+pub(crate) async fn head_of_ticket(
+    State(state): State<HttpState>,
+    From(caller): From,
+    Redeemed(ticket): Redeemed,
+    Options(options): Options<DownloadOptions>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    look(&state, &caller, &ticket, &options, &headers)
+}
+
+/// The headers of an answer without reading it.
+fn look(
+    state: &HttpState,
+    caller: &Caller,
+    ticket: &Ticket,
+    options: &DownloadOptions,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let format = media::of_answer(options.format.as_deref(), headers)?;
+    let Description { info, .. } = state.exchange.look(caller, ticket)?;
+    let mut response = Body::empty().into_response();
+    response.headers_mut().extend(facts(&info, format, options));
+    Ok(response)
+}
+
+fn answer(
+    state: &HttpState,
+    caller: &Caller,
+    ticket: &Ticket,
+    options: &DownloadOptions,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let format = media::of_answer(options.format.as_deref(), headers)?;
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        // A read that is counted is not begun for what the reader has already.
+        let Description { info, .. } = state.exchange.look(caller, ticket)?;
+        if is_known(&etag(&info, format, options), headers) {
+            let mut response = StatusCode::NOT_MODIFIED.into_response();
+            response.headers_mut().extend(facts(&info, format, options));
+            return Ok(response);
+        }
+    }
+    let window = Window {
+        columns: options.columns.as_deref().map(|names| names.split(',').map(str::to_owned).collect()),
+        offset: options.offset,
+        limit: options.limit,
+    };
+    let (codec, is_plain) = (codec(options, format)?, is_plain(options)?);
+    let resumable = ReadOptions { is_resumable: true, ..ReadOptions::default() };
+    let stream = state.exchange.read_window(caller, ticket, &window, resumable)?;
+    let stream = if is_plain { stream.in_plain_types()? } else { stream };
+    let mut response = Response::new(Body::empty());
+    let into = response.headers_mut();
+    into.extend(facts(stream.info(), format, options));
+    into.insert(ROWS, stream.rows().into());
+    into.insert(ROW_OFFSET, stream.position().into());
+    if let Some(ticket) = stream.resume_ticket().map(ToString::to_string) {
+        let location = format!("/v1/tickets/{}", utf8_percent_encode(&ticket, PART));
+        into.extend(HeaderValue::from_str(&location).ok().map(|location| (header::CONTENT_LOCATION, location)));
+        into.extend(HeaderValue::from_str(&ticket).ok().map(|ticket| (TICKET, ticket)));
+    }
+    *response.body_mut() = body(stream, format, codec)?;
+    Ok(response)
+}
+
+fn body(stream: ReadStream, format: Format, codec: Option<Codec>) -> Result<Body, Error> {
+    match format {
+        Format::ArrowStream => Ok(arrow::body(stream.compressed(codec))),
+        other => encoded::body(stream, other),
+    }
+}
+
+fn facts(info: &TableInfo, format: Format, options: &DownloadOptions) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let mut insert = |name, text: String| {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(name, value);
+        }
+    };
+    insert(TABLE_ID, info.table_id.to_string());
+    insert(VERSION, info.version.to_string());
+    insert(header::ETAG, etag(info, format, options));
+    headers.insert(header::CONTENT_TYPE, media::type_of(format));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    // It may be kept, and must be asked for again: another version may be there, or the caller's rights gone.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers
+}
+
+/// Weak, since a merge may cut the same rows into other messages.
+fn etag(info: &TableInfo, format: Format, options: &DownloadOptions) -> String {
+    let types = options.types.as_deref().unwrap_or("own");
+    let compression = options.compression.as_deref().unwrap_or("none");
+    format!("W/\"{}.{}.{format}.{types}.{compression}\"", info.table_id, info.version)
+}
+
+fn is_known(etag: &str, headers: &HeaderMap) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let known = headers.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
+    known.flat_map(|value| value.split(',')).any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
+}
+
+fn codec(options: &DownloadOptions, format: Format) -> Result<Option<Codec>, Error> {
+    let codec = match options.compression.as_deref() {
+        None | Some("none") => return Ok(None),
+        Some("lz4") => Codec::Lz4Frame,
+        Some("zstd") => Codec::Zstd,
+        Some(other) => {
+            let message = format!("there is no compression `{}`", other.escape_debug());
+            return Err(Error::new(codes::OPTION_INVALID, message).hint("valid compressions: lz4, zstd, none"));
+        }
+    };
+    if format == Format::ArrowStream {
+        return Ok(Some(codec));
+    }
+    Err(Error::new(codes::OPTION_INVALID, format!("the buffers of `{format}` are not compressed so"))
+        .hint("`compression` is for `format=arrows`"))
+}
+
+fn is_plain(options: &DownloadOptions) -> Result<bool, Error> {
+    match options.types.as_deref() {
+        None | Some("own") => Ok(false),
+        Some("plain") => Ok(true),
+        Some(other) => {
+            let message = format!("there are no types `{}`", other.escape_debug());
+            Err(Error::new(codes::OPTION_INVALID, message).hint("valid types: plain, own"))
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The body of every other format: batches encoded as they are read, one piece at a time.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use airlane_exchange::ReadStream;
+use airlane_format::{BatchWriter, Format};
+use airlane_model::Result;
+use axum::body::Body;
+use bytes::Bytes;
+use futures::stream;
+use parking_lot::Mutex;
+
+use crate::blocking;
+
+/// A piece has so many bytes at least, but for the last.
+const PIECE_BYTES_MIN: usize = 64 << 10;
+
+/// What a writer writes into.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Encoding {
+    stream: ReadStream,
+    writer: Box<dyn BatchWriter>,
+    sink: Sink,
+}
+
+/// The body of a read.
+///
+/// # Errors
+/// `file_invalid` for a type that the format does not have.
+pub(super) fn body(stream: ReadStream, format: Format) -> Result<Body> {
+    let sink = Sink::default();
+    let writer = airlane_format::writer(Box::new(sink.clone()), stream.schema().arrow().clone(), format)?;
+    let state = Some(Encoding { stream, writer, sink });
+    Ok(Body::from_stream(stream::try_unfold(state, |state| async move {
+        let Some(encoding) = state else { return Ok::<_, airlane_model::Error>(None) };
+        let (piece, rest) = blocking::run(move || encoding.next()).await?;
+        Ok(Some((piece, rest)))
+    })))
+}
+
+impl Encoding {
+    fn next(mut self) -> Result<(Bytes, Option<Self>)> {
+        while self.sink.0.lock().len() < PIECE_BYTES_MIN {
+            match self.stream.next_batch()? {
+                Some(batch) => self.writer.write(&batch)?,
+                None => {
+                    self.writer.finish()?;
+                    return Ok((Bytes::from(std::mem::take(&mut *self.sink.0.lock())), None));
+                }
+            }
+        }
+        let piece = std::mem::take(&mut *self.sink.0.lock());
+        Ok((Bytes::from(piece), Some(self)))
+    }
+}

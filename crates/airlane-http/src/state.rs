@@ -1,0 +1,36 @@
+//! What the routes need.
+
+use std::sync::Arc;
+
+use airlane_exchange::Exchange;
+use airlane_exchange::words::Figures;
+use airlane_gate::Patience;
+
+use crate::readiness::Check;
+
+/// Tells whether the server is ready.
+pub trait Readiness: Send + Sync {
+    /// What was looked at, each with what is wrong. It is ready when none is failing.
+    fn checks(&self) -> Vec<Check>;
+}
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct HttpState {
+    /// The tables.
+    pub exchange: Exchange,
+    /// How long clients may take to send.
+    pub patience: Patience,
+    /// Tells how the server does.
+    pub figures: Arc<dyn Figures>,
+    /// Asked by `/readyz`.
+    pub readiness: Arc<dyn Readiness>,
+    /// Called before the metrics are rendered, for those that are counted elsewhere.
+    pub refresh_metrics: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl std::fmt::Debug for HttpState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpState").finish_non_exhaustive()
+    }
+}
