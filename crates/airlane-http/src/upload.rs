@@ -13,9 +13,8 @@ use airlane_format::{Format, ReadOptions};
 use airlane_model::{Caller, PutKey, PutMode, Receipt, Result};
 use airlane_segment::TableSchema;
 use axum::Json;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Version};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -51,14 +50,12 @@ pub(crate) async fn put(
     From(caller): From,
     Named(table): Named,
     Options(options): Options<UploadOptions>,
-    method: Method,
-    version: Version,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> std::result::Result<Response, Problem> {
-    let mode = if method == Method::POST { PutMode::Append } else { PutMode::Replace };
-    let format = media::of_body(options.format(), &headers)?;
-    let options = options.of_put(&headers, mode)?;
+    let (head, body) = request.into_parts();
+    let mode = if head.method == Method::POST { PutMode::Append } else { PutMode::Replace };
+    let format = media::of_body(options.format(), &head.headers)?;
+    let options = options.of_put(&head.headers, mode)?;
     // Whoever may not put uploads nothing.
     state.exchange.check_put(&caller, &table)?;
     let key = options.key.map(|key| PutKey::new(&caller, key));
@@ -73,7 +70,7 @@ pub(crate) async fn put(
         Ok(put)
     });
     // Whichever ends first: a parser that refuses the content does not wait for the rest of it.
-    let mut filling = tokio::spawn(inlet.fill(body, version == Version::HTTP_2));
+    let mut filling = tokio::spawn(inlet.fill(body, head.version == Version::HTTP_2));
     let parsed = parse.await;
     if parsed.is_err() {
         filling.abort();
