@@ -87,3 +87,33 @@ fn of_http(status: StatusCode) -> Status {
     };
     Status::new(code, format!("the answer is no gRPC, its HTTP status is {status}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(status: u16, headers: &[(&'static str, &'static str)]) -> std::result::Result<(), tonic::Code> {
+        let mut answer = http::Response::new(Body::empty());
+        *answer.status_mut() = StatusCode::from_u16(status).expect("a status");
+        for (name, value) in headers {
+            answer.headers_mut().insert(*name, HeaderValue::from_static(value));
+        }
+        open(answer).map(drop).map_err(|status| status.code())
+    }
+
+    #[test]
+    fn the_head_of_an_answer_is_judged() {
+        assert_eq!(opened(200, &[]), Ok(()));
+        assert_eq!(opened(200, &[("grpc-status", "0")]), Ok(()));
+        assert_eq!(opened(200, &[("grpc-encoding", "identity")]), Ok(()));
+        assert_eq!(opened(200, &[("grpc-encoding", "gzip")]), Err(tonic::Code::Unimplemented));
+        assert_eq!(opened(200, &[("grpc-status", "16")]), Err(tonic::Code::Unauthenticated));
+        // The word of a gRPC server counts more than the HTTP status beside it.
+        assert_eq!(opened(503, &[("grpc-status", "8")]), Err(tonic::Code::ResourceExhausted));
+        for (http, code) in
+            [(503, tonic::Code::Unavailable), (401, tonic::Code::Unauthenticated), (500, tonic::Code::Unknown)]
+        {
+            assert_eq!(opened(http, &[("content-type", "text/html")]), Err(code), "{http}");
+        }
+    }
+}
