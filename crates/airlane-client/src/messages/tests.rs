@@ -60,11 +60,13 @@ fn read(chunks: impl IntoIterator<Item = Bytes>) -> (Vec<Payload>, Result<()>) {
 }
 
 fn batches(payloads: &[Payload]) -> Vec<&RecordBatch> {
-    let batch = |payload| match payload {
-        &Payload::Batch { ref batch, .. } => Some(batch),
-        Payload::Schema { .. } | Payload::Other => None,
-    };
-    payloads.iter().filter_map(batch).collect()
+    let mut batches = Vec::new();
+    for payload in payloads {
+        if let Payload::Batch { batch, .. } = payload {
+            batches.push(batch);
+        }
+    }
+    batches
 }
 
 fn grpc(payload: &[u8]) -> Bytes {
