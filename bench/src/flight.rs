@@ -4,6 +4,7 @@
 //! are medians, and ratios are of medians over the same turns. CPU is the server's own, from the kernel's accounting, per
 //! GB (10⁹ bytes) of record batches as the client holds them.
 
+mod clients;
 mod effort;
 mod small;
 mod transfer;
@@ -39,6 +40,9 @@ pub(crate) fn run(effort: &Effort) -> Result<()> {
         if effort.has(part) {
             transfer::run(&mut report, effort, shape, &runtime)?;
         }
+    }
+    if effort.has(Part::Clients) {
+        clients::run(&mut report, effort, &runtime)?;
     }
     report.finish()
 }

@@ -1,8 +1,11 @@
-//! What the fuzz targets run. The same code drives the mutation tests of `airlane-segment` and `airlane`, which need no
-//! fuzzer.
+//! What the fuzz targets run. The same code drives the mutation tests of `airlane-segment`, `airlane-frames` and `airlane`, which need
+//! no fuzzer.
 
 #[path = "../../crates/airlane-segment/tests/it/drive.rs"]
 mod drive;
+#[path = "../../crates/airlane-frames/tests/it/drive.rs"]
+#[allow(dead_code, reason = "the tests look at the messages")]
+mod frames;
 #[path = "../../crates/airlane/tests/it/requests.rs"]
 mod requests;
 #[path = "../../crates/airlane-segment/tests/it/stream.rs"]
@@ -17,6 +20,11 @@ pub fn stream(input: &[u8]) {
 /// A schema message is judged, and is canonical once it is accepted.
 pub fn schema(input: &[u8]) {
     drop(drive::schema(input));
+}
+
+/// The bytes of a put or of an answer to DoGet are taken apart alike, whatever the chunks.
+pub fn frames(input: &[u8]) {
+    drop(frames::frames(input));
 }
 
 /// A file is opened as a segment.

@@ -42,6 +42,10 @@ impl Client {
         transfer(&self.ask(&request)?)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn ask(&mut self, request: &Value) -> Result<Value> {
         writeln!(self.requests, "{request}")?;
         let mut line = String::new();

@@ -51,9 +51,18 @@ impl Client {
     }
 }
 
+/// How much may be on its way to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Windows {
+    /// As tonic has it.
+    Default,
+    /// As the Rust client of Airlane has it.
+    Wide,
+}
+
 /// Gets a table `times` times and drops its batches as they come.
-pub(crate) async fn get(peer: &Peer, table: &str, times: usize) -> Result<Transfer> {
-    let mut client = connect(peer.port).await?;
+pub(crate) async fn get(peer: &Peer, table: &str, times: usize, windows: Windows) -> Result<Transfer> {
+    let mut client = connect_with(peer.port, windows).await?;
     let begin = Instant::now();
     let mut rows = 0;
     for _ in 0..times {
@@ -67,7 +76,19 @@ pub(crate) async fn get(peer: &Peer, table: &str, times: usize) -> Result<Transf
 
 /// Connects to a server at this port.
 pub(crate) async fn connect(port: u16) -> Result<FlightClient> {
-    let channel = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?.connect().await?;
+    connect_with(port, Windows::Default).await
+}
+
+async fn connect_with(port: u16, windows: Windows) -> Result<FlightClient> {
+    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?;
+    let endpoint = match windows {
+        Windows::Default => endpoint,
+        Windows::Wide => endpoint
+            .initial_stream_window_size(16 << 20)
+            .initial_connection_window_size(64 << 20)
+            .max_frame_size(4 << 20),
+    };
+    let channel = endpoint.connect().await?;
     // The C++ server sends a batch as one message, however large.
     let service = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
     Ok(FlightClient::new_from_inner(service))

@@ -9,7 +9,7 @@ Usage: cargo xtask bench flight [--smoke | --quick] [--turns N] [--gigabytes N] 
   --quick        4 GB a sample and 3 turns
   --turns N      samples of each server (default 9)
   --gigabytes N  GB moved for one sample whose CPU is weighed (default 32; the kernel counts in ticks)
-  --only PARTS   of: start, small, durable, floats, mixed
+  --only PARTS   of: start, small, durable, floats, mixed, clients
   --figures      only what a figure is asked for, which takes two thirds of the time
 ";
 
@@ -21,15 +21,17 @@ pub(crate) enum Part {
     Durable,
     Floats,
     Mixed,
+    Clients,
 }
 
 impl Part {
-    const ALL: [(&str, Self); 5] = [
+    const ALL: [(&str, Self); 6] = [
         ("start", Self::Start),
         ("small", Self::Small),
         ("durable", Self::Durable),
         ("floats", Self::Floats),
         ("mixed", Self::Mixed),
+        ("clients", Self::Clients),
     ];
 }
 

@@ -181,7 +181,7 @@ impl Bench<'_> {
                 (self.pyarrow.get(peer, TABLE, streams, each)?, each * streams)
             }
             Way::ArrowRsPut => (self.runtime.block_on(self.stock.put(peer, TABLE, times))?, times),
-            Way::ArrowRsGet => (self.runtime.block_on(stock::get(peer, TABLE, times))?, times),
+            Way::ArrowRsGet => (self.runtime.block_on(stock::get(peer, TABLE, times, stock::Windows::Default))?, times),
             Way::RustGet => (self.runtime.block_on(ours::get(peer, TABLE, times))?, times),
             Way::RawGet => (self.runtime.block_on(raw_get(peer.port, times, self.table))?, times),
         };

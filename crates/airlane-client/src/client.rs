@@ -10,6 +10,7 @@ use airlane_model::{
     RowRange, TableInfo, TableName, Ticket, codes,
 };
 use arrow_array::RecordBatch;
+use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, Criteria, FlightData, FlightDescriptor, FlightInfo, PutResult};
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
@@ -140,7 +141,7 @@ impl Client {
         &self,
         request: Request<impl Stream<Item = FlightData> + Send + 'static>,
     ) -> Result<Option<PutResult>, Status> {
-        let mut results = self.service.clone().do_put(request).await?.into_inner();
+        let mut results = self.rpcs().do_put(request).await?.into_inner();
         let mut last = None;
         while let Some(result) = results.message().await? {
             last = Some(result);
@@ -177,8 +178,15 @@ impl Client {
     }
 
     pub(crate) async fn flight_info(&self, descriptor: FlightDescriptor) -> Result<FlightInfo> {
-        let answer = self.service.clone().get_flight_info(descriptor).await;
+        let answer = self.rpcs().get_flight_info(descriptor).await;
         Ok(answer.map_err(|status| self.error(&status))?.into_inner())
+    }
+
+    /// The calls that tonic makes: all but DoGet. Messages may have any size: what a server sends was asked for.
+    fn rpcs(&self) -> FlightServiceClient<Service> {
+        FlightServiceClient::new(self.service.clone())
+            .max_decoding_message_size(usize::MAX)
+            .max_encoding_message_size(usize::MAX)
     }
 
     pub(crate) fn source(&self) -> Source {
@@ -195,7 +203,7 @@ impl Client {
     /// What the server answers, and `connection_broken`.
     pub async fn list(&self, prefix: &str) -> Result<Vec<TableInfo>> {
         let criteria = Criteria { expression: Bytes::copy_from_slice(prefix.as_bytes()) };
-        let answer = self.service.clone().list_flights(criteria).await.map_err(|status| self.error(&status))?;
+        let answer = self.rpcs().list_flights(criteria).await.map_err(|status| self.error(&status))?;
         let mut flights = answer.into_inner();
         let mut tables = Vec::new();
         while let Some(flight) = flights.message().await.map_err(|status| self.error(&status))? {
@@ -275,7 +283,7 @@ impl Client {
 
     async fn act<T: serde::de::DeserializeOwned>(&self, name: &str, body: String) -> Result<T> {
         let action = Action { r#type: name.into(), body: body.into() };
-        let answer = self.service.clone().do_action(action).await.map_err(|status| self.error(&status))?;
+        let answer = self.rpcs().do_action(action).await.map_err(|status| self.error(&status))?;
         let result = answer.into_inner().message().await.map_err(|status| self.error(&status))?;
         self.parse(result.map(|result| result.body), name)
     }

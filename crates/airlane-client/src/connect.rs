@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use airlane_model::{Result, Secret};
-use arrow_flight::flight_service_client::FlightServiceClient;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -72,7 +71,8 @@ pub struct ClientIdentity {
     pub key: Secret,
 }
 
-pub(crate) type Service = FlightServiceClient<Authorized<Abortable<Channel>>>;
+/// What sends requests to the server.
+pub(crate) type Service = Authorized<Abortable<Channel>>;
 
 /// Connects at once, so that a wrong address is an error here and not at the first call.
 pub(crate) async fn connect(address: &Address, options: &ConnectOptions) -> Result<Service> {
@@ -105,10 +105,7 @@ pub(crate) async fn connect(address: &Address, options: &ConnectOptions) -> Resu
             endpoint.connect_with_connector(connector).await.map_err(wrap)?
         }
     };
-    // Messages of any size: what a server sends was asked for.
-    Ok(FlightServiceClient::new(Authorized::new(Abortable::new(channel), authorization).within(options.deadline))
-        .max_decoding_message_size(usize::MAX)
-        .max_encoding_message_size(usize::MAX))
+    Ok(Authorized::new(Abortable::new(channel), authorization).within(options.deadline))
 }
 
 fn endpoint(uri: String) -> Result<Endpoint, tonic::transport::Error> {

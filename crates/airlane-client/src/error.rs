@@ -1,7 +1,6 @@
 //! What a server answers, as an error of the model.
 
 use airlane_model::{Code, Error, ErrorKind, codes};
-use arrow_flight::error::FlightError;
 use tonic::Status;
 
 use crate::address::Address;
@@ -49,12 +48,20 @@ pub(crate) fn from_status(address: &Address, status: &Status) -> Error {
     error
 }
 
-/// The error of a stream of Flight messages.
-pub(crate) fn from_flight(address: &Address, error: &FlightError) -> Error {
-    match error {
-        FlightError::Tonic(status) => from_status(address, status),
-        other => Error::new(codes::MESSAGE_INVALID, other.to_string()).at(format!("an answer of {address}")),
-    }
+/// An error of a message of an answer, which no program on this side can mend.
+pub(crate) fn of_message(address: &Address, message: u64, error: &Error) -> Error {
+    let place = error.place().map_or(String::new(), |place| format!(", {place}"));
+    let code = match error.code() {
+        codes::LIMIT_EXCEEDED => codes::LIMIT_EXCEEDED,
+        codes::STORAGE_FULL | codes::MEMORY_FULL => codes::MEMORY_FULL,
+        _ => codes::MESSAGE_INVALID,
+    };
+    Error::new(code, error.message()).at(format!("message {message} of an answer of {address}{place}")).hint(
+        error
+            .hint_text()
+            .filter(|_| code != codes::MESSAGE_INVALID)
+            .unwrap_or("read it again; should it be the same, the server is at fault"),
+    )
 }
 
 /// The code that stands for a kind when a server, or a proxy before it, sends none.

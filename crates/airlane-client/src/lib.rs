@@ -30,6 +30,7 @@ mod connect;
 mod encode;
 mod error;
 mod local;
+mod messages;
 mod parallel;
 mod read;
 mod retry;

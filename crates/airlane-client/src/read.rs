@@ -5,21 +5,17 @@ use std::time::Duration;
 
 use airlane_model::{Error, Result, codes};
 use arrow_array::RecordBatch;
-use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
-use arrow_flight::error::FlightError;
 use arrow_schema::SchemaRef;
-use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
-use tonic::Request;
 
 use crate::address::Address;
 use crate::connect::Service;
-use crate::error;
+use crate::messages::{Messages, Payload};
 
-const ROW_OFFSET_HEADER: &str = "airlane-row-offset";
-const RESUMABLE_HEADER: &str = "airlane-resumable";
+const ROW_OFFSET_HEADER: HeaderName = HeaderName::from_static("airlane-row-offset");
+const RESUMABLE_HEADER: HeaderName = HeaderName::from_static("airlane-resumable");
 
 /// The waits before attempts to go on begin and end with these.
 const WAIT_FIRST: Duration = Duration::from_millis(100);
@@ -38,7 +34,7 @@ pub(crate) struct Source {
 pub(crate) struct FlightRows {
     source: Source,
     schema: SchemaRef,
-    decoder: FlightDataDecoder,
+    messages: Messages,
     /// What names just this version, and where reads are counted this read.
     resume_ticket: Option<String>,
     /// The row of the version after the last one that arrived.
@@ -63,23 +59,17 @@ struct BatchMetadata {
 impl FlightRows {
     /// Waits for the schema, which is the first message.
     pub(crate) async fn open(source: Source, ticket: &str, row_offset: Option<u64>) -> Result<Self> {
-        let ticket = arrow_flight::Ticket { ticket: Bytes::copy_from_slice(ticket.as_bytes()) };
-        let mut request = Request::new(ticket);
-        request.metadata_mut().insert(RESUMABLE_HEADER, tonic::metadata::MetadataValue::from_static("true"));
+        let mut headers = HeaderMap::new();
+        headers.insert(RESUMABLE_HEADER, HeaderValue::from_static("true"));
         if let Some(row_offset) = row_offset {
-            request.metadata_mut().insert(ROW_OFFSET_HEADER, row_offset.into());
+            headers.insert(ROW_OFFSET_HEADER, row_offset.into());
         }
-        let answer = source.service.clone().do_get(request).await;
-        let answer = answer.map_err(|status| error::from_status(&source.address, &status))?;
-        let messages = answer.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
-        let mut decoder = FlightDataDecoder::new(messages);
-        let first = decoder.next().await.transpose().map_err(|error| error::from_flight(&source.address, &error))?;
-        let metadata = first.as_ref().map(|message| message.inner.app_metadata.clone()).unwrap_or_default();
-        match first.map(|message| message.payload) {
-            Some(DecodedPayload::Schema(schema)) => {
+        let mut messages = Messages::open(&source.address, source.service.clone(), ticket, headers).await?;
+        match messages.next().await? {
+            Some(Payload::Schema { schema, metadata }) => {
                 // Other servers say nothing here, or something else.
                 let SchemaMetadata { ticket } = serde_json::from_slice(&metadata).unwrap_or_default();
-                Ok(Self { source, schema, decoder, resume_ticket: ticket, row_offset, resumptions: 0 })
+                Ok(Self { source, schema, messages, resume_ticket: ticket, row_offset, resumptions: 0 })
             }
             _ => Err(Error::new(codes::MESSAGE_INVALID, "the first message is no schema")
                 .at(format!("an answer of {}", source.address))),
@@ -104,25 +94,20 @@ impl FlightRows {
     /// error.
     pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            let Some(message) = self.decoder.next().await else { return Ok(None) };
-            let message = match message {
-                Ok(message) => message,
-                Err(error) => {
-                    self.resume(error::from_flight(&self.source.address, &error)).await?;
-                    continue;
+            match self.messages.next().await {
+                Ok(None) => return Ok(None),
+                Ok(Some(Payload::Batch { batch, metadata })) if batch.num_rows() > 0 => {
+                    let metadata = serde_json::from_slice(&metadata).unwrap_or_default();
+                    let BatchMetadata { row_offset } = metadata;
+                    // Without positions nobody knows where to go on.
+                    self.row_offset = row_offset.and_then(|offset| offset.checked_add(batch.num_rows() as u64));
+                    if self.row_offset.is_none() {
+                        self.resume_ticket = None;
+                    }
+                    return Ok(Some(batch));
                 }
-            };
-            if let DecodedPayload::RecordBatch(batch) = message.payload
-                && batch.num_rows() > 0
-            {
-                let metadata = serde_json::from_slice(&message.inner.app_metadata).unwrap_or_default();
-                let BatchMetadata { row_offset } = metadata;
-                // Without positions nobody knows where to go on.
-                self.row_offset = row_offset.and_then(|offset| offset.checked_add(batch.num_rows() as u64));
-                if self.row_offset.is_none() {
-                    self.resume_ticket = None;
-                }
-                return Ok(Some(batch));
+                Ok(Some(_)) => {}
+                Err(error) => self.resume(error).await?,
             }
         }
     }

@@ -15,12 +15,12 @@ use std::io::Write as _;
 use std::task::{Context, Poll, ready};
 
 use airlane_exchange::{Exchange, ReadStream, StreamMessage};
+use airlane_frames::write::put_flight_data;
 use airlane_model::{Caller, Result, Ticket};
 use airlane_segment::Message;
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 
-use crate::frame::put_flight_data;
 use crate::metrics::Traffic;
 use crate::rope::{INLINE_BYTES_MAX, Rope};
 use crate::status;

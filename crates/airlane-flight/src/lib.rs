@@ -2,7 +2,7 @@
 //!
 //! 1. [`router`] serves each request: DoGet and DoPut by the bodies below, everything else by tonic.
 //! 2. [`descriptor`] and [`options`] say which table is meant and what a put is to do.
-//! 3. [`get`] and [`put`] are the low-copy bodies: [`frame`] and [`parse`] are their framing by hand, [`rope`] their bytes.
+//! 3. [`get`] and [`put`] are the low-copy bodies, framed by `airlane-frames`; [`rope`] is their bytes.
 //! 4. [`service`] is the same for clients that compress, and the small calls.
 //! 5. [`web`] makes gRPC of gRPC-web, and [`status`] gRPC statuses of errors.
 //!
@@ -13,11 +13,9 @@ mod blocking;
 mod caller;
 mod deadline;
 mod descriptor;
-mod frame;
 mod get;
 mod metrics;
 mod options;
-mod parse;
 mod paths;
 mod put;
 mod reflection;

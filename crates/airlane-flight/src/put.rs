@@ -9,12 +9,13 @@
 //! The put is committed when the client ends its stream, never when it goes away.
 
 use airlane_exchange::{Exchange, PutSpec, PutStream};
+use airlane_frames::read::{Fields, Sink};
 use airlane_model::{Caller, Error, PutKey, Receipt, Result, TableName, codes};
 use arrow_flight::FlightDescriptor;
+use bytes::Bytes;
 use prost::Message as _;
 
 use crate::descriptor;
-use crate::parse::{Fields, Sink};
 use airlane_exchange::words::{PutOptions, ReceiptTicket};
 
 mod body;
@@ -161,9 +162,9 @@ impl Sink for PutMachine {
         }
     }
 
-    fn body(&mut self, chunk: &[u8]) -> Result<()> {
+    fn body(&mut self, chunk: Bytes) -> Result<()> {
         match &mut self.state {
-            State::Open(put) if self.is_passed => put.body(chunk),
+            State::Open(put) if self.is_passed => put.body(&chunk),
             State::Start | State::Described(_) | State::Open(_) => Ok(()),
         }
     }
@@ -190,4 +191,18 @@ fn order(message: impl Into<String>) -> Error {
 
 fn descriptor_again() -> Error {
     order("a descriptor comes again after the first message").hint("begin another put for another table")
+}
+
+/// An error of a put with its message as the place, and with a way out where it has none of its own.
+pub(crate) fn in_message(error: Error, message: u64) -> Error {
+    let place = error.place().map_or(String::new(), |place| format!(", {place}"));
+    let hint = match error.code() {
+        codes::MESSAGE_INVALID => "write the stream with a current Arrow library",
+        codes::SCHEMA_INVALID => "change the column, or leave it out",
+        codes::DATA_INVALID => "correct the values in the program that sends them",
+        codes::LIMIT_EXCEEDED => "send less in one message",
+        _ => "",
+    };
+    let error = if hint.is_empty() || error.hint_text().is_some() { error } else { error.hint(hint) };
+    error.at(format!("message {message} of the put{place}"))
 }

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
+use airlane_frames::PREFIX_BYTES;
 use airlane_model::{Error, Result, codes, limits};
 use bytes::{Buf, Bytes, BytesMut};
 use http::Version;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::frame::PREFIX_BYTES;
 use crate::status;
 
 /// A request's body.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use airlane_exchange::Exchange;
 use airlane_exchange::words::Figures;
+use airlane_frames::read::{Limits, Parser};
 use airlane_model::{ByteSize, Error, Result, Ticket, codes};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use bytes::Bytes;
@@ -32,7 +33,6 @@ use crate::deadline;
 use crate::get::{self, GetBody, GetOptions, Readers};
 use crate::metrics::Metrics;
 use crate::options;
-use crate::parse::{ParseLimits, Parser};
 use crate::paths::Rpc;
 use crate::put::{PutBody, PutMachine, Putter};
 use crate::reflection::Health;
@@ -63,7 +63,7 @@ pub struct FlightDoor(Arc<Inner>);
 
 struct Inner {
     exchange: Exchange,
-    limits: ParseLimits,
+    limits: Limits,
     header_bytes_max: ByteSize,
     readers: Readers,
     patience: Patience,
@@ -95,7 +95,7 @@ impl FlightDoor {
             .max_decoding_message_size(compressed_bytes_max)
             .max_encoding_message_size(usize::MAX);
         let (routes, health) = Health::add_to(Routes::new(rpcs))?;
-        let limits = ParseLimits::for_bodies(options.body_bytes_max);
+        let limits = Limits::for_bodies(options.body_bytes_max, SMALLER);
         Ok(Self(Arc::new(Inner {
             exchange,
             limits,
@@ -257,6 +257,8 @@ impl FlightDoor {
         response
     }
 }
+
+const SMALLER: &str = "send smaller record batches, or raise the server's setting `body_bytes_max`";
 
 fn ok<T>(body: T) -> Response<T> {
     let mut response = Response::new(body);

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use airlane_exchange::words::Figures;
 use airlane_exchange::{Exchange, ReadStream, StreamMessage};
+use airlane_frames::read::{Fields, Sink};
 use airlane_model::{ByteSize, Error, Result, Ticket, codes};
 use airlane_segment::{Message, TableSchema};
 use arrow_flight::flight_service_server::FlightService;
@@ -25,8 +26,7 @@ use crate::descriptor;
 use crate::get::{self, GetOptions, METADATA_BYTES_MAX, Pull, Readers, asks_plain_types, row_offset_metadata};
 use crate::metrics::{Metrics, Traffic};
 use crate::options;
-use crate::parse::{Fields, Sink, in_message};
-use crate::put::{PutMachine, receipt_json};
+use crate::put::{PutMachine, in_message, receipt_json};
 use crate::status::from_error;
 use airlane_gate::Patience;
 
@@ -179,10 +179,10 @@ fn take(machine: &mut PutMachine, message: FlightData) -> Result<()> {
     let fields = Fields {
         descriptor: message.flight_descriptor.map(|descriptor| prost::Message::encode_to_vec(&descriptor).into()),
         header: message.data_header,
-        has_metadata: !message.app_metadata.is_empty(),
+        metadata: (!message.app_metadata.is_empty()).then_some(message.app_metadata),
     };
     machine.begin(&fields, message.data_body.len() as u64)?;
-    machine.body(&message.data_body)?;
+    machine.body(message.data_body)?;
     machine.end(&fields)
 }
 

@@ -11,13 +11,12 @@
 //!
 //! The shapes are those of `google/rpc/status.proto` and `google/rpc/error_details.proto`.
 
+use airlane_frames::write::{put_varint, varint_bytes};
 use airlane_model::Error;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
-
-use crate::frame::{put_varint, varint_bytes};
 
 /// The metadata that carries the name of an error's code.
 pub(crate) const CODE_METADATA: &str = "airlane-code";

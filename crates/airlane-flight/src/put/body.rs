@@ -4,14 +4,14 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use airlane_frames::read::Parser;
+use airlane_frames::write::put_put_result;
 use airlane_model::{Error, Receipt, Result, codes};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 
-use super::PutMachine;
-use crate::frame::put_put_result;
+use super::{PutMachine, in_message};
 use crate::metrics::Traffic;
-use crate::parse::Parser;
 use crate::request::{RequestBody, next_data};
 use crate::rope::Rope;
 use crate::status;
@@ -78,13 +78,14 @@ where
     async fn take(&mut self) -> Result<bool> {
         let next = next_data(&mut self.body);
         let Some(data) = self.pace.next(self.parser.is_in_message(), next).await? else {
-            self.parser.finish()?;
+            self.parser.finish().map_err(|error| in_message(error, self.parser.messages()))?;
             return Ok(false);
         };
         self.traffic.add_bytes(data.len() as u64);
         // While it waits nothing more is read, and so the client stops sending.
         self.machine.room(data.len() as u64).await?;
-        self.parser.feed(data, &mut self.machine)?;
+        let fed = self.parser.feed(data, &mut self.machine);
+        fed.map_err(|error| in_message(error, self.parser.messages()))?;
         Ok(true)
     }
 }

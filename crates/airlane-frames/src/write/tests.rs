@@ -1,4 +1,4 @@
-use arrow_flight::{FlightData, PutResult};
+use arrow_flight::{FlightData, PutResult, Ticket};
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -51,13 +51,17 @@ fn every_body_begins_at_a_multiple_of_64() {
 }
 
 #[test]
-fn a_put_result_is_read_by_a_stock_decoder() {
+fn a_put_result_and_a_ticket_are_read_by_a_stock_decoder() {
     for len in [0, 1, 127, 128, 300] {
         let metadata = vec![b'x'; len];
         let mut out = BytesMut::new();
         put_put_result(&mut out, &metadata).expect("small");
         let result = PutResult::decode(out.freeze().slice(PREFIX_BYTES..)).expect("protobuf");
         assert_eq!(result.app_metadata, metadata);
+        let mut out = BytesMut::new();
+        put_ticket(&mut out, &metadata).expect("small");
+        let ticket = Ticket::decode(out.freeze().slice(PREFIX_BYTES..)).expect("protobuf");
+        assert_eq!(ticket.ticket, metadata);
     }
 }
 

@@ -3,12 +3,13 @@ use bytes::{BufMut, BytesMut};
 use prost::Message as _;
 
 use super::*;
-use crate::frame::put_varint;
+use crate::write::put_varint;
 
 /// A message as the sink saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Seen {
     descriptor: Option<Bytes>,
+    metadata: Option<Bytes>,
     header: Bytes,
     body: Vec<u8>,
     chunks: usize,
@@ -28,9 +29,9 @@ impl Sink for Recorder {
         Ok(())
     }
 
-    fn body(&mut self, chunk: &[u8]) -> Result<()> {
+    fn body(&mut self, chunk: Bytes) -> Result<()> {
         let seen = self.open.as_mut().expect("begin first");
-        seen.body.extend_from_slice(chunk);
+        seen.body.extend_from_slice(&chunk);
         seen.chunks += 1;
         Ok(())
     }
@@ -38,16 +39,18 @@ impl Sink for Recorder {
     fn end(&mut self, fields: &Fields) -> Result<()> {
         let seen = self.open.take().expect("begin first");
         assert_eq!(seen.announced, seen.body.len() as u64);
-        self.messages.push(Seen { descriptor: fields.descriptor.clone(), ..seen });
+        self.messages.push(Seen { descriptor: fields.descriptor.clone(), metadata: fields.metadata.clone(), ..seen });
         Ok(())
     }
 }
 
-fn limits() -> ParseLimits {
-    ParseLimits {
+fn limits() -> Limits {
+    Limits {
         message_bytes_max: ByteSize::mib(1),
         header_bytes_max: ByteSize::kib(4),
+        metadata_bytes_max: limits::COMMAND_BYTES_MAX,
         body_bytes_max: ByteSize::mib(1),
+        hint: "send less",
     }
 }
 
@@ -103,7 +106,7 @@ fn reads_what_a_stock_encoder_writes() {
     assert_eq!(first.descriptor.as_deref(), Some(&descriptor.encode_to_vec()[..]));
     assert_eq!((&first.header[..], first.announced), (&b"schema"[..], 0));
     assert_eq!((&second.header[..], second.announced, &second.descriptor), (&b"batch"[..], 1000, &None));
-    assert_eq!(second.body, [7; 1000]);
+    assert_eq!((&second.body[..], second.metadata.as_deref()), (&[7; 1000][..], Some(&b"{}"[..])));
     assert_eq!(third, &Seen::default());
 }
 
@@ -130,12 +133,12 @@ fn fields_come_in_any_order_and_the_last_one_counts() {
         [body.clone(), field(TAG_HEADER, b"old"), header.clone()].concat(),
         [field(TAG_HEADER, b"old"), header.clone(), body.clone()].concat(),
         [field(TAG_BODY, b"old"), body.clone(), header.clone()].concat(),
-        [header.clone(), body.clone(), field(TAG_METADATA, b"late")].concat(),
     ] {
         assert_eq!(read(&grpc(&payload)).expect("legal"), expected, "{payload:?}");
     }
-    let late = [header.clone(), body.clone(), field(TAG_DESCRIPTOR, b"d")].concat();
-    assert_eq!(read(&grpc(&late)).expect("legal")[0].descriptor.as_deref(), Some(&b"d"[..]));
+    let late = [header.clone(), body.clone(), field(TAG_DESCRIPTOR, b"d"), field(TAG_METADATA, b"m")].concat();
+    let late = read(&grpc(&late)).expect("legal").remove(0);
+    assert_eq!((late.descriptor.as_deref(), late.metadata.as_deref()), (Some(&b"d"[..]), Some(&b"m"[..])));
     for payload in [[&header[..], &body, &body].concat(), [&header[..], &body, &header].concat()] {
         assert_eq!(read(&grpc(&payload)).expect_err("handed on").code(), codes::MESSAGE_INVALID);
     }
@@ -186,7 +189,6 @@ fn malformed_messages_are_refused() {
     ] {
         let error = read(&bytes).expect_err(name);
         assert_eq!(error.code(), codes::MESSAGE_INVALID, "{name}: {error}");
-        assert_eq!(error.place(), Some("message 1 of the put"), "{name}");
     }
 }
 
@@ -206,6 +208,7 @@ fn g1_a_message_over_the_limit_is_refused_by_its_prefix_alone() {
         assert_eq!(error.code(), codes::LIMIT_EXCEEDED);
         assert!(error.message().contains(&length.to_string()), "{error}");
         assert!(error.message().contains(&max.to_string()), "{error}");
+        assert_eq!(error.hint_text(), Some("send less"));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The messages of a put, read piece by piece as their DATA frames arrive.
+//! Bytes to messages, piece by piece as their DATA frames arrive.
 //!
 //! ```text
 //! Prefix ─► Tag ─► Length ─► Value ─┐
@@ -16,61 +16,65 @@
 use airlane_model::{ByteSize, Error, Result, codes, limits};
 use bytes::{Bytes, BytesMut};
 
-use crate::frame::{PREFIX_BYTES, TAG_BODY, TAG_DESCRIPTOR, TAG_HEADER, TAG_METADATA};
+use crate::{PREFIX_BYTES, TAG_BODY, TAG_DESCRIPTOR, TAG_HEADER, TAG_METADATA};
 
 mod varint;
 
 use varint::Varint;
 
-const SMALLER: &str = "send smaller record batches, or raise the server's setting `body_bytes_max`";
-
-/// What one message of a put may ask for.
+/// What one message may ask for.
 #[derive(Clone, Debug)]
-pub(crate) struct ParseLimits {
+pub struct Limits {
     /// A whole message.
     pub message_bytes_max: ByteSize,
     /// The flatbuffer in `data_header`.
     pub header_bytes_max: ByteSize,
+    /// The `app_metadata`, and the `flight_descriptor`.
+    pub metadata_bytes_max: ByteSize,
     /// The `data_body`.
     pub body_bytes_max: ByteSize,
+    /// What to do about a body, and so a message, that is larger.
+    pub hint: &'static str,
 }
 
-impl ParseLimits {
-    /// The limits for bodies of at most this many bytes.
-    pub(crate) fn for_bodies(body_bytes_max: ByteSize) -> Self {
+impl Limits {
+    /// The limits for bodies of at most this many bytes, and for commands beside them.
+    pub fn for_bodies(body_bytes_max: ByteSize, hint: &'static str) -> Self {
         let header_bytes_max = ByteSize::mib(16);
+        let metadata_bytes_max = limits::COMMAND_BYTES_MAX;
         // Fields and tags beside body and header: descriptor and metadata, each with a bound of its own.
-        let rest = 2 * limits::COMMAND_BYTES_MAX.as_u64() + 1024;
+        let rest = 2 * metadata_bytes_max.as_u64() + 1024;
         let message_bytes_max = body_bytes_max.as_u64().saturating_add(header_bytes_max.as_u64() + rest);
-        Self { message_bytes_max: ByteSize::bytes(message_bytes_max), header_bytes_max, body_bytes_max }
+        let message_bytes_max = ByteSize::bytes(message_bytes_max);
+        Self { message_bytes_max, header_bytes_max, metadata_bytes_max, body_bytes_max, hint }
     }
 }
 
 /// What a message holds beside its body.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fields {
+pub struct Fields {
     /// The encoded `FlightDescriptor`.
     pub descriptor: Option<Bytes>,
     /// The flatbuffer, maybe with zeros after it; empty when the field is absent.
     pub header: Bytes,
-    /// Whether there is `app_metadata`; what it says is the client's own business.
-    pub has_metadata: bool,
+    /// The `app_metadata`.
+    pub metadata: Option<Bytes>,
 }
 
 impl Fields {
     /// Whether the message says nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.descriptor.is_none() && self.header.is_empty() && !self.has_metadata
+    pub fn is_empty(&self) -> bool {
+        self.descriptor.is_none() && self.header.is_empty() && self.metadata.is_none()
     }
 }
 
 /// Takes what the parser reads.
-pub(crate) trait Sink {
+pub trait Sink {
     /// A message whose body of `body_bytes` follows. Fields that come after the body are not there yet.
     fn begin(&mut self, fields: &Fields, body_bytes: u64) -> Result<()>;
 
     /// The next chunk of the body.
-    fn body(&mut self, chunk: &[u8]) -> Result<()>;
+    fn body(&mut self, chunk: Bytes) -> Result<()>;
 
     /// The message is complete, with all its fields.
     fn end(&mut self, fields: &Fields) -> Result<()>;
@@ -78,8 +82,8 @@ pub(crate) trait Sink {
 
 /// Reads `FlightData` messages with their gRPC prefixes.
 #[derive(Debug)]
-pub(crate) struct Parser {
-    limits: ParseLimits,
+pub struct Parser {
+    limits: Limits,
     state: State,
     /// The bytes of the message that are still to come.
     left: u64,
@@ -118,32 +122,37 @@ enum Body {
 
 impl Parser {
     /// A parser at the beginning of a stream.
-    pub(crate) fn new(limits: ParseLimits) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self { limits, state: State::START, left: 0, fields: Fields::default(), body: Body::Absent, messages: 0 }
     }
 
     /// Reads the next bytes of the stream.
     ///
     /// # Errors
-    /// `message_invalid`, `limit_exceeded`, and those of the sink; each names the message. After an error the parser is
-    /// of no further use.
-    pub(crate) fn feed(&mut self, mut bytes: Bytes, sink: &mut impl Sink) -> Result<()> {
-        self.feed_all(&mut bytes, sink).map_err(|error| in_message(error, self.messages))
+    /// `message_invalid`, `limit_exceeded`, and those of the sink, about the last of the [`messages`](Self::messages).
+    /// After an error the parser is of no further use.
+    pub fn feed(&mut self, mut bytes: Bytes, sink: &mut impl Sink) -> Result<()> {
+        self.feed_all(&mut bytes, sink)
     }
 
     /// Ends the stream.
     ///
     /// # Errors
     /// `message_invalid` when it ends inside a message.
-    pub(crate) fn finish(&self) -> Result<()> {
+    pub fn finish(&self) -> Result<()> {
         match self.is_in_message() {
             false => Ok(()),
-            true => Err(in_message(invalid("the stream ends inside a message"), self.messages)),
+            true => Err(invalid("the stream ends inside a message")),
         }
     }
 
+    /// The messages that have begun.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
     /// Whether a message has begun and not ended.
-    pub(crate) fn is_in_message(&self) -> bool {
+    pub fn is_in_message(&self) -> bool {
         !matches!(&self.state, State::Prefix { filled: 0, .. })
     }
 
@@ -191,13 +200,13 @@ impl Parser {
         let length = u64::from(u32::from_be_bytes(length));
         match flag {
             0 => {}
-            1 => return Err(invalid("a message is compressed, but the request has no `grpc-encoding`")),
+            1 => return Err(invalid("a message is compressed, but its stream has no `grpc-encoding`")),
             _ => return Err(invalid(format!("a message begins with the unknown flag {flag}"))),
         }
         let max = self.limits.message_bytes_max;
         if length > max.as_u64() {
             let message = format!("a message has {length} bytes, the most is {} ({max})", max.as_u64());
-            return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint(SMALLER));
+            return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint(self.limits.hint));
         }
         self.left = length;
         self.state = State::TAG;
@@ -236,9 +245,9 @@ impl Parser {
     fn begin_value(&mut self, field: Field, len: u64, sink: &mut impl Sink) -> Result<()> {
         self.check_inside(len)?;
         let max = match field {
-            Field::Descriptor => Some(("flight_descriptor", limits::COMMAND_BYTES_MAX.as_u64() + 1024)),
+            Field::Descriptor => Some(("flight_descriptor", self.limits.metadata_bytes_max.as_u64() + 1024)),
             Field::Header => Some(("data_header", self.limits.header_bytes_max.as_u64())),
-            Field::Metadata => Some(("app_metadata", limits::COMMAND_BYTES_MAX.as_u64())),
+            Field::Metadata => Some(("app_metadata", self.limits.metadata_bytes_max.as_u64())),
             Field::Body | Field::Unknown => None,
         };
         if let Some((name, max)) = max.filter(|(_, max)| len > *max) {
@@ -248,7 +257,7 @@ impl Parser {
         if field == Field::Body && len > body_max.as_u64() {
             let got = ByteSize::bytes(len);
             let message = format!("a message body of {got} ({len} bytes) is larger than the limit of {body_max}");
-            return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint(SMALLER));
+            return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint(self.limits.hint));
         }
         if matches!(self.body, Body::Passed) && matches!(field, Field::Header | Field::Body) {
             return Err(invalid("a message has data_header or data_body again after its data_body"));
@@ -279,9 +288,9 @@ impl Parser {
         *left -= taken.len() as u64;
         let is_whole = *left == 0;
         match field {
-            Field::Unknown | Field::Metadata => {}
-            Field::Body if matches!(self.body, Body::Passed) => sink.body(&taken)?,
-            Field::Body | Field::Descriptor | Field::Header => {
+            Field::Unknown => {}
+            Field::Body if matches!(self.body, Body::Passed) => sink.body(taken)?,
+            Field::Body | Field::Descriptor | Field::Header | Field::Metadata => {
                 // What came in one piece is shared, not copied.
                 if is_whole && partial.is_empty() {
                     self.end_value(field, taken);
@@ -302,7 +311,7 @@ impl Parser {
             Field::Descriptor => self.fields.descriptor = Some(value),
             Field::Header => self.fields.header = value,
             Field::Body if !matches!(self.body, Body::Passed) => self.body = Body::Kept(value),
-            Field::Metadata => self.fields.has_metadata = true,
+            Field::Metadata => self.fields.metadata = Some(value),
             Field::Body | Field::Unknown => {}
         }
         self.state = State::TAG;
@@ -320,7 +329,7 @@ impl Parser {
             Body::Absent => sink.begin(&self.fields, 0)?,
             Body::Kept(body) => {
                 sink.begin(&self.fields, body.len() as u64)?;
-                sink.body(&body)?;
+                sink.body(body)?;
             }
         }
         sink.end(&self.fields)?;
@@ -333,20 +342,6 @@ impl Parser {
 impl State {
     const START: Self = Self::Prefix { bytes: [0; PREFIX_BYTES], filled: 0 };
     const TAG: Self = Self::Tag(Varint::EMPTY);
-}
-
-/// An error of a put with its message as the place, and with a way out where it has none of its own.
-pub(crate) fn in_message(error: Error, message: u64) -> Error {
-    let place = error.place().map_or(String::new(), |place| format!(", {place}"));
-    let hint = match error.code() {
-        codes::MESSAGE_INVALID => "write the stream with a current Arrow library",
-        codes::SCHEMA_INVALID => "change the column, or leave it out",
-        codes::DATA_INVALID => "correct the values in the program that sends them",
-        codes::LIMIT_EXCEEDED => "send less in one message",
-        _ => "",
-    };
-    let error = if hint.is_empty() || error.hint_text().is_some() { error } else { error.hint(hint) };
-    error.at(format!("message {message} of the put{place}"))
 }
 
 fn take(bytes: &mut Bytes, most: usize) -> Bytes {

@@ -1,4 +1,4 @@
-//! Flight messages framed by hand, so that a body is never copied.
+//! Messages to bytes: everything of a message but its body, which is sent after them as it lies.
 //!
 //! ```text
 //! gRPC       00 | length u32 BE | payload
@@ -9,28 +9,18 @@
 //! The zeros belong to `data_header`: a flatbuffer is read from its front, so readers never look at them. They put
 //! the buffers of the body, which are aligned to 64 within it, where a reader that keeps messages in aligned memory
 //! need not copy them again.
-//!
-//! The field numbers are those of `FlightData` in Arrow's `Flight.proto`; `data_body` has number 1000 so that it comes
-//! last.
 
 use airlane_model::limits::ALIGNMENT_BYTES;
 use airlane_model::{Error, Result, codes};
 use bytes::{BufMut, BytesMut};
 
-/// The prefix of a gRPC message: a flag for compression and the length.
-pub(crate) const PREFIX_BYTES: usize = 5;
-
-pub(crate) const TAG_DESCRIPTOR: u64 = 0x0A;
-pub(crate) const TAG_HEADER: u64 = 0x12;
-pub(crate) const TAG_METADATA: u64 = 0x1A;
-/// Field 1000, wire type 2; `C2 3E` on the wire.
-pub(crate) const TAG_BODY: u64 = 1000 << 3 | 2;
+use crate::{PREFIX_BYTES, TAG_BODY, TAG_HEADER, TAG_METADATA};
 
 /// Appends a `FlightData` of `header` and `metadata` up to where its body of `body_bytes` begins.
 ///
 /// # Errors
 /// `limit_exceeded` for a message of 4 GiB and more, which gRPC cannot carry.
-pub(crate) fn put_flight_data(out: &mut BytesMut, header: &[u8], metadata: &[u8], body_bytes: usize) -> Result<()> {
+pub fn put_flight_data(out: &mut BytesMut, header: &[u8], metadata: &[u8], body_bytes: usize) -> Result<()> {
     let after_header = match metadata.len() {
         0 => 0,
         len => 1 + varint_bytes(len) + len,
@@ -64,11 +54,24 @@ pub(crate) fn put_flight_data(out: &mut BytesMut, header: &[u8], metadata: &[u8]
 ///
 /// # Errors
 /// `limit_exceeded`, as [`put_flight_data`].
-pub(crate) fn put_put_result(out: &mut BytesMut, metadata: &[u8]) -> Result<()> {
-    put_prefix(out, 1 + varint_bytes(metadata.len()) + metadata.len())?;
-    put_varint(out, 0x0A);
-    put_varint(out, metadata.len() as u64);
-    out.put_slice(metadata);
+pub fn put_put_result(out: &mut BytesMut, metadata: &[u8]) -> Result<()> {
+    put_bytes(out, metadata)
+}
+
+/// Appends a `Ticket`.
+///
+/// # Errors
+/// `limit_exceeded`, as [`put_flight_data`].
+pub fn put_ticket(out: &mut BytesMut, ticket: &[u8]) -> Result<()> {
+    put_bytes(out, ticket)
+}
+
+/// A message whose field 1 is all that it has.
+fn put_bytes(out: &mut BytesMut, value: &[u8]) -> Result<()> {
+    put_prefix(out, 1 + varint_bytes(value.len()) + value.len())?;
+    put_varint(out, 1 << 3 | 2);
+    put_varint(out, value.len() as u64);
+    out.put_slice(value);
     Ok(())
 }
 
@@ -97,12 +100,13 @@ fn header_padding(header_bytes: usize, after_header: usize) -> usize {
 }
 
 /// The bytes that a number takes as a protobuf varint.
-pub(crate) fn varint_bytes(value: usize) -> usize {
+pub fn varint_bytes(value: usize) -> usize {
     let bits = usize::BITS - (value | 1).leading_zeros();
     bits.div_ceil(7) as usize
 }
 
-pub(crate) fn put_varint(out: &mut BytesMut, mut value: u64) {
+/// Appends a number as a protobuf varint.
+pub fn put_varint(out: &mut BytesMut, mut value: u64) {
     while value >= 0x80 {
         out.put_u8(value as u8 | 0x80);
         value >>= 7;
