@@ -30,6 +30,8 @@ pub(crate) struct Content {
     pub(crate) table: TableName,
     pub(crate) id: TableId,
     pub(crate) created: Timestamp,
+    /// Who put all of it; appends do not change that.
+    pub(crate) owner: Option<Arc<str>>,
     pub(crate) durability: Durability,
     pub(crate) retention: Retention,
     pub(crate) schema: TableSchema,
@@ -98,6 +100,7 @@ impl Content {
             committed: version.committed,
             retention: self.retention,
             expires: None,
+            owner: None,
             ticket: Ticket::version(self.table.clone(), version.version).to_string(),
         }
     }
@@ -291,6 +294,11 @@ impl Snapshot {
     /// The table as it was (version, rows and bytes are this snapshot's).
     pub fn info(&self) -> &TableInfo {
         &self.info
+    }
+
+    /// Whose the table is: the caller who put its whole content. Only the table's own caller, and who looks after the server, are to know.
+    pub fn owner(&self) -> Option<&str> {
+        self.content.owner.as_deref()
     }
 
     /// The schema.

@@ -157,6 +157,7 @@ fn take_over(stored: &StoredTable, segments: Vec<SegmentRef>) -> Result<Content>
         table: stored.name.clone(),
         id: stored.id,
         created: stored.created,
+        owner: stored.owner.clone(),
         durability: Durability::Durable,
         retention: stored.retention,
         schema: schema.or_else(|_| TableSchema::from_arrow(&Schema::empty()))?,

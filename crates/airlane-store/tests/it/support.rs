@@ -52,7 +52,7 @@ pub(crate) fn batch(keys: std::ops::Range<i64>) -> RecordBatch {
 }
 
 pub(crate) fn spec(table: &str, mode: PutMode, durability: Option<Durability>) -> PutSpec {
-    PutSpec { table: name(table), mode, durability, retention: RetentionChange::default(), key: None }
+    PutSpec { table: name(table), mode, durability, retention: RetentionChange::default(), key: None, caller: None }
 }
 
 /// The key of a caller.
