@@ -10,6 +10,7 @@ use super::Plan;
 use super::refusals::{raced, schema_mismatch};
 use crate::catalog::{Change, NewSegment, StoredVersion};
 use crate::content::{Content, HistoryStep, VERSIONS_KEPT_MAX};
+use crate::facts::OwnFacts;
 use crate::request::{PutRequest, Written};
 use crate::slot::SegmentRef;
 use crate::uptime::{Moment, Uptime};
@@ -30,6 +31,7 @@ impl Plan<'_> {
             version: self.version(Version::FIRST, rows),
             segments: Vec::new(),
             damage: None,
+            facts: OwnFacts::default(),
         };
         let new = self.lay_in(&mut content, segments);
         // A table that this plan drops keeps its entry, and with it the name, until the plan is published.
@@ -141,16 +143,20 @@ impl Plan<'_> {
         segments: Vec<Written>,
         put: Uptime,
     ) -> (Vec<NewSegment>, Vec<SegmentRef>) {
-        let origin = self.context.origin;
+        let (origin, budget) = (self.context.origin, &self.context.shared.memory.budget);
         let refer = |mut written: Written| {
             written.new.facts.uptime = put;
-            let fresh = SegmentRef::written(table.clone(), written.new.facts.clone(), written.segment, origin.cloned());
+            // That of an append need not be the table's.
+            written.segment.schema().charge(budget);
+            let fresh =
+                SegmentRef::written(table.clone(), written.new.facts.clone(), written.segment, origin.cloned(), budget);
             (written.new, fresh)
         };
         segments.into_iter().map(refer).unzip()
     }
 
-    pub(super) fn keep(&mut self, content: Content, step: Option<HistoryStep>) -> Arc<Content> {
+    pub(super) fn keep(&mut self, mut content: Content, step: Option<HistoryStep>) -> Arc<Content> {
+        content.charge(&self.context.shared.memory.budget);
         let content = Arc::new(content);
         let planned = self.tables.entry(content.table.clone()).or_default();
         planned.content = Some(content.clone());

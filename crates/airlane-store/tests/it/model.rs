@@ -342,6 +342,12 @@ impl Run {
         replace(&self.store, "last", 0..1).await.expect("a put");
         replace(&self.store, "last", 0..1).await.expect("a put");
         assert_sound(&self.store).await;
+        self.held.clear();
+        for info in self.store.list("") {
+            self.store.drop_table(&info.table).await.expect("a drop");
+        }
+        self.store.settle().await;
+        assert_eq!(facts_of(&self.store), 0, "{:?}", self.store.memory());
     }
 }
 
