@@ -10,7 +10,7 @@
 //! Nothing here looks whether a table is there, so no answer can tell it.
 
 use airlane_model::{Caller, Error, Result, Right, TableName, codes};
-use airlane_store::table_not_found;
+use airlane_store::{PutSpec, table_not_found};
 
 /// Lets a caller read a table.
 ///
@@ -30,14 +30,16 @@ pub(crate) fn put(caller: &Caller, table: &TableName) -> Result<()> {
     if caller.may(Right::Write, table.namespace()) { Ok(()) } else { Err(denied(caller, table)) }
 }
 
-/// Lets a caller begin a put: by its rights first, so that a quota is told to nobody who may not write.
+/// Lets a caller begin a put: by its rights first, so that a quota is told to nobody who may not write. What it puts whole will
+/// be its own.
 ///
 /// # Errors
 /// As [`put`]; `rate_limited`.
-pub(crate) fn begin_put(caller: &Caller, table: &TableName) -> Result<()> {
-    put(caller, table)?;
-    caller.begin_stream(table.namespace())?;
-    caller.begin_put(table.namespace())
+pub(crate) fn begin_put(caller: &Caller, spec: PutSpec) -> Result<PutSpec> {
+    put(caller, &spec.table)?;
+    caller.begin_stream(spec.table.namespace())?;
+    caller.begin_put(spec.table.namespace())?;
+    Ok(PutSpec { caller: caller.owner(), ..spec })
 }
 
 /// Lets a caller drop a table.

@@ -55,7 +55,7 @@ impl Exchange {
     /// # Errors
     /// `permission_denied`, `credentials_missing`, `rate_limited`.
     pub fn hand_in(&self, caller: &Caller, spec: PutSpec, producer: Producer) -> Result<HandIn> {
-        access::begin_put(caller, &spec.table)?;
+        let spec = access::begin_put(caller, spec)?;
         let (store, table) = (self.store.clone(), spec.table.clone());
         Ok(HandIn { store, producer, table, put: Begun::Not(Some(Box::new(spec))) })
     }

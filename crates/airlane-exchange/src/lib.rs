@@ -152,7 +152,7 @@ impl Exchange {
     /// `message_invalid`, `schema_invalid`, `schema_mismatch`, `durability_conflict`, `shutting_down`,
     /// `permission_denied`, `credentials_missing`, `rate_limited`, `quota_exceeded`.
     pub fn put_stream(&self, caller: &Caller, spec: PutSpec, schema_header: &[u8]) -> Result<PutStream> {
-        access::begin_put(caller, &spec.table)?;
+        let spec = access::begin_put(caller, spec)?;
         self.store.put_stream(spec, schema_header).map(PutStream::new)
     }
 
@@ -162,7 +162,7 @@ impl Exchange {
     /// `schema_mismatch`, `durability_conflict`, `shutting_down`, `permission_denied`, `credentials_missing`,
     /// `rate_limited`, `quota_exceeded`.
     pub fn put_batches(&self, caller: &Caller, spec: PutSpec, schema: TableSchema) -> Result<PutStream> {
-        access::begin_put(caller, &spec.table)?;
+        let spec = access::begin_put(caller, spec)?;
         self.store.put_batches(spec, schema).map(PutStream::new)
     }
 
@@ -302,14 +302,16 @@ impl Exchange {
         Ok(airlane_segment::encode::plain_schema(schema)?.unwrap_or_else(|| schema.clone()))
     }
 
-    /// A table with its schema.
+    /// A table with its schema, and with its owner where the caller may know that.
     ///
     /// # Errors
     /// `table_not_found`, `version_not_found`, `table_recreated`.
     pub fn describe(&self, caller: &Caller, ticket: &PlainTicket) -> Result<Description> {
         access::read(caller, &ticket.table)?;
         let snapshot = self.store.snapshot(&ticket.table, ticket.version, ticket.table_id)?;
-        Ok(Description { info: snapshot.info().clone(), schema: snapshot.schema().clone() })
+        let owner = snapshot.owner().filter(|owner| caller.may_know_owner(owner)).map(str::to_owned);
+        let info = TableInfo { owner, ..snapshot.info().clone() };
+        Ok(Description { info, schema: snapshot.schema().clone() })
     }
 
     /// The versions of a table that can be read, oldest first.

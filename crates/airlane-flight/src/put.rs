@@ -114,7 +114,7 @@ impl PutMachine {
         }
         self.ticket = ticket;
         let key = key.map(|key| PutKey::new(&self.caller, key));
-        Ok(PutSpec { table, mode: mode.unwrap_or_default(), durability, retention, key })
+        Ok(PutSpec { table, mode: mode.unwrap_or_default(), durability, retention, key, caller: None })
     }
 
     /// Ends a message that did not go to the put.

@@ -123,7 +123,7 @@ impl Meter {
     fn stream(&self, whose: Whose<'_>) -> Result<Stream> {
         let quotas = self.quotas.get();
         let (names, name, quota) = match whose {
-            Whose::Caller(name) => (&self.callers, name, quotas.of_caller(name)),
+            Whose::Caller(name) => (&self.callers, name, quotas.of_caller(name).requests),
             Whose::Namespace(name) => (&self.namespaces, name, quotas.of_namespace(name).requests),
         };
         // Counted without a quota too: there may be one before the stream has ended.
@@ -142,7 +142,7 @@ impl Meter {
 
     fn put(&self, caller: &str, namespace: &str) -> Result<()> {
         let (quotas, now) = (self.quotas.get(), self.clock.steady());
-        let of_caller = quotas.of_caller(caller).puts_per_second;
+        let of_caller = quotas.of_caller(caller).requests.puts_per_second;
         let of_namespace = quotas.of_namespace(namespace).requests.puts_per_second;
         if of_caller.is_none() && of_namespace.is_none() {
             return Ok(());

@@ -28,7 +28,7 @@
 //! bytes = "10GiB"                  # also `tables`, `streams`, `puts_per_second`
 //!
 //! [quotas.callers."*"]             # of each caller without a line of its own
-//! streams = 16                     # also `puts_per_second`
+//! streams = 16                     # also `bytes` and `tables` that it owns, `puts_per_second`
 //! ```
 //!
 //! Nothing is ignored: an unknown word is an error that names its line, and the file as a whole is not taken. No error

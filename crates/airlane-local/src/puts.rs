@@ -42,6 +42,7 @@ pub(crate) fn spec_of(begin: &Begin, caller: &Caller, chance: &dyn Chance) -> Re
         durability: if is_named { durability } else { durability.or(Some(Durability::Ephemeral)) },
         retention,
         key: parsed(&begin.idempotency_key).map(|text| Ok(PutKey::new(caller, text.parse()?))).transpose()?,
+        caller: None,
     })
 }
 

@@ -116,7 +116,7 @@ pub struct Caller {
 
 #[derive(Debug)]
 struct Identity {
-    name: Box<str>,
+    name: Arc<str>,
     grants: Grants,
 }
 
@@ -153,6 +153,19 @@ impl Caller {
     /// Who it is, for logs.
     pub fn name(&self) -> &str {
         &self.identity.name
+    }
+
+    /// Who owns what it puts; nobody where there is no access control, and callers are not told apart.
+    pub fn owner(&self) -> Option<Arc<str>> {
+        match self.identity.grants {
+            Grants::Everything => None,
+            Grants::Of(_) => Some(self.identity.name.clone()),
+        }
+    }
+
+    /// Whether it is told whose a table is: that is its own business, and that of who looks after the server.
+    pub fn may_know_owner(&self, owner: &str) -> bool {
+        self.may_everywhere(Right::Admin) || self.name() == owner
     }
 
     /// Whether it brought no credentials, so that bringing some may help.

@@ -26,7 +26,7 @@ pub use id::{ReadId, SegmentId, TableId, TicketId};
 pub use idempotency::{IdempotencyKey, PutKey};
 pub use name::TableName;
 pub use outcome::Outcome;
-pub use quota::{NamespaceQuota, Quotas, RequestQuota, SharedQuotas};
+pub use quota::{Quota, Quotas, RequestQuota, SharedQuotas};
 pub use retention::{Retention, RetentionChange, RetentionDefaults};
 pub use secret::Secret;
 pub use size::ByteSize;

@@ -240,6 +240,9 @@ pub struct TableInfo {
     /// When the table expires if it is neither put nor read before, as the wall clock stands now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
+    /// Whose the table is, for the owner and for callers with `admin`; absent for others, and where callers are not told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// The ticket that reads the current version.
     pub ticket: String,
 }

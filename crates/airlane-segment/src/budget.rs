@@ -24,11 +24,14 @@ pub enum MemoryUse {
     Remembered,
     /// Messages that were compressed for one reader and are kept for the next.
     Frames,
+    /// What there is to know of tables beside their rows: names, schemas, versions, lists of segments.
+    Facts,
 }
 
 impl MemoryUse {
     /// All uses.
-    pub const ALL: [Self; 6] = [Self::Tables, Self::Puts, Self::Reads, Self::Spare, Self::Remembered, Self::Frames];
+    pub const ALL: [Self; 7] =
+        [Self::Tables, Self::Puts, Self::Reads, Self::Spare, Self::Remembered, Self::Frames, Self::Facts];
 
     /// Its name in metrics and messages.
     pub fn name(self) -> &'static str {
@@ -39,6 +42,7 @@ impl MemoryUse {
             Self::Spare => "spare",
             Self::Remembered => "remembered",
             Self::Frames => "frames",
+            Self::Facts => "facts",
         }
     }
 }

@@ -10,7 +10,9 @@
 use airlane_model::{Error, Result, codes};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use crate::budget::{Charge, MemoryBudget, MemoryUse};
 
 mod accept;
 pub(crate) mod canonical;
@@ -23,16 +25,25 @@ mod projection;
 pub use known::KnownSchemas;
 pub use projection::Projection;
 
+/// What a schema takes beside its columns and its message: measured, since allocators round.
+const SCHEMA_BYTES: usize = 400;
+/// What an entry of a map of texts takes beside them.
+const METADATA_BYTES: usize = 64;
+
 /// A schema that the type policy allows, with dictionary ids numbered from 0 in depth-first order: the dictionaries
 /// inside a field come before the field's own.
 ///
 /// The policy takes every type of the Arrow columnar format 1.5 in little-endian order, within the bounds of
 /// [`policy`]. Extension types are fields with metadata, which is carried and never interpreted.
 #[derive(Clone, Debug)]
-pub struct TableSchema {
+pub struct TableSchema(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     arrow: SchemaRef,
     message: Bytes,
-    dictionaries: Arc<[DataType]>,
+    dictionaries: Box<[DataType]>,
+    charge: OnceLock<Charge>,
 }
 
 impl TableSchema {
@@ -88,23 +99,35 @@ impl TableSchema {
         let message = message::encode(&canonical)?;
         policy::judge(&message::verify_schema(&message)?)?;
         let dictionaries = canonical::dictionaries(&canonical).into();
-        Ok(Self { arrow: Arc::new(canonical), message, dictionaries })
+        Ok(Self(Arc::new(Inner { arrow: Arc::new(canonical), message, dictionaries, charge: OnceLock::new() })))
     }
 
     /// The Arrow schema.
     pub fn arrow(&self) -> &SchemaRef {
-        &self.arrow
+        &self.0.arrow
     }
 
     /// The schema message: the flatbuffer of an IPC `Message`, without continuation and length. Its length is a
     /// multiple of 8.
     pub fn message(&self) -> &Bytes {
-        &self.message
+        &self.0.message
     }
 
     /// The value types of the dictionaries, in the order of their ids.
     pub fn dictionaries(&self) -> &[DataType] {
-        &self.dictionaries
+        &self.0.dictionaries
+    }
+
+    /// Has the memory of the schema counted, once for all clones, until the last of them is gone.
+    pub fn charge(&self, budget: &MemoryBudget) {
+        self.0.charge.get_or_init(|| budget.overdraw(MemoryUse::Facts, self.bytes()));
+    }
+
+    /// About what it takes in memory.
+    fn bytes(&self) -> u64 {
+        let metadata = self.0.arrow.metadata().iter().map(|(key, value)| METADATA_BYTES + key.len() + value.len());
+        let arrow = self.0.arrow.fields().size() + metadata.sum::<usize>();
+        (SCHEMA_BYTES + arrow + self.0.message.len()) as u64
     }
 
     /// Whether batches of `other` can be appended to a table of this schema: same names, order and types; a column
@@ -114,7 +137,7 @@ impl TableSchema {
     /// # Errors
     /// `schema_mismatch`, naming the first column that differs with expected and got.
     pub fn accept(&self, other: &TableSchema) -> Result<()> {
-        accept::compare(&self.arrow, &other.arrow)
+        accept::compare(&self.0.arrow, &other.0.arrow)
     }
 }
 

@@ -86,7 +86,7 @@ async fn client_puts(store: Store, client: usize, puts: usize) -> Result<Vec<Dur
         let begin = Instant::now();
         let table = TableName::parse(&format!("t{client}"))?;
         let retention = RetentionChange::default();
-        let spec = PutSpec { table, mode: PutMode::Replace, durability: None, retention, key: None };
+        let spec = PutSpec { table, mode: PutMode::Replace, durability: None, retention, key: None, caller: None };
         let mut put = store.put_batches(spec, schema.clone())?;
         put.append(&batch)?;
         put.commit().await?;

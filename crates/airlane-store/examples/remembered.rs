@@ -106,6 +106,7 @@ async fn put(store: &Store, durability: Durability, value: u64, key: Option<Stri
         durability: Some(durability),
         retention: RetentionChange::default(),
         key,
+        caller: None,
     };
     let mut put = store.put_batches(spec, TableSchema::from_arrow(&batch.schema())?)?;
     put.append(&batch)?;

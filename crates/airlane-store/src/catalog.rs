@@ -7,6 +7,7 @@
 //! the catalog keeps all of them or none.
 
 use std::fmt;
+use std::sync::Arc;
 
 use airlane_model::{
     Error, PutKey, Result, Retention, SegmentId, TableId, TableName, Timestamp, Version, VersionInfo, codes,
@@ -107,6 +108,8 @@ pub enum Change {
     ReplaceContent {
         /// The table.
         table: TableId,
+        /// Whose it is from now on.
+        owner: Option<Arc<str>>,
         /// The schema message.
         schema: Bytes,
         /// The version that begins here.
@@ -222,6 +225,8 @@ pub struct StoredTable {
     pub name: TableName,
     /// When the name was created.
     pub created: Timestamp,
+    /// Who put its whole content: the caller who created or last replaced it. `None` where callers are not told apart.
+    pub owner: Option<Arc<str>>,
     /// How long it is kept.
     pub retention: Retention,
     /// The schema message.

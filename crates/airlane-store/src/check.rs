@@ -80,8 +80,9 @@ fn check_lane(
         let segments = content.segments.iter().map(|segment| segment.facts().clone()).collect();
         let schema = content.schema.message().clone();
         let (id, created, retention) = (content.id, content.created, content.retention);
+        let owner = content.owner.clone();
         let memory =
-            StoredTable { id, name: name.clone(), created, retention, schema, versions, segments, damage: None };
+            StoredTable { id, name: name.clone(), created, owner, retention, schema, versions, segments, damage: None };
         if memory != *table {
             found.push(format!("table `{name}` differs: memory has {memory:?}, the catalog {table:?}"));
         }

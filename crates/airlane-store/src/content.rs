@@ -12,11 +12,12 @@ use airlane_model::figures::TableFigures;
 use airlane_model::{
     Durability, Error, Result, Retention, TableId, TableInfo, TableName, Ticket, Timestamp, Version, codes,
 };
-use airlane_segment::TableSchema;
+use airlane_segment::{Charge, MemoryBudget, TableSchema};
 use parking_lot::RwLock;
 
 use crate::catalog::{StoredDictionary, StoredVersion};
 use crate::expiry::{Expiry, ExpiryReason};
+use crate::facts::{self, OwnFacts};
 use crate::reads::{Reading, Reads};
 use crate::slot::SegmentRef;
 use crate::uptime::{Moment, Uptime, UptimeClock};
@@ -30,6 +31,8 @@ pub(crate) struct Content {
     pub(crate) table: TableName,
     pub(crate) id: TableId,
     pub(crate) created: Timestamp,
+    /// Who put all of it; appends do not change that.
+    pub(crate) owner: Option<Arc<str>>,
     pub(crate) durability: Durability,
     pub(crate) retention: Retention,
     pub(crate) schema: TableSchema,
@@ -37,12 +40,19 @@ pub(crate) struct Content {
     pub(crate) segments: Vec<SegmentRef>,
     /// Why the catalog's facts, and so all of this, cannot be trusted. Such a table can be dropped, and that is all.
     pub(crate) damage: Option<String>,
+    pub(crate) facts: OwnFacts,
 }
 
 impl Content {
     /// Whether something of it is known to be damaged: its facts or a segment.
     pub(crate) fn is_damaged(&self) -> bool {
         self.damage.is_some() || self.segments.iter().any(SegmentRef::is_damaged)
+    }
+
+    /// Has what it takes on its own counted, now that it is complete, and its schema where nobody has had it counted before.
+    pub(crate) fn charge(&mut self, budget: &MemoryBudget) {
+        self.schema.charge(budget);
+        self.facts = OwnFacts::charge(budget, self.segments.len());
     }
 
     /// Refuses a table whose facts are damaged.
@@ -98,6 +108,7 @@ impl Content {
             committed: version.committed,
             retention: self.retention,
             expires: None,
+            owner: None,
             ticket: Ticket::version(self.table.clone(), version.version).to_string(),
         }
     }
@@ -150,6 +161,15 @@ pub(crate) struct Table {
 struct State {
     content: Arc<Content>,
     history: VecDeque<StoredVersion>,
+    charge: Charge,
+}
+
+impl State {
+    /// Has what the table takes counted anew.
+    fn count(&mut self) {
+        let content = &self.content;
+        self.charge.overdraw_to(facts::table_bytes(&content.table, content.durability, self.history.len()));
+    }
 }
 
 /// What becomes of the history of a table when its next content is published.
@@ -165,8 +185,15 @@ pub(crate) struct HistoryStep {
 
 impl Table {
     /// A table that was last read, or its store opened, at `read`.
-    pub(crate) fn new(content: Arc<Content>, history: impl IntoIterator<Item = StoredVersion>, read: Uptime) -> Self {
-        let state = RwLock::new(State { content, history: history.into_iter().collect() });
+    pub(crate) fn new(
+        content: Arc<Content>,
+        history: impl IntoIterator<Item = StoredVersion>,
+        read: Uptime,
+        budget: &MemoryBudget,
+    ) -> Self {
+        let mut state = State { content, history: history.into_iter().collect(), charge: facts::table(budget) };
+        state.count();
+        let state = RwLock::new(state);
         Self { state, reads: Reads::new(read) }
     }
 
@@ -185,7 +212,9 @@ impl Table {
             let forgotten = state.history.partition_point(|stored| stored.version < keep_from);
             state.history.drain(..forgotten);
         }
-        std::mem::replace(&mut state.content, content)
+        let before = std::mem::replace(&mut state.content, content);
+        state.count();
+        before
     }
 
     /// When it was last read or committed.
@@ -291,6 +320,11 @@ impl Snapshot {
     /// The table as it was (version, rows and bytes are this snapshot's).
     pub fn info(&self) -> &TableInfo {
         &self.info
+    }
+
+    /// Whose the table is: the caller who put its whole content. Only the table's own caller, and who looks after the server, are to know.
+    pub fn owner(&self) -> Option<&str> {
+        self.content.owner.as_deref()
     }
 
     /// The schema.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use airlane_model::name::NAMESPACE_DEFAULT;
 use airlane_model::{Durability, Error, Result, TableName, codes};
+use airlane_segment::MemoryBudget;
 use parking_lot::RwLock;
 
 use crate::content::{Content, HistoryStep, Table};
@@ -143,6 +144,7 @@ impl Index {
     pub(crate) fn publish(
         &self,
         tables: impl Iterator<Item = (TableName, Option<Arc<Content>>, HistoryStep)>,
+        budget: &MemoryBudget,
     ) -> Vec<Arc<Content>> {
         let mut entries = self.entries.write();
         let mut before = Vec::new();
@@ -158,7 +160,7 @@ impl Index {
                 (old, Some(content)) => {
                     before.extend(old.map(|table| table.content()));
                     let created = content.version.uptime;
-                    entries.insert(name, Entry::Table(Arc::new(Table::new(content, step.versions, created))));
+                    entries.insert(name, Entry::Table(Arc::new(Table::new(content, step.versions, created, budget))));
                 }
                 (old, None) => {
                     before.extend(old.map(|table| table.content()));

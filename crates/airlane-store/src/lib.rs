@@ -32,6 +32,7 @@ mod counts;
 pub mod disk;
 mod error;
 mod expiry;
+mod facts;
 mod failpoint;
 mod folder;
 mod frames;

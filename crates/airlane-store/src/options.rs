@@ -129,6 +129,9 @@ pub struct PutSpec {
     pub retention: RetentionChange,
     /// What makes it safe to repeat: see [`Put`](crate::Put).
     pub key: Option<PutKey>,
+    /// Who puts, and so owns the table if the put gives it its whole content. `None` where callers are not told apart. Doors leave
+    /// it to the exchange.
+    pub caller: Option<Arc<str>>,
 }
 
 impl PutSpec {

@@ -209,7 +209,7 @@ impl<'a> Plan<'a> {
         let tables = std::mem::take(&mut self.tables);
         let kept: Vec<Arc<Content>> = tables.values().filter_map(|planned| planned.content.clone()).collect();
         let tables = tables.into_iter().map(|(name, planned)| (name, planned.content, planned.step));
-        let contents = self.context.index.publish(tables);
+        let contents = self.context.index.publish(tables, &self.context.shared.memory.budget);
         self.context.shared.ledger.publish(self.context.durability);
         self.reserved.clear();
         self.set_deadlines(&kept);

@@ -25,6 +25,7 @@ pub struct Put {
     pub(crate) shared: Arc<Shared>,
     pub(crate) table: TableName,
     pub(crate) mode: PutMode,
+    pub(crate) caller: Option<Arc<str>>,
     pub(crate) durability: Durability,
     pub(crate) retention: RetentionChange,
     pub(crate) intake: Box<Intake>,
@@ -172,7 +173,7 @@ impl Put {
 
     /// Seals the tail and makes everything durable but the catalog.
     fn seal(self, key: Option<Box<RequestKey>>) -> Result<(PutRequest, Option<Arc<Staging>>)> {
-        let Self { shared, table, mode, durability, retention, intake, staging, .. } = self;
+        let Self { shared, table, mode, caller, durability, retention, intake, staging, .. } = self;
         let (schema, rows) = (intake.schema().clone(), intake.rows());
         let chance = shared.chance.as_ref();
         let sealed = intake.finish()?;
@@ -180,7 +181,7 @@ impl Put {
         if let Some(staging) = &staging {
             staging.sync_names()?;
         }
-        Ok((PutRequest { table, mode, retention, schema, rows, segments, key }, staging))
+        Ok((PutRequest { table, mode, caller, retention, schema, rows, segments, key }, staging))
     }
 
     /// What becomes of the put by its key, now that its rows are there.

@@ -23,6 +23,7 @@ use crate::catalog::{Catalog, KeyFacts, Place, StoredTable, StoredVersion};
 use crate::content::{Content, Table};
 use crate::disk::Disk;
 use crate::error::storage;
+use crate::facts::OwnFacts;
 use crate::failpoint::failpoint;
 use crate::folder::{Paths, is_spill, segment_of};
 use crate::index::Index;
@@ -93,7 +94,7 @@ pub(crate) fn recover(
     index: &Index,
 ) -> Result<Recovery> {
     failpoint!("start.loaded");
-    let disk = origin.disk.as_ref();
+    let (disk, budget) = (origin.disk.as_ref(), &origin.memory.budget);
     let reported = read_damage_report(&origin.paths, disk)?;
     let mut recovery = Recovery::default();
     let mut named = HashSet::new();
@@ -102,15 +103,17 @@ pub(crate) fn recover(
     let (damaged, whole): (Vec<_>, Vec<_>) = stored.into_iter().partition(|table| table.damage.is_some());
     for table in whole.into_iter().chain(damaged) {
         let segments = table.segments.iter();
-        let mut segments: Vec<SegmentRef> =
-            segments.map(|facts| SegmentRef::stored(table.name.clone(), facts.clone(), Some(origin.clone()))).collect();
+        let mut segments: Vec<SegmentRef> = segments
+            .map(|facts| SegmentRef::stored(table.name.clone(), facts.clone(), Some(origin.clone()), budget))
+            .collect();
         if table.damage.is_some() {
             segments.retain(|segment| !named.contains(&segment.id()));
         }
         named.extend(segments.iter().filter(|segment| segment.facts().place == Place::File).map(SegmentRef::id));
         recovery.tables += 1;
         recovery.segments += segments.len() as u64;
-        let content = take_over(&table, segments)?;
+        let mut content = take_over(&table, segments)?;
+        content.charge(budget);
         match &content.damage {
             Some(reason) => {
                 has_damaged_facts = true;
@@ -124,7 +127,7 @@ pub(crate) fn recover(
                 }
             }
         }
-        index.insert(Table::new(Arc::new(content), table.versions, opened));
+        index.insert(Table::new(Arc::new(content), table.versions, opened, budget));
     }
     failpoint!("start.checked");
     let orphans = orphans(&named, &origin.paths, disk)?;
@@ -157,12 +160,14 @@ fn take_over(stored: &StoredTable, segments: Vec<SegmentRef>) -> Result<Content>
         table: stored.name.clone(),
         id: stored.id,
         created: stored.created,
+        owner: stored.owner.clone(),
         durability: Durability::Durable,
         retention: stored.retention,
         schema: schema.or_else(|_| TableSchema::from_arrow(&Schema::empty()))?,
         version: last.copied().unwrap_or(none),
         segments,
         damage: stored.damage.clone().or(contradiction),
+        facts: OwnFacts::default(),
     };
     if content.damage.is_none() {
         content.version.bytes = content.received_bytes();

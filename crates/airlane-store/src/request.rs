@@ -56,6 +56,7 @@ impl Written {
 pub(crate) struct PutRequest {
     pub(crate) table: TableName,
     pub(crate) mode: PutMode,
+    pub(crate) caller: Option<Arc<str>>,
     pub(crate) retention: RetentionChange,
     pub(crate) schema: TableSchema,
     pub(crate) rows: u64,

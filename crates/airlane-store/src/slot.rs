@@ -9,9 +9,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use airlane_model::{Error, Result, SegmentId, TableName, codes};
+use airlane_model::{Durability, Error, Result, SegmentId, TableName, codes};
 use airlane_segment::home::HomeKind;
-use airlane_segment::{Home, MemoryUse, Segment, Trust};
+use airlane_segment::{Charge, Home, MemoryBudget, MemoryUse, Segment, Trust};
 use arrow_buffer::Buffer;
 use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::Xxh3;
@@ -19,6 +19,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::catalog::{Catalog, Place, StoredDictionary, StoredSegment};
 use crate::disk::Disk;
 use crate::error::storage;
+use crate::facts;
 use crate::folder::{Paths, label_of};
 use crate::memory::Memory;
 use crate::uptime::Uptime;
@@ -42,6 +43,8 @@ struct Slot {
     settled: AtomicBool,
     /// No table has it any more.
     retired: AtomicBool,
+    /// What all of this takes.
+    _charge: Charge,
 }
 
 /// Where segments that are not in memory come from.
@@ -80,14 +83,22 @@ impl SegmentRef {
         facts: StoredSegment,
         segment: Arc<Segment>,
         origin: Option<Arc<Origin>>,
+        budget: &MemoryBudget,
     ) -> Self {
-        let slot = Self::stored(table, facts, origin);
+        let slot = Self::stored(table, facts, origin, budget);
         *slot.0.opened.write() = Some(segment);
         slot
     }
 
     /// A segment that an earlier process wrote.
-    pub(crate) fn stored(table: TableName, facts: StoredSegment, origin: Option<Arc<Origin>>) -> Self {
+    pub(crate) fn stored(
+        table: TableName,
+        facts: StoredSegment,
+        origin: Option<Arc<Origin>>,
+        budget: &MemoryBudget,
+    ) -> Self {
+        let durability = if facts.place == Place::Memory { Durability::Ephemeral } else { Durability::Durable };
+        let _charge = facts::segment(budget, durability, facts.dictionaries.len());
         Self(Arc::new(Slot {
             table,
             facts,
@@ -96,6 +107,7 @@ impl SegmentRef {
             damage: Mutex::new(None),
             settled: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            _charge,
         }))
     }
 

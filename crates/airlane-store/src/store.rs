@@ -114,14 +114,14 @@ impl Store {
     ) -> Result<Put> {
         let shared = &self.handle.shared;
         shared.check_open()?;
-        let PutSpec { table, mode, durability, retention, key } = spec;
+        let PutSpec { table, mode, durability, retention, key, caller } = spec;
         // Looked up before the key: what is not known yet when the first put with it fills the quota is known then.
-        let quota = shared.check_quota(&table, mode);
+        let quota = shared.check_quota(&table, mode, caller.as_deref());
         let keyed = key.map(|key| Keyed::begin(shared, key, &table, mode, durability, &retention)).transpose()?;
         if let Some(durability) = keyed.as_ref().and_then(|keyed| keyed.first()) {
             let intake = Box::new(intake(shared.homes(None))?.with_fingerprint().discarding());
             let (shared, staging) = (shared.clone(), None);
-            return Ok(Put { shared, table, mode, durability, retention, intake, staging, keyed });
+            return Ok(Put { shared, table, mode, caller, durability, retention, intake, staging, keyed });
         }
         quota?;
         let current = shared.index.live(&table, shared.uptime.now()).map(|table| table.content());
@@ -141,7 +141,7 @@ impl Store {
         if let Some(content) = current.filter(|_| mode == PutMode::Append) {
             content.schema.accept(intake.schema()).map_err(|error| schema_mismatch(&table, &error))?;
         }
-        Ok(Put { shared: shared.clone(), table, mode, durability: asked, retention, intake, staging, keyed })
+        Ok(Put { shared: shared.clone(), table, mode, caller, durability: asked, retention, intake, staging, keyed })
     }
 
     /// One version of a table: the current one, or the one asked for. Versions since the last replace can be read, or as

@@ -138,6 +138,7 @@ fn info(table: &TableName, batches: &[RecordBatch]) -> TableInfo {
         committed: Timestamp::default(),
         retention: Retention::default(),
         expires: None,
+        owner: None,
         ticket: format!("{table}@1"),
     }
 }

@@ -5,7 +5,10 @@ use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 
 use airlane_exchange::{Exchange, HandOut, Producer, PutSpec, TicketSpec};
-use airlane_model::{ByteSize, Caller, Durability, PutMode, Receipt, Result, RetentionChange, RowRange, Ticket, codes};
+use airlane_model::caller::Grant;
+use airlane_model::{
+    ByteSize, Caller, Durability, PutMode, Receipt, Result, RetentionChange, Right, RowRange, Ticket, codes,
+};
 use airlane_segment::home::HomeKind;
 use airlane_segment::{
     Cut, Home, MemoryBudget, SealedMemfds, Sealing, Segment, TableSchema, TableWriter, Trust, WriterOptions,
@@ -162,17 +165,58 @@ fn memfd(segment: &Segment) -> OwnedFd {
 
 fn spec(table: &str, durability: Option<Durability>) -> PutSpec {
     let table = table.parse().expect("a name");
-    PutSpec { table, mode: PutMode::Replace, durability, retention: RetentionChange::default(), key: None }
+    PutSpec {
+        table,
+        mode: PutMode::Replace,
+        durability,
+        retention: RetentionChange::default(),
+        key: None,
+        caller: None,
+    }
 }
 
 async fn hand_in(exchange: &Exchange, spec: PutSpec, segments: &[Segment]) -> Result<Receipt> {
-    let mut put = exchange.hand_in(&Caller::local(), spec, Producer::Stranger)?;
+    hand_in_as(exchange, &Caller::local(), spec, segments).await
+}
+
+async fn hand_in_as(exchange: &Exchange, caller: &Caller, spec: PutSpec, segments: &[Segment]) -> Result<Receipt> {
+    let mut put = exchange.hand_in(caller, spec, Producer::Stranger)?;
     for segment in segments {
         let bytes = segment.file_bytes().len() as u64;
         put.room(bytes).await?;
         assert_eq!(put.take(memfd(segment), bytes)?, segment.rows());
     }
     put.commit().await
+}
+
+/// Whatever a door says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_owned_by_who_handed_it_in_or_put_it() {
+    let exchange = exchange();
+    let caller = |name: &str, right| {
+        let rights = vec![Right::Read, Right::Write, right];
+        Caller::new(name, vec![Grant { namespaces: "*".parse().expect("a pattern"), rights }])
+    };
+    let (ada, bob, admin) = (caller("ada", Right::Read), caller("bob", Right::Read), caller("root", Right::Admin));
+    let owner = |by: &Caller| exchange.describe(by, &plain("t")).expect("a table").info.owner;
+    let batch = batch(0..5, &["ada"]);
+    let segments = produced(std::slice::from_ref(&batch));
+    let claimed = || PutSpec { caller: Some("carl".into()), ..spec("t", Some(Durability::Ephemeral)) };
+    hand_in_as(&exchange, &ada, claimed(), &segments).await.expect("committed");
+    let local = Caller::local();
+    for (by, told) in [(&ada, Some("ada")), (&admin, Some("ada")), (&local, Some("ada")), (&bob, None)] {
+        assert_eq!(owner(by).as_deref(), told, "{}", by.name());
+    }
+    let listed =
+        exchange.list(&ada, "").into_iter().chain([exchange.flights(&ada, &ticket("t"), 1).expect("one").info]);
+    assert!(listed.map(|info| info.owner).all(|owner| owner.is_none()), "only where it was asked for");
+    let schema = TableSchema::from_arrow(&batch.schema()).expect("a schema");
+    let mut put = exchange.put_batches(&bob, claimed(), schema).expect("a put");
+    put.append(&batch).expect("rows");
+    put.commit().await.expect("committed");
+    assert_eq!((owner(&bob).as_deref(), owner(&ada)), (Some("bob"), None));
+    hand_in(&exchange, claimed(), &segments).await.expect("committed");
+    assert_eq!(owner(&admin), None, "without access control nobody owns anything");
 }
 
 #[tokio::test(flavor = "multi_thread")]

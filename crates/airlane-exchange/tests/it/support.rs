@@ -52,6 +52,7 @@ pub(crate) async fn put(exchange: &Exchange, table: &str, mode: PutMode, batches
         durability: None,
         retention: RetentionChange::default(),
         key: None,
+        caller: None,
     };
     let mut put = exchange.put_batches(&Caller::local(), spec, schema).expect("a put");
     for batch in batches {

@@ -1,6 +1,6 @@
 use std::num::NonZeroU32;
 
-use airlane_model::{NamespaceQuota, Quotas, RequestQuota};
+use airlane_model::{Quota, Quotas, RequestQuota};
 
 use super::*;
 use crate::gate::tests::ManualClock;
@@ -10,7 +10,7 @@ fn quota(streams: u32, puts_per_second: u32) -> RequestQuota {
 }
 
 fn quotas(callers: RequestQuota, namespaces: RequestQuota) -> Arc<Quotas> {
-    let namespaces = NamespaceQuota { requests: namespaces, ..NamespaceQuota::default() };
+    let [callers, namespaces] = [callers, namespaces].map(|requests| Quota { requests, ..Quota::default() });
     Arc::new(Quotas::new(vec![("eu*".parse().expect("a pattern"), namespaces)], [], callers))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use airlane_model::caller::ANONYMOUS;
-use airlane_model::{ByteSize, NamespaceQuota, Quotas, RequestQuota, Result};
+use airlane_model::{ByteSize, Quota, Quotas, Result};
 use toml::de::DeValue;
 
 use super::{File, Key, Value};
@@ -12,15 +12,14 @@ use super::{File, Key, Value};
 /// Whose line is that of all others.
 const OTHERS: &str = "*";
 const SECTIONS: &str = "[quotas.namespaces.NAME], [quotas.callers.NAME]";
-const NAMESPACE_KEYS: &str = "bytes, tables, streams, puts_per_second";
-const CALLER_KEYS: &str = "streams, puts_per_second";
+const KEYS: &str = "bytes, tables, streams, puts_per_second";
 const TABLES_MAX: u64 = 1_000_000_000;
 const STREAMS_MAX: u32 = 1_000_000;
 const PUTS_PER_SECOND_MAX: u32 = 1_000_000;
 
 impl File<'_> {
     pub(super) fn quotas(&self, sections: &[(&Key<'_>, &Value<'_>)], known: &BTreeSet<&str>) -> Result<Quotas> {
-        let (mut namespaces, mut callers, mut others) = (Vec::new(), Vec::new(), RequestQuota::default());
+        let (mut namespaces, mut callers, mut others) = (Vec::new(), Vec::new(), Quota::default());
         for (key, lines) in sections {
             let is_namespaces = match &**key.get_ref() {
                 "namespaces" => true,
@@ -29,10 +28,10 @@ impl File<'_> {
             };
             for (name, values) in self.table(lines, "a section of quotas")? {
                 if is_namespaces {
-                    namespaces.push((self.namespaces(name)?, self.namespace_quota(values)?));
+                    namespaces.push((self.namespaces(name)?, self.quota(values, "quota of a namespace")?));
                     continue;
                 }
-                let quota = self.caller_quota(values)?;
+                let quota = self.quota(values, "quota of a caller")?;
                 match &**name.get_ref() {
                     OTHERS => others = quota,
                     known_name if known_name == ANONYMOUS || known.contains(known_name) => {
@@ -50,45 +49,20 @@ impl File<'_> {
         Ok(Quotas::new(namespaces, callers, others))
     }
 
-    fn namespace_quota(&self, values: &Value<'_>) -> Result<NamespaceQuota> {
-        let mut quota = NamespaceQuota::default();
-        for (key, value) in self.table(values, "a quota of a namespace")? {
+    fn quota(&self, values: &Value<'_>, what: &str) -> Result<Quota> {
+        let mut quota = Quota::default();
+        for (key, value) in self.table(values, &format!("a {what}"))? {
             match &**key.get_ref() {
                 "bytes" => quota.bytes = Some(self.bytes(value)?),
                 "tables" => quota.tables = Some(self.number(value, "tables", 0, TABLES_MAX)?),
-                _ if self.request_quota(&mut quota.requests, key, value)? => {}
-                _ => return Err(self.unknown(key, "quota of a namespace", NAMESPACE_KEYS)),
+                "streams" => quota.requests.streams = Some(self.rate(value, "streams", STREAMS_MAX)?),
+                "puts_per_second" => {
+                    quota.requests.puts_per_second = Some(self.rate(value, "puts_per_second", PUTS_PER_SECOND_MAX)?);
+                }
+                _ => return Err(self.unknown(key, what, KEYS)),
             }
         }
         Ok(quota)
-    }
-
-    fn caller_quota(&self, values: &Value<'_>) -> Result<RequestQuota> {
-        let mut quota = RequestQuota::default();
-        for (key, value) in self.table(values, "a quota of a caller")? {
-            if matches!(&**key.get_ref(), "bytes" | "tables") {
-                let message = format!("`{}` is a quota of namespaces, not of callers", key.get_ref());
-                return Err(self
-                    .invalid(key.span().start, message)
-                    .hint("give the caller a namespace that it alone may write, and the namespace the quota"));
-            }
-            if !self.request_quota(&mut quota, key, value)? {
-                return Err(self.unknown(key, "quota of a caller", CALLER_KEYS));
-            }
-        }
-        Ok(quota)
-    }
-
-    /// Takes what callers and namespaces have both; tells whether it was that.
-    fn request_quota(&self, quota: &mut RequestQuota, key: &Key<'_>, value: &Value<'_>) -> Result<bool> {
-        match &**key.get_ref() {
-            "streams" => quota.streams = Some(self.rate(value, "streams", STREAMS_MAX)?),
-            "puts_per_second" => {
-                quota.puts_per_second = Some(self.rate(value, "puts_per_second", PUTS_PER_SECOND_MAX)?);
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
     }
 
     /// Nobody is kept out by a quota: that is what rights are for.

@@ -60,7 +60,7 @@ pub const DATA_DAMAGED: Code = Code::new("data_damaged", ErrorKind::DataLoss);
 pub const STORAGE_FULL: Code = Code::retryable("storage_full", ErrorKind::ResourceExhausted);
 /// The server's memory budget is used up, and nothing more of it can go to disk: there is no data folder, the disk is full, `spill_bytes_max` is reached, or what is in memory is being read or put. Reads go on. A read of a ticket whose reads are counted is refused when as many used ones are remembered as may be.
 pub const MEMORY_FULL: Code = Code::retryable("memory_full", ErrorKind::ResourceExhausted);
-/// A put would bring the tables or the bytes of a namespace above its quota, which the rights file of the server sets. Nothing of it was kept.
+/// A put would bring the tables or the bytes of a namespace, or of the caller who owns the table, above the quota, which the rights file of the server sets. Nothing of it was kept.
 pub const QUOTA_EXCEEDED: Code = Code::new("quota_exceeded", ErrorKind::ResourceExhausted);
 /// A caller, or all callers together in a namespace, have as many streams of data open, or have begun as many puts in a second, as the rights file of the server allows. Nothing of the request was looked at.
 pub const RATE_LIMITED: Code = Code::retryable("rate_limited", ErrorKind::ResourceExhausted);

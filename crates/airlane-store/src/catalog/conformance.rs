@@ -39,6 +39,7 @@ const CASES: &[(&str, Case)] = &[
     ("the first rows go, with all versions before", forget::first_rows),
     ("rows that are not the first do not go", forget::refused_rows),
     ("a retention is kept, and forgets versions", retains),
+    ("the owner is whoever put the whole content", owns),
     ("the uptime is the last one that was saved", saves_uptime),
     ("a drop forgets everything", drops),
     ("counts of reads are kept, one for each ticket and table", counts),
@@ -149,7 +150,7 @@ fn create(number: u8, text: &str) -> Change {
 
 fn replace(number: u8, schema: &'static [u8], stored: StoredVersion, numbers: &[u8]) -> Change {
     let schema = Bytes::from_static(schema);
-    Change::ReplaceContent { table: id(number), schema, version: stored, segments: segments(numbers) }
+    Change::ReplaceContent { table: id(number), owner: None, schema, version: stored, segments: segments(numbers) }
 }
 
 fn append(number: u8, stored: StoredVersion, numbers: &[u8]) -> Change {
@@ -165,6 +166,7 @@ fn table(number: u8, text: &str, schema: &'static [u8], versions: &[StoredVersio
         id: id(number),
         name: name(text),
         created: Timestamp::from_micros(-7),
+        owner: None,
         retention: Retention::default(),
         schema: Bytes::from_static(schema),
         versions: versions.to_vec(),
@@ -278,6 +280,29 @@ fn retains(open: &mut Open) -> Result<(), Failure> {
     commit_and_check(open, &[replace(1, b"t", version(3, 3), &[3])], &[expected.clone()])?;
     expected.retention = Retention::default();
     commit_and_check(open, &[retain(1, Retention::default(), 1)], &[expected])
+}
+
+fn owns(open: &mut Open) -> Result<(), Failure> {
+    let owned = |owner: Option<&str>, schema, stored, numbers| match replace(1, schema, stored, numbers) {
+        Change::ReplaceContent { table, schema, version, segments, .. } => {
+            Change::ReplaceContent { table, owner: owner.map(Into::into), schema, version, segments }
+        }
+        other => other,
+    };
+    let mut expected = StoredTable { owner: Some("ada".into()), ..table(1, "a", b"s", &[version(1, 1)], &[1]) };
+    commit_and_check(open, &[create(1, "a"), owned(Some("ada"), b"s", version(1, 1), &[1])], &[expected.clone()])?;
+    // Neither an append nor a retention makes it another's.
+    expected = StoredTable { owner: expected.owner, ..table(1, "a", b"s", &[version(1, 1), version(2, 3)], &[1, 2]) };
+    expected.retention = retention(&[("ttl", "1h")]);
+    commit_and_check(open, &[append(1, version(2, 3), &[2]), retain(1, expected.retention, 1)], &[expected.clone()])?;
+    let bob = owned(Some("bob, \u{1f980} 'of' eu"), b"t", version(3, 3), &[3]);
+    refused("a commit with a refused change", open().commit(&[bob.clone(), create(2, "a")]))?;
+    commit_and_check(open, &[], &[expected.clone()])?;
+    expected = StoredTable { retention: expected.retention, ..table(1, "a", b"t", &[version(3, 3)], &[3]) };
+    expected.owner = Some("bob, \u{1f980} 'of' eu".into());
+    commit_and_check(open, &[bob], &[expected.clone()])?;
+    expected = StoredTable { retention: expected.retention, ..table(1, "a", b"u", &[version(4, 5)], &[5]) };
+    commit_and_check(open, &[owned(None, b"u", version(4, 5), &[5])], &[expected])
 }
 
 fn saves_uptime(open: &mut Open) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ mod keys;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 
 use airlane_model::{PutKey, Result, Retention, SegmentId, TableId, TableName, Timestamp, Version};
 use bytes::Bytes;
@@ -33,6 +34,7 @@ pub struct MemoryCatalog {
 struct Kept {
     name: TableName,
     created: Timestamp,
+    owner: Option<Arc<str>>,
     retention: Retention,
     schema: Bytes,
     versions: VecDeque<StoredVersion>,
@@ -42,7 +44,7 @@ struct Kept {
 /// How to take a change back; it holds what the change took out.
 enum Undo {
     Create(TableId),
-    Replace(TableId, Bytes, VecDeque<StoredVersion>, Vec<StoredSegment>),
+    Replace(TableId, Option<Arc<str>>, Bytes, VecDeque<StoredVersion>, Vec<StoredSegment>),
     Append(TableId, Vec<StoredVersion>, usize),
     Merge(TableId, Range<usize>, Vec<StoredSegment>),
     Forget(TableId, VecDeque<StoredVersion>, Vec<StoredSegment>),
@@ -118,12 +120,13 @@ impl MemoryCatalog {
                 self.tables.insert(*id, Kept::new(name.clone(), *created));
                 Ok(Undo::Create(*id))
             }
-            Change::ReplaceContent { table, schema, version, segments } => {
+            Change::ReplaceContent { table, owner, schema, version, segments } => {
                 let kept = self.table(*table)?;
+                let owner = std::mem::replace(&mut kept.owner, owner.clone());
                 let schema = std::mem::replace(&mut kept.schema, schema.clone());
                 let versions = std::mem::replace(&mut kept.versions, VecDeque::from([*version]));
                 let segments = std::mem::replace(&mut kept.segments, facts(segments));
-                Ok(Undo::Replace(*table, schema, versions, segments))
+                Ok(Undo::Replace(*table, owner, schema, versions, segments))
             }
             Change::AppendContent { table, version, segments, keep_from } => {
                 let kept = self.table(*table)?;
@@ -183,8 +186,9 @@ impl MemoryCatalog {
                     self.names.remove(&kept.name);
                 }
             }
-            Undo::Replace(id, schema, versions, segments) => {
+            Undo::Replace(id, owner, schema, versions, segments) => {
                 if let Some(kept) = self.tables.get_mut(&id) {
+                    kept.owner = owner;
                     kept.schema = schema;
                     kept.versions = versions;
                     kept.segments = segments;
@@ -234,8 +238,8 @@ impl MemoryCatalog {
 
 impl Kept {
     fn new(name: TableName, created: Timestamp) -> Self {
-        let (schema, versions, segments) = Default::default();
-        Self { name, created, retention: Retention::default(), schema, versions, segments }
+        let (owner, schema, versions, segments) = Default::default();
+        Self { name, created, owner, retention: Retention::default(), schema, versions, segments }
     }
 
     /// Forgets the versions before one; gives them back, oldest first.
@@ -253,6 +257,7 @@ impl Kept {
             id,
             name: self.name.clone(),
             created: self.created,
+            owner: self.owner.clone(),
             retention: self.retention,
             schema: self.schema.clone(),
             versions: self.versions.iter().copied().collect(),
@@ -273,7 +278,9 @@ impl Kept {
 impl Undo {
     fn segments(&self) -> &[StoredSegment] {
         match self {
-            Undo::Replace(_, _, _, segments) | Undo::Merge(_, _, segments) | Undo::Forget(_, _, segments) => segments,
+            Undo::Replace(_, _, _, _, segments) | Undo::Merge(_, _, segments) | Undo::Forget(_, _, segments) => {
+                segments
+            }
             Undo::Drop(_, kept, _) => &kept.segments,
             Undo::Create(_)
             | Undo::Append(..)

@@ -45,13 +45,14 @@ use rows::{Rows, SCHEMA, UPGRADED_SCHEMA};
 /// "ARLN": says in the file's header what it is.
 const APPLICATION_ID: i32 = 0x4152_4c4e;
 /// The layout of the tables; see [`rows`]. One bit that flips in the file's header makes no layout of another, so there are
-/// no layouts 3, 5 and 6.
-const SCHEMA_VERSION: i32 = 8;
+/// no layouts 3, 5, 6, 9 and 10.
+const SCHEMA_VERSION: i32 = 11;
 /// The layouts before; see [`migrate`].
 const SCHEMA_VERSION_1: i32 = 1;
 const SCHEMA_VERSION_2: i32 = 2;
 const SCHEMA_VERSION_4: i32 = 4;
 const SCHEMA_VERSION_7: i32 = 7;
+const SCHEMA_VERSION_8: i32 = 8;
 /// Pages of the log (4 KiB each) from which on it is copied into the file before more is added. With the largest batch
 /// of the committer on top it fits into the reserve, so that a drop can empty it on a full disk.
 const LOG_PAGES_MAX: u64 = 1_024;
@@ -264,7 +265,8 @@ fn check_layout(connection: &Connection) -> Result<Indexes> {
     match (application, version) {
         (
             APPLICATION_ID,
-            SCHEMA_VERSION_1 | SCHEMA_VERSION_2 | SCHEMA_VERSION_4 | SCHEMA_VERSION_7 | SCHEMA_VERSION,
+            SCHEMA_VERSION_1 | SCHEMA_VERSION_2 | SCHEMA_VERSION_4 | SCHEMA_VERSION_7 | SCHEMA_VERSION_8
+            | SCHEMA_VERSION,
         ) => {
             if text("integrity_check")? == "ok" {
                 return Ok(Indexes::Whole);
@@ -296,16 +298,18 @@ fn lay_out(connection: &Connection) -> Result<()> {
         return Ok(());
     }
     run("BEGIN IMMEDIATE")?;
-    run(UPGRADED_SCHEMA)?;
     let new_in_7 = || run(keys::SCHEMA).and_then(|()| run(counts::COUNTS_SCHEMA));
+    let new_in_8 = || run(UPGRADED_SCHEMA);
+    let from_8 = || migrate::from_8(connection);
+    // From 7 on the tables are read, with all the columns that they have now.
+    let from_7 = || from_8().and_then(|()| new_in_8()).and_then(|()| migrate::from_7(connection));
     let outcome = match version {
-        SCHEMA_VERSION_1 => migrate::from_1(connection).and_then(|()| new_in_7()),
-        SCHEMA_VERSION_2 => {
-            migrate::from_2(connection).and_then(|()| new_in_7()).and_then(|()| migrate::from_7(connection))
-        }
-        SCHEMA_VERSION_4 => new_in_7().and_then(|()| migrate::from_7(connection)),
-        SCHEMA_VERSION_7 => migrate::from_7(connection),
-        _ => run(SCHEMA).and_then(|()| new_in_7()),
+        SCHEMA_VERSION_1 => migrate::from_1(connection).and_then(|()| new_in_7()).and_then(|()| new_in_8()),
+        SCHEMA_VERSION_2 => migrate::from_2(connection).and_then(|()| new_in_7()).and_then(|()| from_7()),
+        SCHEMA_VERSION_4 => new_in_7().and_then(|()| from_7()),
+        SCHEMA_VERSION_7 => from_7(),
+        SCHEMA_VERSION_8 => from_8(),
+        _ => run(SCHEMA).and_then(|()| new_in_7()).and_then(|()| new_in_8()),
     };
     outcome.and_then(|()| {
         run(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))

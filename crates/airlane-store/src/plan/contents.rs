@@ -10,25 +10,28 @@ use super::Plan;
 use super::refusals::{raced, schema_mismatch};
 use crate::catalog::{Change, NewSegment, StoredVersion};
 use crate::content::{Content, HistoryStep, VERSIONS_KEPT_MAX};
+use crate::facts::OwnFacts;
 use crate::request::{PutRequest, Written};
 use crate::slot::SegmentRef;
 use crate::uptime::{Moment, Uptime};
 
 impl Plan<'_> {
     pub(super) fn create(&mut self, request: PutRequest) -> Result<Arc<Content>> {
-        let PutRequest { table, retention: change, schema, rows, segments, .. } = request;
+        let PutRequest { table, caller: owner, retention: change, schema, rows, segments, .. } = request;
         let (id, created) = (TableId::random(self.context.chance), self.context.now.wall);
         let retention = change.apply(self.context.retention.of(&table));
         let mut content = Content {
             table: table.clone(),
             id,
             created,
+            owner,
             durability: self.context.durability,
             retention,
             schema,
             version: self.version(Version::FIRST, rows),
             segments: Vec::new(),
             damage: None,
+            facts: OwnFacts::default(),
         };
         let new = self.lay_in(&mut content, segments);
         // A table that this plan drops keeps its entry, and with it the name, until the plan is published.
@@ -36,7 +39,7 @@ impl Plan<'_> {
         if is_new && !self.context.index.reserve(&table) {
             return Err(raced(&table));
         }
-        if let Err(error) = self.charge(None, &content) {
+        if let Err(error) = self.charge(None, &content, true) {
             if is_new {
                 self.context.index.release(std::iter::once(&table));
             }
@@ -52,6 +55,7 @@ impl Plan<'_> {
 
     pub(super) fn replace(&mut self, current: &Content, request: PutRequest) -> Result<Arc<Content>> {
         let mut content = Content {
+            owner: request.caller,
             retention: request.retention.apply(current.retention),
             schema: request.schema,
             version: self.version(current.version.version.next(), request.rows),
@@ -59,7 +63,7 @@ impl Plan<'_> {
             ..current.clone()
         };
         let new = self.lay_in(&mut content, request.segments);
-        self.charge(Some(current), &content)?;
+        self.charge(Some(current), &content, true)?;
         self.superseded.extend(current.segments.iter().cloned());
         self.retain(current.id, current.retention, content.retention);
         Ok(self.begin_anew(content, new))
@@ -79,7 +83,8 @@ impl Plan<'_> {
         content.segments.extend(fresh);
         content.version = self.version(number, rows);
         content.version.bytes = content.received_bytes();
-        self.charge(Some(current), &content)?;
+        let is_owners = request.caller == current.owner;
+        self.charge(Some(current), &content, is_owners)?;
         self.retain(current.id, current.retention, content.retention);
         let keep_from = oldest_kept(number, &content.retention);
         self.changes.push(Change::AppendContent {
@@ -92,9 +97,9 @@ impl Plan<'_> {
         Ok(self.keep(content, Some(step)))
     }
 
-    /// Counts a put against the quota of its namespace.
-    fn charge(&self, before: Option<&Content>, after: &Content) -> Result<()> {
-        self.context.shared.ledger.plan_put(self.context.durability, before, after)
+    /// Counts a put against the quotas of its namespace and of the owner of its table, who may be somebody else.
+    fn charge(&self, before: Option<&Content>, after: &Content, is_owners: bool) -> Result<()> {
+        self.context.shared.ledger.plan_put(self.context.durability, before, after, is_owners)
     }
 
     /// Gives a content its only segments.
@@ -108,7 +113,13 @@ impl Plan<'_> {
     /// Plans a content that has nothing of the one before.
     fn begin_anew(&mut self, content: Content, segments: Vec<NewSegment>) -> Arc<Content> {
         let (table, schema) = (content.id, content.schema.message().clone());
-        self.changes.push(Change::ReplaceContent { table, schema, version: content.version, segments });
+        self.changes.push(Change::ReplaceContent {
+            table,
+            owner: content.owner.clone(),
+            schema,
+            version: content.version,
+            segments,
+        });
         let step = HistoryStep { restart: true, versions: vec![content.version], keep_from: None };
         self.keep(content, Some(step))
     }
@@ -132,16 +143,20 @@ impl Plan<'_> {
         segments: Vec<Written>,
         put: Uptime,
     ) -> (Vec<NewSegment>, Vec<SegmentRef>) {
-        let origin = self.context.origin;
+        let (origin, budget) = (self.context.origin, &self.context.shared.memory.budget);
         let refer = |mut written: Written| {
             written.new.facts.uptime = put;
-            let fresh = SegmentRef::written(table.clone(), written.new.facts.clone(), written.segment, origin.cloned());
+            // That of an append need not be the table's.
+            written.segment.schema().charge(budget);
+            let fresh =
+                SegmentRef::written(table.clone(), written.new.facts.clone(), written.segment, origin.cloned(), budget);
             (written.new, fresh)
         };
         segments.into_iter().map(refer).unzip()
     }
 
-    pub(super) fn keep(&mut self, content: Content, step: Option<HistoryStep>) -> Arc<Content> {
+    pub(super) fn keep(&mut self, mut content: Content, step: Option<HistoryStep>) -> Arc<Content> {
+        content.charge(&self.context.shared.memory.budget);
         let content = Arc::new(content);
         let planned = self.tables.entry(content.table.clone()).or_default();
         planned.content = Some(content.clone());

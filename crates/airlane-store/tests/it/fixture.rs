@@ -1,6 +1,7 @@
 //! Data folders, written once and kept in git, are read by every later version (D13): one of the first catalog, one
 //! whose catalog has checksums of rows (layout 2), one whose tables have a retention (layout 4), one that has counts of
-//! reads and the key of a put (layout 7), and one from which old rows went (layout 8).
+//! reads and the key of a put (layout 7), one from which old rows went (layout 8), and one whose tables have owners
+//! (layout 11).
 
 use std::fs;
 use std::num::NonZeroU64;
@@ -9,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use airlane_model::{Chance, Clock, PutMode, ReadsAllowed, RowRange, SystemClock, TicketId, Timestamp, Version, codes};
+use airlane_model::{
+    ByteSize, Chance, Clock, PutMode, ReadsAllowed, RowRange, SystemClock, TicketId, Timestamp, Version, codes,
+};
 use airlane_segment::TableSchema;
 use airlane_store::testing::ManualClock;
 use airlane_store::{CountedRead, PutSpec, ReadSpec, Recovery, Store, StoreOptions, TicketCount};
@@ -62,7 +65,7 @@ fn cities() -> RecordBatch {
 #[tokio::test]
 #[ignore = "manual: writes the fixture"]
 async fn write_fixture() {
-    let folder = fixture("catalog-8");
+    let folder = fixture("catalog-11");
     assert!(!folder.exists(), "a fixture is never written again: {}", folder.display());
     write_sample(&folder).await;
     // Not the ids of the sample again.
@@ -81,6 +84,9 @@ async fn write_fixture() {
     let counted = store.begin_counted(&large, &counted_read()).expect("a claim").expect("reads are counted");
     end(counted, 122);
     write_windowed(&store, &counting).await;
+    let owned = PutSpec { caller: Some(OWNER.into()), ..spec("owned", PutMode::Replace, None) };
+    put(&store, owned, 0..4).await.expect("a put");
+    append(&store, "owned", 4..6).await.expect("an append");
     store.close().await;
     fs::remove_file(folder.join("LOCK")).expect("a lock");
     fs::remove_file(folder.join("catalog.reserve")).expect("a reserve");
@@ -101,6 +107,9 @@ async fn write_windowed(store: &Store, counting: &Counting) {
     store.expire_due().await;
     assert_eq!(log.info().version.get() + 1, store.list("log")[0].version.get());
 }
+
+/// An owner whose name is in the fixture.
+const OWNER: &str = "ada, \u{1f980} of 'eu'";
 
 fn keyed() -> PutSpec {
     PutSpec { key: Some(key_of("ada", "orders-2026-11-26")), ..spec("gone", PutMode::Append, None) }
@@ -155,7 +164,7 @@ async fn d13_a_folder_of_format_1_is_read_and_written() {
     copy(&fixture("format-1"), folder.path());
     assert_eq!(layout(folder.path()), 1);
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 8, "it was migrated");
+    assert_eq!(layout(folder.path()), 11, "it was migrated");
 }
 
 #[tokio::test]
@@ -164,7 +173,7 @@ async fn d13_a_folder_with_a_catalog_of_layout_2_is_read_and_written() {
     copy(&fixture("catalog-2"), folder.path());
     assert_eq!(layout(folder.path()), 2);
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 8, "it was migrated");
+    assert_eq!(layout(folder.path()), 11, "it was migrated");
 }
 
 #[tokio::test]
@@ -180,7 +189,7 @@ async fn d13_a_folder_with_a_catalog_of_layout_4_is_read_and_written() {
     assert!(left > Duration::from_secs(3_500), "{left:?}");
     store.close().await;
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 8, "it was migrated");
+    assert_eq!(layout(folder.path()), 11, "it was migrated");
 }
 
 #[tokio::test]
@@ -198,7 +207,7 @@ async fn d13_p7_a_folder_with_the_key_of_a_put_is_read_and_written() {
     assert!(store.snapshot(&name("gone"), None, None).is_err(), "it was dropped");
     store.close().await;
     assert_read_and_written(folder.path()).await;
-    assert_eq!(layout(folder.path()), 8, "it was migrated");
+    assert_eq!(layout(folder.path()), 11, "it was migrated");
 }
 
 #[tokio::test]
@@ -225,8 +234,38 @@ async fn d13_a_folder_with_a_catalog_of_layout_8_is_read_and_written() {
     let folder = tempfile::tempdir().expect("a folder");
     copy(&fixture("catalog-8"), folder.path());
     assert_eq!(layout(folder.path()), 8);
+    assert_windowed(folder.path()).await;
+    assert_eq!(layout(folder.path()), 11, "it was migrated");
+    let store = open(by_hand(options(folder.path())));
+    let owner = |table: &str| store.snapshot(&name(table), None, None).expect("a table").owner().map(str::to_owned);
+    assert_eq!(owner("small"), None, "whose it was is not known");
+    let own = PutSpec { caller: Some(OWNER.into()), ..spec("small", PutMode::Replace, None) };
+    put(&store, own, 0..1).await.expect("a put");
+    assert_eq!((owner("small").as_deref(), store.owner_use(OWNER).0), (Some(OWNER), 1));
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn d13_a_folder_with_a_catalog_of_layout_11_is_read_and_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&fixture("catalog-11"), folder.path());
+    assert_eq!(layout(folder.path()), 11);
+    let store = open(by_hand(options(folder.path())));
+    let owned = store.snapshot(&name("owned"), None, None).expect("a table");
+    assert_eq!((owned.owner(), keys(&owned).expect("rows")), (Some(OWNER), vec![0, 1, 2, 3, 4, 5]));
+    assert_eq!(store.owner_use(OWNER), (1, ByteSize::bytes(owned.info().bytes)));
+    drop(owned);
+    assert_sound(&store).await;
+    store.drop_table(&name("owned")).await.expect("a drop");
+    assert_eq!(store.owner_use(OWNER), (0, ByteSize::default()));
+    store.close().await;
+    assert_windowed(folder.path()).await;
+}
+
+/// What is in the folders from layout 8 on: a table from which old rows went, and what there was before.
+async fn assert_windowed(folder: &Path) {
     let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_800_000_000_000_000)));
-    let store = open(StoreOptions { clock: clock.clone(), ..by_hand(options(folder.path())) });
+    let store = open(StoreOptions { clock: clock.clone(), ..by_hand(options(folder)) });
     assert_eq!(store.counted_reads(), (3, 0), "of a ticket and of two tables");
     let log = || store.snapshot(&name("log"), None, None).expect("a table");
     assert_eq!((log().info().version.get(), keys(&log()).expect("rows")), (3, vec![4, 5, 6]));
@@ -245,7 +284,7 @@ async fn d13_a_folder_with_a_catalog_of_layout_8_is_read_and_written() {
     assert_sound(&store).await;
     store.drop_table(&name("log")).await.expect("a drop");
     store.close().await;
-    assert_read_and_written(folder.path()).await;
+    assert_read_and_written(folder).await;
 }
 
 /// What was there before counts as put when the folder was upgraded: its rows go no earlier, and not never.

@@ -4,6 +4,7 @@ mod basics;
 mod budget;
 mod counted;
 mod damage;
+mod facts;
 mod faults;
 mod fixture;
 mod folder;

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airlane_model::{
-    ByteSize, Clock, Durability, NamespaceQuota, PutMode, Quotas, Receipt, Result, SharedQuotas, Timestamp, Version,
-    codes,
+    ByteSize, Clock, Durability, PutMode, Quota, Quotas, Receipt, Result, SharedQuotas, Timestamp, Version, codes,
 };
 use airlane_store::testing::{Fault, FaultDisk, ManualClock, SeededChance, When};
 use airlane_store::{PutSpec, Snapshot, Store, StoreOptions};
@@ -27,6 +26,9 @@ const TABLES: [&str; 3] = ["a", "b/c", "d"];
 
 /// Puts of this one ask for a window.
 const WINDOWED: &str = "d";
+
+/// Callers that own tables.
+const CALLERS: [&str; 2] = ["ada", "bob"];
 
 /// Keys that puts have.
 const KEYS: u8 = 4;
@@ -133,18 +135,20 @@ impl Run {
     }
 
     fn set_quota(&self, tables: Option<u64>, kib: Option<u64>) {
-        let quota = NamespaceQuota { tables, bytes: kib.map(ByteSize::kib), ..NamespaceQuota::default() };
+        let quota = Quota { tables, bytes: kib.map(ByteSize::kib), ..Quota::default() };
         let line = ("*".parse().expect("a pattern"), quota);
-        self.world.quotas.set(Arc::new(Quotas::new(vec![line], [], Default::default())));
+        self.world.quotas.set(Arc::new(Quotas::new(vec![line], [], quota)));
     }
 
-    /// What there is in each namespace.
-    fn used(&self) -> [(u64, ByteSize); 2] {
-        ["default", "b"].map(|namespace| self.store.namespace_use(namespace))
+    /// What there is in each namespace, and of each caller.
+    fn used(&self) -> [(u64, ByteSize); 4] {
+        let [a, b] = ["default", "b"].map(|namespace| self.store.namespace_use(namespace));
+        let [c, d] = CALLERS.map(|caller| self.store.owner_use(caller));
+        [a, b, c, d]
     }
 
     /// Nothing grows above its quota.
-    fn check_quota(&self, before: [(u64, ByteSize); 2]) {
+    fn check_quota(&self, before: [(u64, ByteSize); 4]) {
         let quota = self.world.quotas.get().of_namespace("default");
         for ((tables, bytes), before) in self.used().into_iter().zip(before) {
             assert!(tables <= before.0.max(quota.tables.unwrap_or(u64::MAX)));
@@ -159,7 +163,9 @@ impl Run {
         let spec = spec(table, mode, durability);
         let rules = [("window", WINDOW)];
         let retention = change(if table == WINDOWED { &rules } else { &[] });
-        let spec = PutSpec { retention, key: key.map(|key| key_of("ada", &key.to_string())), ..spec };
+        // Now one caller, now the other, now nobody.
+        let caller = CALLERS.get(keys.start as usize % 3).map(|caller| Arc::from(*caller));
+        let spec = PutSpec { retention, caller, key: key.map(|key| key_of("ada", &key.to_string())), ..spec };
         if let Some(known) = key.and_then(|key| self.keyed.get(&(key, table))) {
             let asks = |spec: &PutSpec| (spec.mode, spec.durability);
             if keys.is_empty() && known.keys.is_empty() && asks(&spec) == asks(&known.spec) {
@@ -200,7 +206,7 @@ impl Run {
                 assert_eq!(receipt.durability, modelled.durability);
             }
             Err(error) if error.code() == codes::QUOTA_EXCEEDED => {
-                assert_ne!(self.world.quotas.get().of_namespace("default"), NamespaceQuota::default());
+                assert_ne!(self.world.quotas.get().of_namespace("default"), Quota::default());
             }
             Err(error) if conflict => assert_eq!(error.code(), codes::DURABILITY_CONFLICT),
             Err(error) => self.assert_fault(&error),
@@ -336,6 +342,12 @@ impl Run {
         replace(&self.store, "last", 0..1).await.expect("a put");
         replace(&self.store, "last", 0..1).await.expect("a put");
         assert_sound(&self.store).await;
+        self.held.clear();
+        for info in self.store.list("") {
+            self.store.drop_table(&info.table).await.expect("a drop");
+        }
+        self.store.settle().await;
+        assert_eq!(facts_of(&self.store), 0, "{:?}", self.store.memory());
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use airlane_model::{ByteSize, Durability, PutKey, PutMode, Receipt, Result, RetentionChange, TableName};
-use airlane_segment::{TableSchema, WriterOptions};
+use airlane_segment::{MemoryUse, TableSchema, WriterOptions};
 use airlane_store::{Merging, PutSpec, Snapshot, Store, StoreOptions};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -52,7 +52,7 @@ pub(crate) fn batch(keys: std::ops::Range<i64>) -> RecordBatch {
 }
 
 pub(crate) fn spec(table: &str, mode: PutMode, durability: Option<Durability>) -> PutSpec {
-    PutSpec { table: name(table), mode, durability, retention: RetentionChange::default(), key: None }
+    PutSpec { table: name(table), mode, durability, retention: RetentionChange::default(), key: None, caller: None }
 }
 
 /// The key of a caller.
@@ -121,4 +121,9 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
+}
+
+/// What the facts of tables take of the budget.
+pub(crate) fn facts_of(store: &Store) -> u64 {
+    store.memory_budget().used_for(MemoryUse::Facts).as_u64()
 }

@@ -47,8 +47,13 @@ impl Info {
             ("created", human::moment(info.created)),
             ("committed", human::moment(info.committed)),
             ("kept", human::retention(&info.retention, info.expires)),
+            ("owner", info.owner.clone().unwrap_or_default()),
             ("ticket", info.ticket.clone()),
         ] {
+            // Not told to everybody.
+            if name == "owner" && value.is_empty() {
+                continue;
+            }
             text.push_str(&format!("{name:<12}{value}\n"));
         }
         let mut columns = Table::new([("column", Align::Left), ("type", Align::Left), ("nulls", Align::Left)]);

@@ -117,7 +117,7 @@ pub const METRICS: &[Metric] = &[
     gauges(
         "airlane_memory_bytes",
         &["use"],
-        "Memory that is taken from the budget: `tables`, `puts`, `reads`, `spare`, `remembered` or `frames`",
+        "Memory that is taken from the budget: `tables`, `puts`, `reads`, `spare`, `remembered`, `frames` or `facts`",
     ),
     gauges("airlane_memory_spilled_bytes", &[], "Bytes of ephemeral tables that are on disk, for lack of memory"),
     counts("airlane_memory_spills_total", &[], "How often ephemeral tables were moved to disk"),

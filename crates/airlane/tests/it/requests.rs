@@ -172,6 +172,7 @@ async fn exchange() -> (Exchange, String) {
         durability: Some(Durability::Ephemeral),
         retention: RetentionChange::default(),
         key: None,
+        caller: None,
     };
     let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
     let batch = RecordBatch::try_from_iter([("n", column)]).expect("a batch");

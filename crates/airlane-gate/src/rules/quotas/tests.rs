@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use airlane_model::codes;
+use airlane_model::{RequestQuota, codes};
 
 use super::*;
 use crate::rules::Rules;
@@ -15,7 +15,7 @@ fn reads_quotas_of_namespaces_and_callers() {
     let rules = parse(
         "[quotas.namespaces.eu]\nbytes = \"10GiB\"\ntables = 1000\nstreams = 64\nputs_per_second = 100\n\
          [quotas.namespaces.\"eu-*\"]\nbytes = 4096\n[quotas.namespaces.\"*\"]\ntables = 0\n[quotas.namespaces.free]\n\
-         [quotas.callers.ci]\nstreams = 16\n[quotas.callers.anonymous]\nstreams = 1\n\
+         [quotas.callers.ci]\nstreams = 16\nbytes = \"1MiB\"\ntables = 7\n[quotas.callers.anonymous]\nstreams = 1\n\
          [quotas.callers.\"*\"]\nputs_per_second = 0x14\n",
     )
     .expect("valid");
@@ -27,10 +27,11 @@ fn reads_quotas_of_namespaces_and_callers() {
     assert_eq!(quotas.of_namespace("eu-1").bytes, Some(ByteSize::kib(4)));
     assert_eq!(quotas.of_namespace("eu-1").tables, None, "the line that fits best decides alone");
     assert_eq!(quotas.of_namespace("us").tables, Some(0));
-    assert_eq!(quotas.of_namespace("free"), NamespaceQuota::default());
-    assert_eq!(quotas.of_caller("ci"), RequestQuota { streams: rate(16), puts_per_second: None });
-    assert_eq!(quotas.of_caller("anonymous").streams, rate(1));
-    assert_eq!(quotas.of_caller("ada"), RequestQuota { streams: None, puts_per_second: rate(20) });
+    assert_eq!(quotas.of_namespace("free"), Quota::default());
+    assert_eq!(quotas.of_caller("ci").requests, RequestQuota { streams: rate(16), puts_per_second: None });
+    assert_eq!((quotas.of_caller("ci").bytes, quotas.of_caller("ci").tables), (Some(ByteSize::mib(1)), Some(7)));
+    assert_eq!(quotas.of_caller("anonymous").requests.streams, rate(1));
+    assert_eq!(quotas.of_caller("ada").requests, RequestQuota { streams: None, puts_per_second: rate(20) });
     assert_eq!(**parse("").expect("valid").quotas(), Quotas::default(), "no line, no quota");
     assert_eq!(**parse("[quotas.namespaces]\n[quotas.callers]\n").expect("valid").quotas(), Quotas::default());
 }
@@ -58,8 +59,8 @@ fn s5_hostile_quotas_are_refused_with_their_line_and_a_hint() {
         ("[quotas.namespaces]\neu = 7", 4, "type integer"),
         ("[quotas]\nnamespaces = 7", 4, "type integer"),
         ("[quotas.namespace.eu]\ntables = 1", 3, "`namespace` is no section of quotas"),
-        ("[quotas.callers.ci]\nbytes = 1", 4, "`bytes` is a quota of namespaces"),
-        ("[quotas.callers.ci]\ntables = 1", 4, "`tables` is a quota of namespaces"),
+        ("[quotas.callers.ci]\nbytes = -1", 4, "`bytes` is no number from 0"),
+        ("[quotas.callers.ci]\ntables = 1.5", 4, "type float"),
         ("[quotas.callers.ci]\nstream = 1", 4, "`stream` is no quota of a caller"),
         ("[quotas.callers.ada]\nstreams = 1", 3, "nobody who is known"),
         ("[quotas.callers.\"a*\"]\nstreams = 1", 3, "nobody who is known"),

@@ -22,6 +22,8 @@ pub(super) struct TableRow {
     pub(super) schema: Vec<u8>,
     /// As [`write_retention`](super::retention::write_retention) has it; empty in layouts that had none.
     pub(super) retention: Vec<u8>,
+    /// Empty for nobody, and in layouts that had none.
+    pub(super) owner: Vec<u8>,
 }
 
 impl TableRow {
@@ -32,6 +34,11 @@ impl TableRow {
         sum.numbers(&[self.created, self.version, self.versions, self.segments]);
         sum.blob(&self.schema);
         sum.later_blob(&self.retention);
+        if !self.owner.is_empty() {
+            // Not to be taken for a retention.
+            sum.numbers(&[i64::MIN]);
+            sum.blob(&self.owner);
+        }
         sum.value()
     }
 }

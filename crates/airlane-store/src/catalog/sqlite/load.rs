@@ -4,6 +4,7 @@
 //! or show another twice.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use airlane_model::{Result, Retention, SegmentId, TableId, TableName, Timestamp, Version};
 use rusqlite::{Connection, Row};
@@ -31,6 +32,26 @@ struct Parts {
     segments: Vec<Judged<SegmentRow>>,
 }
 
+/// The owners of tables, each once: they are few.
+#[derive(Default)]
+struct Owners(HashSet<Arc<str>>);
+
+impl Owners {
+    /// `None` when it is no text.
+    fn get(&mut self, column: &[u8]) -> Option<Option<Arc<str>>> {
+        let owner = std::str::from_utf8(column).ok()?;
+        if owner.is_empty() {
+            return Some(None);
+        }
+        if let Some(known) = self.0.get(owner) {
+            return Some(Some(known.clone()));
+        }
+        let owner: Arc<str> = owner.into();
+        self.0.insert(owner.clone());
+        Some(Some(owner))
+    }
+}
+
 /// Everything in the catalog, in the order of the tables' names. Damaged tables come under the name that is in their
 /// row, if it is one and no other table has it, and else under `damaged/` and their id.
 pub(super) fn load(connection: &Connection) -> Result<(Vec<StoredTable>, DamagedKeys)> {
@@ -50,11 +71,11 @@ pub(super) fn load(connection: &Connection) -> Result<(Vec<StoredTable>, Damaged
         parts.entry(key).or_default().segments.push(row);
     }
     let upgraded = upgraded(connection)?;
-    let (mut stored, mut broken) = (Vec::with_capacity(parts.len()), Vec::new());
+    let (mut stored, mut broken, mut owners) = (Vec::with_capacity(parts.len()), Vec::new(), Owners::default());
     for (key, mut parts) in parts {
         parts.versions.sort_by_key(|version| version.row.version);
         parts.segments.sort_by_key(|segment| segment.row.position);
-        match parts.judge(upgraded) {
+        match parts.judge(upgraded, &mut owners) {
             Ok(table) => stored.push(table),
             Err(reason) => broken.push((key, parts, reason)),
         }
@@ -73,7 +94,7 @@ pub(super) fn load(connection: &Connection) -> Result<(Vec<StoredTable>, Damaged
 
 impl Parts {
     /// The table, or why it cannot be trusted.
-    fn judge(&self, upgraded: Option<Uptime>) -> Result<StoredTable, String> {
+    fn judge(&self, upgraded: Option<Uptime>, owners: &mut Owners) -> Result<StoredTable, String> {
         let Some(Judged { row: table, checksum }) = &self.table else {
             return Err("there are rows of its versions or segments, but not its own".into());
         };
@@ -109,6 +130,7 @@ impl Parts {
             id: TableId::from_bytes(id),
             name,
             created: Timestamp::from_micros(table.created),
+            owner: owners.get(&table.owner).ok_or("its owner is no text")?,
             retention: read_retention(&table.retention)
                 .ok_or("it has a rule of retention that this version does not know")?,
             schema: table.schema.clone().into(),
@@ -138,6 +160,7 @@ impl Parts {
             id,
             name,
             created: Timestamp::from_micros(table.map_or(0, |table| table.created)),
+            owner: None,
             retention: Retention::default(),
             schema: table.map(|table| table.schema.clone()).unwrap_or_default().into(),
             versions: self.versions.iter().filter_map(|version| stored_version(&version.row)).collect(),
@@ -170,7 +193,8 @@ fn upgraded(connection: &Connection) -> Result<Option<Uptime>> {
     Ok(judged.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).unwrap_or(Some(Uptime::default())))
 }
 
-const TABLES: &str = "SELECT key, id, name, created, version, versions, segments, row_checksum, schema, retention
+const TABLES: &str =
+    "SELECT key, id, name, created, version, versions, segments, row_checksum, schema, retention, owner
                       FROM tables NOT INDEXED";
 const VERSIONS: &str = "SELECT table_key, version, rows, bytes, committed, row_checksum, uptime, put FROM versions";
 const SEGMENTS: &str = "SELECT table_key, position, id, rows, payload_bytes, file_bytes, checksum, dictionaries,
@@ -179,7 +203,7 @@ const SEGMENTS: &str = "SELECT table_key, position, id, rows, payload_bytes, fil
 
 /// The row of one table, by its id, with its checksum.
 pub(super) const TABLE_OF_ID: &str = "SELECT key, id, name, created, version, versions, segments, row_checksum, schema,
-                                             retention
+                                             retention, owner
                                       FROM tables WHERE id = ?1";
 
 /// The columns of [`TABLE_OF_ID`]. Gives the checksum too.
@@ -198,6 +222,7 @@ fn read_table(row: &Row<'_>) -> rusqlite::Result<TableRow> {
         segments: integer(row, 6)?,
         schema: blob(row, 8)?,
         retention: blob(row, 9)?,
+        owner: blob(row, 10)?,
     })
 }
 

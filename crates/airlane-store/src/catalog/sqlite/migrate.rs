@@ -7,6 +7,7 @@
 //!   damaged row stays one.
 //! * Layout 7 did not say when the rows of a segment were put. The segments that it had count as put when they were brought to
 //!   this layout, which one row of `upgraded` says for all of them: to write theirs again would write their bodies again.
+//! * Layout 8 did not say whose a table is. It gets the column, which for nobody changes no checksum either.
 //! * Layout 4 had no [keys](super::keys) of puts and no [counts](super::counts) of reads. All layouts before get the tables of
 //!   their own that these are in.
 
@@ -32,7 +33,12 @@ pub(super) fn from_2(connection: &Connection) -> Result<()> {
     connection.execute_batch(sql).map_err(error_of)
 }
 
-/// Adds to the tables of layout 7 what they lack, as [`from_2`] begins and ends. `upgraded` is there.
+/// Adds to the tables of layout 8, and of 2 to 7, whose they are, as [`from_2`] begins and ends.
+pub(super) fn from_8(connection: &Connection) -> Result<()> {
+    connection.execute_batch("ALTER TABLE tables ADD COLUMN owner TEXT NOT NULL DEFAULT ''").map_err(error_of)
+}
+
+/// Adds to the tables of layout 7 what those of layout 8 have more, as [`from_2`] begins and ends. `upgraded` and the owners are there.
 pub(super) fn from_7(connection: &Connection) -> Result<()> {
     let run = |sql: &str| connection.execute_batch(sql).map_err(error_of);
     run("ALTER TABLE segments ADD COLUMN uptime INTEGER NOT NULL DEFAULT 0;
@@ -101,6 +107,7 @@ fn read_tables(connection: &Connection) -> rusqlite::Result<Tables> {
             segments: 0,
             schema: row.get(4)?,
             retention: Vec::new(),
+            owner: Vec::new(),
         };
         Ok((table.key, table))
     })?;

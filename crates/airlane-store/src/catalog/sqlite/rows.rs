@@ -23,7 +23,8 @@ pub(super) const SCHEMA: &str = "
         segments     INTEGER NOT NULL,      -- how many rows it has in `segments`
         row_checksum INTEGER NOT NULL,      -- xxh3-64 of the other columns
         schema       BLOB    NOT NULL,      -- the flatbuffer of an IPC schema message
-        retention    BLOB    NOT NULL DEFAULT x''   -- for each rule: number and value, 8 bytes each, little-endian
+        retention    BLOB    NOT NULL DEFAULT x'',  -- for each rule: number and value, 8 bytes each, little-endian
+        owner        TEXT    NOT NULL DEFAULT ''    -- who put its whole content; '': callers were not told apart
     ) STRICT;
     CREATE INDEX tables_by_id ON tables (id);
     CREATE INDEX tables_by_name ON tables (name);
@@ -78,12 +79,13 @@ impl Rows<'_> {
     pub(super) fn apply(&self, change: &Change) -> Result<()> {
         match change {
             Change::CreateTable { id, name, created } => self.create_table(*id, name, *created),
-            Change::ReplaceContent { table, schema, version, segments } => {
+            Change::ReplaceContent { table, owner, schema, version, segments } => {
                 let mut row = self.table(*table)?;
                 self.delete_parts(row.key)?;
                 self.insert_version(&row, version)?;
                 (0..).zip(segments).try_for_each(|(position, segment)| self.insert_segment(&row, position, segment))?;
                 row.schema = schema.to_vec();
+                row.owner = owner.as_deref().unwrap_or_default().into();
                 row.version = integer(version.version.get())?;
                 (row.versions, row.segments) = (1, count(segments));
                 self.update_table(&row)
@@ -153,6 +155,7 @@ impl Rows<'_> {
             segments: 0,
             schema: Vec::new(),
             retention: Vec::new(),
+            owner: Vec::new(),
         };
         self.execute(
             "INSERT INTO tables (id, name, created, version, versions, segments, row_checksum, schema)
@@ -175,11 +178,12 @@ impl Rows<'_> {
     }
 
     fn update_table(&self, row: &TableRow) -> Result<()> {
-        let TableRow { key, version, versions, segments, schema, retention, .. } = row;
+        let TableRow { key, version, versions, segments, schema, retention, owner, .. } = row;
         self.execute(
-            "UPDATE tables SET version = ?2, versions = ?3, segments = ?4, row_checksum = ?5, schema = ?6, retention = ?7
+            "UPDATE tables SET version = ?2, versions = ?3, segments = ?4, row_checksum = ?5, schema = ?6, retention = ?7,
+                               owner = CAST(?8 AS TEXT)
              WHERE key = ?1",
-            params![key, version, versions, segments, row.checksum(), schema, retention],
+            params![key, version, versions, segments, row.checksum(), schema, retention, owner],
         )?;
         Ok(())
     }

@@ -53,6 +53,7 @@ fn create(number: u8, name: &str) -> [Change; 2] {
         },
         Change::ReplaceContent {
             table: table(number),
+            owner: Some("ada".into()),
             schema: Bytes::from_static(b"schema"),
             version: version(1),
             segments,
@@ -81,11 +82,11 @@ fn refuses_files_that_are_no_catalog_of_this_version() {
         let connection = Connection::open(&path).expect("an open file");
         connection.execute_batch(pragma).expect("a pragma");
     };
-    for layout in [3, 5, 6, 9, 15] {
+    for layout in [3, 5, 6, 9, 10, 12, 15] {
         change(&format!("PRAGMA user_version = {layout}"));
         let error = SqliteCatalog::open(&path).expect_err("another layout");
         assert_eq!(error.code(), codes::FORMAT_UNSUPPORTED);
-        assert!(error.hint_text().is_some_and(|hint| hint.contains("reads layouts up to 8")), "{error}");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("reads layouts up to 11")), "{error}");
     }
     change("PRAGMA user_version = 1; PRAGMA application_id = 7");
     assert_eq!(SqliteCatalog::open(&path).expect_err("another program's").code(), codes::FORMAT_UNSUPPORTED);
@@ -112,9 +113,11 @@ fn d5_a_full_disk_refuses_a_commit_and_the_catalog_goes_on() {
     let pages: i64 = catalog.connection.pragma_query_value(None, "page_count", |row| row.get(0)).expect("pages");
     catalog.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).expect("a limit");
 
-    let [made, Change::ReplaceContent { table, schema, version, .. }] = create(2, "b") else { panic!("two changes") };
+    let [made, Change::ReplaceContent { table, owner, schema, version, .. }] = create(2, "b") else {
+        panic!("two changes")
+    };
     let segments = vec![new_segment(SegmentId::from_bytes([9; 16]), 200_000)];
-    let large = [made, Change::ReplaceContent { table, schema, version, segments }];
+    let large = [made, Change::ReplaceContent { table, owner, schema, version, segments }];
     match catalog.commit(&large) {
         Err(CommitError::RolledBack(error)) => assert_eq!(error.code(), codes::STORAGE_FULL),
         other => panic!("{other:?}"),
@@ -136,10 +139,12 @@ fn a_long_log_is_copied_when_nobody_waits() {
     catalog.tidy().expect("little to do");
     assert!(before > 0 && pages(&catalog) == before, "a short log is left alone");
 
-    let [made, Change::ReplaceContent { table, schema, version, .. }] = create(2, "b") else { panic!("two changes") };
+    let [made, Change::ReplaceContent { table, owner, schema, version, .. }] = create(2, "b") else {
+        panic!("two changes")
+    };
     let bytes = (LOG_PAGES_MAX as usize + 1) * 4096;
     let segments = vec![new_segment(SegmentId::from_bytes([9; 16]), bytes)];
-    catalog.commit(&[made, Change::ReplaceContent { table, schema, version, segments }]).expect("a commit");
+    catalog.commit(&[made, Change::ReplaceContent { table, owner, schema, version, segments }]).expect("a commit");
     assert!(pages(&catalog) > LOG_PAGES_MAX);
     let size = || std::fs::metadata(path_in(&folder)).expect("the file").len();
     assert!(size() < bytes as u64, "it is in the log alone");
@@ -222,8 +227,9 @@ fn d4_a_change_of_any_column_damages_its_table_alone() {
     drop(connection);
     // Of these columns the value of rows of earlier layouts is not in the checksum.
     changes.push("UPDATE tables SET retention = x'' WHERE key = 1".into());
+    changes.push("UPDATE tables SET owner = '' WHERE key = 1".into());
     changes.push("UPDATE versions SET uptime = 0 WHERE table_key = 1 AND version = 1".into());
-    assert!(columns >= 27, "only {columns} columns");
+    assert!(columns >= 28, "only {columns} columns");
     for change in changes {
         std::fs::write(path_in(&folder), &written).expect("a file");
         let connection = Connection::open(path_in(&folder)).expect("an open file");
@@ -381,6 +387,7 @@ proptest! {
                     Step::Create(number) => changes.extend(create(number, &format!("t{number}")).into_iter().take(1)),
                     Step::Replace(number, count) => changes.push(Change::ReplaceContent {
                         table: table(number),
+                        owner: (count > 1).then(|| format!("caller {number}").into()),
                         schema: Bytes::from(vec![number; 3]),
                         version,
                         segments: fresh(count),

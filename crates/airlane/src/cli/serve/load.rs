@@ -54,6 +54,7 @@ fn load(exchange: &Exchange, runtime: &tokio::runtime::Handle, table: &TableName
         durability: Some(Durability::Ephemeral),
         retention: RetentionChange::default(),
         key: None,
+        caller: None,
     };
     let at = |error: Error| match error.place() {
         _ if error.code() == codes::DURABILITY_CONFLICT => {

@@ -33,6 +33,7 @@ async fn s9_refusals_for_lack_of_room_lists_probes_and_metrics_name_no_neighbour
         durability: Some(airlane_model::Durability::Ephemeral),
         retention: airlane_model::RetentionChange::default(),
         key: None,
+        caller: None,
     };
     let batch = numbers(0, 1 << 17);
     let schema = airlane_segment::TableSchema::from_arrow(&batch.schema()).expect("a schema");

@@ -80,6 +80,92 @@ async fn tables_and_bytes_are_bounded_and_another_file_bounds_them_otherwise() {
     eventually_async("no quotas are in force", async || put_as(&server, "writer", "eu/c").await.is_ok()).await;
 }
 
+const WRITERS: &str = "[rights.owner]\n\"*\" = [\"read\", \"write\"]\n[rights.writer]\neu = [\"read\", \"write\"]\n\
+                       [rights.reader]\n\"*\" = [\"read\", \"admin\"]\n";
+
+async fn append_as(server: &TestServer, caller: &str, table: &str) -> Result<(), Status> {
+    let mut messages = encoded(table, &[numbers(0, 10)]).await;
+    let command = format!("{{\"path\": \"{table}\", \"mode\": \"append\"}}");
+    messages[0].flight_descriptor = Some(arrow_flight::FlightDescriptor::new_cmd(command));
+    let request = with(Some(&token_of(caller)), futures::stream::iter(messages));
+    put_request(&mut server.client().await, request).await.map(|_| ())
+}
+
+/// The server started anew over the same folder.
+async fn restarted(server: TestServer) -> TestServer {
+    let TestServer { mut handle, folder } = server;
+    handle.stop();
+    handle.wait().await.expect("a clean end");
+    let path = folder.path().to_owned();
+    let TestServer { handle, .. } = TestServer::start_with(|store, options| {
+        store.folder = Some(path.join("data"));
+        options.rights_file = Some(path.join("rights.toml"));
+    })
+    .await;
+    TestServer { handle, folder }
+}
+
+/// The owner that the action `describe` tells a caller.
+async fn owner_as(server: &TestServer, caller: &str, table: &str) -> Option<String> {
+    let action = arrow_flight::Action::new("describe", table.to_owned());
+    let answer = server.client().await.do_action(with(Some(&token_of(caller)), action)).await.expect("a table");
+    let body = answer.into_inner().next().await.expect("an answer").expect("a description").body;
+    let described: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(described["table"], table);
+    described["owner"].as_str().map(str::to_owned)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s9_a_table_counts_for_the_caller_who_put_its_content_also_after_a_restart() {
+    let rights = |quotas: &str| format!("{WRITERS}{quotas}");
+    let mut server =
+        guarded(NAMES, &rights("[quotas.callers.owner]\ntables = 2\n[quotas.callers.\"*\"]\ntables = 1\n")).await;
+    for table in ["eu/a", "us/b"] {
+        put_as(&server, "owner", table).await.expect("a put");
+    }
+    let full = ["caller `owner` has 2 tables, its quota is 2", "[quotas.callers]"];
+    assert_refused(put_as(&server, "owner", "eu/c").await, "quota_exceeded", &full);
+    append_as(&server, "writer", "eu/a").await.expect("no new table");
+    put_as(&server, "writer", "eu/c").await.expect("the one that the writer may have");
+    assert_refused(put_as(&server, "writer", "eu/a").await, "quota_exceeded", &["caller `writer` has 1 tables"]);
+
+    // A lower quota is in force from the next put on, and stays so over a restart.
+    server.write_rights(NAMES, &rights("[quotas.callers.owner]\nbytes = \"100B\"\n"));
+    server.handle.reload().now();
+    eventually_async("the new quotas are in force", async || append_as(&server, "owner", "eu/a").await.is_err()).await;
+    for is_new in [false, true] {
+        if is_new {
+            server = restarted(server).await;
+        }
+        let owners = [("owner", Some("owner")), ("reader", Some("owner")), ("writer", None)];
+        for (caller, told) in owners {
+            assert_eq!(owner_as(&server, caller, "eu/a").await.as_deref(), told, "{caller}");
+        }
+        let told = ["the owner of table `eu/a` has no room for it", "ask the owner"];
+        let status = assert_refused(append_as(&server, "writer", "eu/a").await, "quota_exceeded", &told);
+        assert!(!status.message().contains("`owner`") && !status.message().contains("100"), "{status:?}");
+        assert_refused(append_as(&server, "owner", "eu/a").await, "quota_exceeded", &["caller `owner` has", "is 100"]);
+    }
+    // It becomes the writer's, who has no quota any more.
+    put_as(&server, "writer", "eu/a").await.expect("a replace");
+    append_as(&server, "owner", "eu/a").await.expect("the writer has room");
+    assert_eq!(owner_as(&server, "reader", "eu/a").await.as_deref(), Some("writer"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_access_control_nobody_owns_anything() {
+    let server = TestServer::start().await;
+    server.put_here("eu/a", &[numbers(0, 10)]).await;
+    let messages = encoded("eu/b", &[numbers(0, 10)]).await;
+    put_request(&mut server.client().await, tonic::Request::new(futures::stream::iter(messages))).await.expect("a put");
+    for table in ["eu/a", "eu/b"] {
+        let answer =
+            server.client().await.do_action(arrow_flight::Action::new("describe", table)).await.expect("a table");
+        let body = answer.into_inner().next().await.expect("an answer").expect("a description").body;
+        assert!(!String::from_utf8_lossy(&body).contains("owner"), "{table}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn s9_whoever_has_no_right_learns_nothing_of_a_quota() {
     let quotas = "[quotas.namespaces.eu]\ntables = 1\nstreams = 1\nputs_per_second = 1\n";

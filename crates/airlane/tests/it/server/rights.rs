@@ -67,6 +67,7 @@ impl TestServer {
             durability: None,
             retention: RetentionChange::default(),
             key: None,
+            caller: None,
         };
         let schema = TableSchema::from_arrow(&batches[0].schema()).expect("a schema");
         let mut put = self.handle.exchange().put_batches(&Caller::local(), spec, schema).expect("a put");
