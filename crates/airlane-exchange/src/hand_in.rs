@@ -10,6 +10,7 @@ use airlane_segment::home::storage_error;
 use airlane_segment::{Home, HomeFactory, SealedMemfds, Sealing, Segment, Trust};
 use airlane_store::{PutSpec, Store};
 
+use crate::put::RefusedPuts;
 use crate::{Exchange, PutStream, access};
 
 /// How much of a file is copied at once.
@@ -145,8 +146,9 @@ impl HandIn {
             let spec = spec.take().ok_or_else(|| {
                 Error::new(codes::MESSAGE_ORDER_INVALID, "the put has failed before, at its first segment")
             })?;
-            let put = self.store.put_batches(*spec, first.schema().clone())?;
-            self.put = Begun::Yes(Box::new(PutStream::new(put)));
+            let refusals = RefusedPuts::of(&self.store, &spec.table);
+            let put = refusals.tell(self.store.put_batches(*spec, first.schema().clone()))?;
+            self.put = Begun::Yes(Box::new(PutStream::new(put, refusals)));
         }
         match &mut self.put {
             Begun::Yes(put) => Ok(put),

@@ -3,6 +3,7 @@
 //! Each operation takes who asks for it and looks at the rights first.
 
 mod access;
+mod changes;
 mod flights;
 mod hand_in;
 mod hand_out;
@@ -29,11 +30,13 @@ use airlane_store::{ReadSpec, Store};
 
 pub use airlane_store::PutSpec;
 
+pub use changes::{NumberedChange, Seen, Watch};
 pub use hand_in::{HandIn, Producer};
 pub use hand_out::{Descriptor, HandOut, Piece, ReadEnd};
 pub use keys::Rotation;
 pub use pause::Pause;
 pub use put::PutStream;
+use put::RefusedPuts;
 pub use read::{ReadStream, StreamMessage};
 pub use refusals::RefusedTickets;
 pub use statistics::{ColumnStatistics, Statistics};
@@ -152,8 +155,9 @@ impl Exchange {
     /// `message_invalid`, `schema_invalid`, `schema_mismatch`, `durability_conflict`, `shutting_down`,
     /// `permission_denied`, `credentials_missing`, `rate_limited`, `quota_exceeded`.
     pub fn put_stream(&self, caller: &Caller, spec: PutSpec, schema_header: &[u8]) -> Result<PutStream> {
-        let spec = access::begin_put(caller, spec)?;
-        self.store.put_stream(spec, schema_header).map(PutStream::new)
+        let refusals = RefusedPuts::of(&self.store, &spec.table);
+        let put = access::begin_put(caller, spec).and_then(|spec| self.store.put_stream(spec, schema_header));
+        refusals.tell(put).map(|put| PutStream::new(put, refusals))
     }
 
     /// Begins a put of batches made in this process.
@@ -162,8 +166,9 @@ impl Exchange {
     /// `schema_mismatch`, `durability_conflict`, `shutting_down`, `permission_denied`, `credentials_missing`,
     /// `rate_limited`, `quota_exceeded`.
     pub fn put_batches(&self, caller: &Caller, spec: PutSpec, schema: TableSchema) -> Result<PutStream> {
-        let spec = access::begin_put(caller, spec)?;
-        self.store.put_batches(spec, schema).map(PutStream::new)
+        let refusals = RefusedPuts::of(&self.store, &spec.table);
+        let put = access::begin_put(caller, spec).and_then(|spec| self.store.put_batches(spec, schema));
+        refusals.tell(put).map(|put| PutStream::new(put, refusals))
     }
 
     /// Opens what a ticket names for reading. The table is not idle as long as the answer is held, unless that is of no

@@ -11,6 +11,7 @@
 
 mod blocking;
 mod body;
+mod changes;
 mod download;
 mod media;
 pub mod metrics;

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use crate::problem::Problem;
 use crate::readiness::Report;
 use crate::request::From;
-use crate::{HttpState, download, metrics, tables, tickets, upload};
+use crate::{HttpState, changes, download, metrics, tables, tickets, upload};
 
 /// A request that is answered.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ const fn stream(name: &'static str) -> Route {
 }
 
 /// All there are.
-pub const ROUTES: [Route; 20] = [
+pub const ROUTES: [Route; 21] = [
     call("GET /"),
     call("GET /healthz"),
     call("GET /readyz"),
@@ -49,6 +49,7 @@ pub const ROUTES: [Route; 20] = [
     call("GET /v1/stats/{name}"),
     call("GET /v1/retention/{name}"),
     call("PATCH /v1/retention/{name}"),
+    stream("GET /v1/changes"),
     call("GET /v1/status"),
     call("POST /v1/keys/rotate"),
 ];
@@ -74,6 +75,7 @@ fn handler(name: &str) -> Option<MethodRouter<HttpState>> {
         "GET /v1/stats/{name}" => get(tables::statistics),
         "GET /v1/retention/{name}" => get(tables::retention),
         "PATCH /v1/retention/{name}" => patch(tables::set_retention),
+        "GET /v1/changes" => get(changes::events),
         "GET /v1/status" => get(tickets::status),
         "POST /v1/keys/rotate" => post(tickets::rotate_keys),
         _ => return None,

@@ -19,6 +19,8 @@ pub trait Readiness: Send + Sync {
 pub struct HttpState {
     /// The tables.
     pub exchange: Exchange,
+    /// What tells one life of the server from another.
+    pub life: String,
     /// How long clients may take to send.
     pub patience: Patience,
     /// Tells how the server does.

@@ -59,7 +59,7 @@ pub(crate) async fn put(
     // Whoever may not put uploads nothing.
     state.exchange.check_put(&caller, &table)?;
     let key = options.key.map(|key| PutKey::new(&caller, key));
-    let spec = PutSpec { table, mode, durability: options.durability, retention: options.retention, key };
+    let spec = PutSpec { table, mode, durability: options.durability, retention: options.retention, key, caller: None };
     let (inlet, outlet, breakage) = pipe(state.patience);
     let runtime = Handle::current();
     let name = "the upload";

@@ -3,6 +3,7 @@
 //! This crate knows nothing of storage, protocols or threads. What it holds is small, pure and cheap to clone.
 
 pub mod caller;
+mod change;
 pub mod clock;
 pub mod error;
 pub mod figures;
@@ -20,6 +21,7 @@ pub mod table;
 pub mod ticket;
 
 pub use caller::{Caller, Right, Trail};
+pub use change::{Happening, TableChange};
 pub use clock::{Chance, Clock, SystemChance, SystemClock, Timestamp};
 pub use error::{Code, Error, ErrorKind, Result, codes};
 pub use id::{ReadId, SegmentId, TableId, TicketId};

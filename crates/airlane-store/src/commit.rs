@@ -264,8 +264,10 @@ fn take(shared: &Shared, plan: &mut Plan<'_>, job: Job) -> Option<Answer> {
 fn finish(shared: &Shared, catalog: &SharedCatalog, mut plan: Plan<'_>, answers: Vec<Answer>) {
     let (erases, purge) = (plan.erases(), plan.erases_bodies());
     let (expired, rows_gone) = (plan.take_expired(), plan.take_rows_gone());
+    let told = plan.take_told();
     let mut sweep = plan.publish();
     failpoint!("p9.after");
+    shared.tell(told, &expired, &rows_gone);
     expired.iter().for_each(|(table, id, reason)| shared.expired.note(table, *id, *reason));
     rows_gone.iter().for_each(|gone| shared.expired.note_rows(gone));
     if !erases {

@@ -25,6 +25,7 @@
 
 mod blocking;
 pub mod catalog;
+mod changes;
 mod check;
 mod commit;
 mod content;
@@ -61,6 +62,7 @@ mod usage;
 mod window;
 
 pub use catalog::StoredDictionary;
+pub use changes::{Changes, SomeChanges};
 pub use content::{ReaderDictionaries, Snapshot};
 pub use counts::{CountedRead, LEASE, ReadSpec, TicketCount};
 pub use disk::{Disk, SystemDisk};

@@ -137,6 +137,7 @@ pub struct PutSpec {
 impl PutSpec {
     /// A put that replaces the content of a table, and keeps all else as it is.
     pub fn new(table: TableName) -> Self {
-        Self { table, mode: PutMode::Replace, durability: None, retention: RetentionChange::default(), key: None }
+        let retention = RetentionChange::default();
+        Self { table, mode: PutMode::Replace, durability: None, retention, key: None, caller: None }
     }
 }

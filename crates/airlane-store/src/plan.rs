@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use airlane_model::{
-    Chance, Durability, PutMode, Receipt, Result, RetentionChange, RetentionDefaults, SegmentId, TableId, TableInfo,
-    TableName, codes,
+    Chance, Durability, Happening, PutMode, Receipt, Result, RetentionChange, RetentionDefaults, SegmentId, TableId,
+    TableInfo, TableName, codes,
 };
 
 use crate::catalog::{Change, Place};
@@ -58,6 +58,7 @@ pub(crate) struct Plan<'a> {
     expired: Vec<(TableName, TableId, ExpiryReason)>,
     rows_gone: Vec<RowsGone>,
     counting: Counting,
+    told: Vec<(TableName, TableId, Happening)>,
 }
 
 /// A table as it will be; without content it is dropped.
@@ -69,8 +70,8 @@ struct Planned {
 
 impl<'a> Plan<'a> {
     pub(crate) fn new(context: Context<'a>) -> Self {
-        let (tables, changes, superseded, reserved, expired, rows_gone, counting) = Default::default();
-        Self { context, tables, changes, superseded, reserved, expired, rows_gone, counting }
+        let (tables, changes, superseded, reserved, expired, rows_gone, counting, told) = Default::default();
+        Self { context, tables, changes, superseded, reserved, expired, rows_gone, counting, told }
     }
 
     pub(crate) fn changes(&self) -> &[Change] {
@@ -91,6 +92,7 @@ impl<'a> Plan<'a> {
         if current.as_ref().is_some_and(|content| self.end_if_due(content)) {
             current = None;
         }
+        let mode = request.mode;
         let content = match current {
             None => self.create(request)?,
             Some(current) => match request.mode {
@@ -109,6 +111,9 @@ impl<'a> Plan<'a> {
             durability: info.durability,
             ticket: info.ticket,
         };
+        let Receipt { version, rows, bytes, durability, .. } = receipt;
+        let committed = Happening::Committed { version, rows, rows_put, bytes, mode, durability };
+        self.told.push((receipt.table.clone(), receipt.table_id, committed));
         if let Some(key) = key {
             self.keep_key(*key, &receipt);
         }
@@ -120,6 +125,7 @@ impl<'a> Plan<'a> {
         let current = self.current(name)?.filter(|content| content.id == id);
         let current = current.ok_or_else(|| table_not_found(name))?;
         self.take_out(&current);
+        self.told.push((current.table.clone(), current.id, Happening::Dropped));
         Ok(current.info())
     }
 
@@ -191,6 +197,11 @@ impl<'a> Plan<'a> {
     /// Whether bytes of what goes are in the catalog.
     pub(crate) fn erases_bodies(&self) -> bool {
         self.erases() && self.superseded.iter().any(|segment| segment.facts().place == Place::Catalog)
+    }
+
+    /// What happens to tables, but for what expires.
+    pub(crate) fn take_told(&mut self) -> Vec<(TableName, TableId, Happening)> {
+        std::mem::take(&mut self.told)
     }
 
     /// The tables that end since they have expired.

@@ -3,20 +3,24 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use airlane_model::{Chance, Clock, Durability, Error, Result, RetentionDefaults, codes};
+use airlane_model::{
+    Chance, Clock, Durability, Error, Happening, Result, RetentionDefaults, TableChange, TableId, TableName, codes,
+};
 use airlane_segment::{DecodeLimits, HomeFactory, KnownSchemas, WriterOptions};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::changes::Changes;
 use crate::commit::{Job, refuse, run_batch};
 use crate::counts::Counts;
 use crate::disk::Disk;
-use crate::expiry::{Deadlines, ExpiredCounts};
+use crate::expiry::{Deadlines, ExpiredCounts, ExpiryReason};
 use crate::folder::Paths;
 use crate::index::Index;
 use crate::keys::KeyBook;
 use crate::memory::Memory;
 use crate::merge::MergeQueue;
+use crate::plan::RowsGone;
 use crate::quota::Ledger;
 use crate::slot::{Origin, SharedCatalog};
 use crate::staging::Staging;
@@ -45,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) retention: RetentionDefaults,
     pub(crate) deadlines: Deadlines,
     pub(crate) expired: ExpiredCounts,
+    pub(crate) told: Changes,
     pub(crate) keys: KeyBook,
     pub(crate) counts: Arc<Counts>,
     pub(crate) ledger: Ledger,
@@ -75,6 +80,25 @@ impl Shared {
             Health::Closing => Err(self.closed()),
             Health::Poisoned(reason) => Err(poisoned(reason)),
         }
+    }
+
+    /// Tells whoever watches what has been committed.
+    pub(crate) fn tell(
+        &self,
+        told: Vec<(TableName, TableId, Happening)>,
+        expired: &[(TableName, TableId, ExpiryReason)],
+        rows_gone: &[RowsGone],
+    ) {
+        let time = self.clock.now();
+        let expired = expired
+            .iter()
+            .map(|(table, id, reason)| (table.clone(), *id, Happening::Expired { reason: reason.name().to_owned() }));
+        let trimmed = rows_gone
+            .iter()
+            .map(|gone| (gone.table.clone(), gone.id, Happening::Trimmed { version: gone.version, rows: gone.rows }));
+        // What makes way for a put goes before it.
+        let all = expired.chain(trimmed).chain(told);
+        self.told.note(all.map(|(table, id, what)| TableChange { time, table, table_id: Some(id), what }));
     }
 
     /// Whether work that was begun may be committed: also while closing.

@@ -16,6 +16,7 @@ use tokio::task;
 
 use crate::catalog::counts::StoredCounts;
 use crate::catalog::memory::MemoryCatalog;
+use crate::changes::Changes;
 use crate::commit::{Job, run_committer};
 use crate::content::Snapshot;
 use crate::counts::Counts;
@@ -159,6 +160,11 @@ impl Store {
                 .hint("ask for a new ticket"));
         }
         found.snapshot(version, now)
+    }
+
+    /// What happens to tables, for whoever watches.
+    pub fn changes(&self) -> &Changes {
+        &self.handle.shared.told
     }
 
     /// The versions of a table that can be read, oldest first.
@@ -362,6 +368,7 @@ fn start(
         retention: options.retention,
         deadlines: Deadlines::default(),
         expired: ExpiredCounts::default(),
+        told: Changes::default(),
         keys,
         counts: Arc::new(counts),
         ledger,

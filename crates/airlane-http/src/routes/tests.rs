@@ -47,6 +47,7 @@ async fn call_as(caller: Option<Caller>, readiness: Arc<Fake>, method: &str, pat
     let (store, _) = Store::open(StoreOptions::new(None)).unwrap();
     let state = HttpState {
         exchange: Exchange::open(store).unwrap(),
+        life: "life".into(),
         patience: Patience::default(),
         figures: Arc::new(NoFigures),
         readiness,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use airlane::server::Handle;
 use airlane_exchange::{Exchange, PutSpec};
 use airlane_format::ReadOptions;
-use airlane_model::{Caller, Durability, Error, PutMode, Receipt, Result, RetentionChange, TableName, codes};
+use airlane_model::{Caller, Durability, Error, Receipt, Result, TableName, codes};
 use airlane_segment::TableSchema;
 
 use super::folder::Files;
@@ -48,14 +48,7 @@ pub(super) fn spawn(handle: &Handle, files: Files, json: bool) {
 
 fn load(exchange: &Exchange, runtime: &tokio::runtime::Handle, table: &TableName, path: &Path) -> Result<Receipt> {
     let reader = airlane_format::read_path(path, &ReadOptions::default())?;
-    let spec = PutSpec {
-        table: table.clone(),
-        mode: PutMode::Replace,
-        durability: Some(Durability::Ephemeral),
-        retention: RetentionChange::default(),
-        key: None,
-        caller: None,
-    };
+    let spec = PutSpec { durability: Some(Durability::Ephemeral), ..PutSpec::new(table.clone()) };
     let at = |error: Error| match error.place() {
         _ if error.code() == codes::DURABILITY_CONFLICT => {
             Error::new(error.code(), format!("the file is skipped: there is a durable table `{table}`"))

@@ -86,6 +86,7 @@ const TABLE: &[(&str, Need)] = &[
     ("GET /v1/stats/{name}", Need::Read),
     ("GET /v1/retention/{name}", Need::Read),
     ("PATCH /v1/retention/{name}", Need::Drop),
+    ("GET /v1/changes", Need::Known),
     ("GET /v1/status", Need::Admin),
     ("POST /v1/keys/rotate", Need::Admin),
 ];

@@ -259,3 +259,71 @@ async fn s5_who_may_not_put_uploads_nothing() {
     tcp.read_exact(&mut answer).await.expect("an answer before any byte of the body");
     assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 403"), "{}", String::from_utf8_lossy(&answer));
 }
+
+/// The next event of a stream of them: its name, its id and its data.
+async fn event(tcp: &mut TcpStream) -> (String, String, serde_json::Value) {
+    loop {
+        let mut text = String::new();
+        while !text.ends_with("\n\n") {
+            text.push(char::from(tcp.read_u8().await.expect("an event")));
+        }
+        let of = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
+        // What has none is there to keep the connection.
+        if !of("data: ").is_empty() {
+            return (of("event: "), of("id: "), serde_json::from_str(&of("data: ")).expect("JSON"));
+        }
+    }
+}
+
+async fn watch(at: &str, query: &str, headers: &str) -> TcpStream {
+    let mut tcp = TcpStream::connect(at).await.expect("a connection");
+    let request = format!("GET /v1/changes{query} HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+    tcp.write_all(request.as_bytes()).await.expect("sent");
+    let mut text = String::new();
+    while !text.contains(": connected\n\n") {
+        text.push(char::from(tcp.read_u8().await.expect("a head")));
+        assert!(text.len() < 4096, "{text}");
+    }
+    assert!(text.contains("content-type: text/event-stream"), "{text}");
+    tcp
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_told_as_they_happen_and_again_to_who_comes_back() {
+    let server = TestServer::start().await;
+    let at = server.address();
+    let mut all = watch(&at, "", "").await;
+    let mut some = watch(&at, "?prefix=eu/", "").await;
+    server.put_here("us/t", &[numbers(0, 10)]).await;
+    server.put_here("eu/t", &[numbers(0, 10)]).await;
+    let (name, _, data) = event(&mut all).await;
+    assert_eq!((name.as_str(), &data["table"], &data["rows"]), ("committed", &"us/t".into(), &10.into()));
+    let (name, id, data) = event(&mut some).await;
+    assert_eq!((name.as_str(), &data["table"], &data["version"]), ("committed", &"eu/t".into(), &1.into()));
+    drop(some);
+    let refused = ask(&at, "POST", "/v1/tables/eu/t?format=csv", "", b"other\nx\n").await;
+    assert_eq!(refused.json()["code"], "schema_mismatch", "{}", refused.text());
+    ask(&at, "DELETE", "/v1/tables/eu/t", "", b"").await;
+    let mut again = watch(&at, "?prefix=eu/", &format!("last-event-id: {id}\r\n")).await;
+    let (name, _, data) = event(&mut again).await;
+    assert_eq!((name.as_str(), &data["code"]), ("refused", &"schema_mismatch".into()));
+    assert_eq!(event(&mut again).await.0, "dropped");
+    let mut other_life = watch(&at, "", "last-event-id: 0123-5\r\n").await;
+    assert_eq!(event(&mut other_life).await.0, "missed");
+    let refused = ask(&at, "GET", "/v1/changes", "last-event-id: seven\r\n", b"");
+    assert!(
+        tokio::time::timeout(std::time::Duration::from_secs(60), refused)
+            .await
+            .is_ok_and(|answer| answer.status == 400)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s9_changes_of_what_may_not_be_seen_are_not_told() {
+    let server = guarded(&["reader"], "[rights.reader]\neu = [\"read\"]\n").await;
+    let token = format!("authorization: Bearer {}\r\n", token_of("reader"));
+    let mut seen = watch(&server.address(), "", &token).await;
+    server.put_here("us/t", &[numbers(0, 10)]).await;
+    server.put_here("eu/t", &[numbers(0, 10)]).await;
+    assert_eq!(event(&mut seen).await.2["table"], "eu/t");
+}

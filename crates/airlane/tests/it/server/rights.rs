@@ -111,7 +111,14 @@ pub(crate) async fn exchange_at(
     let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
     tcp.write_all(&[request.as_bytes(), body].concat()).await.expect("sent");
     let mut answer = Vec::new();
-    tcp.read_to_end(&mut answer).await.expect("an answer");
+    if path.starts_with("/v1/changes") {
+        // Events never end.
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(tcp.read_u8().await.expect("a head"));
+        }
+    } else {
+        tcp.read_to_end(&mut answer).await.expect("an answer");
+    }
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
     let body = answer.split_off(end + 4);
     (String::from_utf8(answer).expect("a head is text").trim_end().to_owned(), body)
