@@ -28,3 +28,4 @@ pub use problem::refusal;
 pub use readiness::{Check, Health};
 pub use routes::{ROUTES, Route, is_probe, is_stream, is_watching, name_of, router};
 pub use state::{HttpState, Readiness};
+pub use upload::parts::Uploads;

@@ -10,6 +10,7 @@ use axum::{Json, Router};
 use crate::problem::Problem;
 use crate::readiness::Report;
 use crate::request::From;
+use crate::upload::parts;
 use crate::{HttpState, changes, download, metrics, tables, tickets, upload};
 
 /// A request that is answered.
@@ -30,7 +31,7 @@ const fn stream(name: &'static str) -> Route {
 }
 
 /// All there are.
-pub const ROUTES: [Route; 21] = [
+pub const ROUTES: [Route; 24] = [
     call("GET /"),
     call("GET /healthz"),
     call("GET /readyz"),
@@ -49,6 +50,9 @@ pub const ROUTES: [Route; 21] = [
     call("GET /v1/stats/{name}"),
     call("GET /v1/retention/{name}"),
     call("PATCH /v1/retention/{name}"),
+    call("HEAD /v1/uploads/{id}"),
+    stream("PATCH /v1/uploads/{id}"),
+    call("DELETE /v1/uploads/{id}"),
     stream("GET /v1/changes"),
     call("GET /v1/status"),
     call("POST /v1/keys/rotate"),
@@ -75,6 +79,9 @@ fn handler(name: &str) -> Option<MethodRouter<HttpState>> {
         "GET /v1/stats/{name}" => get(tables::statistics),
         "GET /v1/retention/{name}" => get(tables::retention),
         "PATCH /v1/retention/{name}" => patch(tables::set_retention),
+        "HEAD /v1/uploads/{id}" => head(parts::look),
+        "PATCH /v1/uploads/{id}" => patch(parts::part),
+        "DELETE /v1/uploads/{id}" => delete(parts::cancel),
         "GET /v1/changes" => get(changes::events),
         "GET /v1/status" => get(tickets::status),
         "POST /v1/keys/rotate" => post(tickets::rotate_keys),

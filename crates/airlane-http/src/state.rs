@@ -7,6 +7,7 @@ use airlane_exchange::words::Figures;
 use airlane_gate::Patience;
 
 use crate::readiness::Check;
+use crate::upload::parts::Uploads;
 
 /// Tells whether the server is ready.
 pub trait Readiness: Send + Sync {
@@ -19,6 +20,8 @@ pub trait Readiness: Send + Sync {
 pub struct HttpState {
     /// The tables.
     pub exchange: Exchange,
+    /// The uploads that can be gone on with.
+    pub uploads: Uploads,
     /// What tells one life of the server from another.
     pub life: String,
     /// How long clients may take to send.

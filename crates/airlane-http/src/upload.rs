@@ -4,46 +4,32 @@
 //! connection ─ pieces ─▶ pipe ─▶ a thread: format → batches → put ─▶ commit ─▶ receipt
 //!                          ◀── back-pressure: few pieces wait, and the put waits for memory
 //! ```
+//!
+//! With `upload-complete: ?0` it becomes an upload that can be gone on with: see [`parts`].
 
 mod options;
+pub(crate) mod parts;
+mod pieces;
 mod pipe;
+mod running;
 
-use airlane_exchange::{Exchange, PutSpec, PutStream};
-use airlane_format::{Format, ReadOptions};
-use airlane_model::{Caller, PutKey, PutMode, Receipt, Result};
-use airlane_segment::TableSchema;
-use axum::Json;
+use airlane_model::{Error, PutKey, PutMode, Result, codes};
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, Version};
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use tokio::runtime::Handle;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Method};
+use axum::response::Response;
 
-use crate::blocking;
 use crate::media;
 use crate::problem::Problem;
 use crate::request::{From, Named, Options};
 use crate::state::HttpState;
 use options::UploadOptions;
-use pipe::pipe;
+use pieces::{FilePart, Whole, boundary};
+use running::{Content, Running};
 
-/// What an upload is answered.
-#[derive(Debug, Serialize)]
-struct Uploaded {
-    #[serde(flatten)]
-    receipt: Receipt,
-    /// What the body was.
-    format: &'static str,
-    /// The columns of the table.
-    fields: Vec<Field>,
-}
-
-#[derive(Debug, Serialize)]
-struct Field {
-    name: String,
-    r#type: String,
-    nullable: bool,
-}
+/// Whether a request brings the last of an upload (draft-ietf-httpbis-resumable-upload).
+const COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
 
 pub(crate) async fn put(
     State(state): State<HttpState>,
@@ -54,57 +40,53 @@ pub(crate) async fn put(
 ) -> std::result::Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let mode = if head.method == Method::POST { PutMode::Append } else { PutMode::Replace };
-    let format = media::of_body(options.format(), &head.headers)?;
-    let options = options.of_put(&head.headers, mode)?;
+    let put = options.of_put(&head.headers, mode)?;
     // Whoever may not put uploads nothing.
     state.exchange.check_put(&caller, &table)?;
-    let key = options.key.map(|key| PutKey::new(&caller, key));
-    let spec = PutSpec { table, mode, durability: options.durability, retention: options.retention, key, caller: None };
-    let (inlet, outlet, breakage) = pipe(state.patience);
-    let runtime = Handle::current();
-    let name = "the upload";
-    let parse = blocking::run(move || {
-        let options = ReadOptions { format, ..ReadOptions::default() };
-        let reader = airlane_format::read_stream(name, Box::new(outlet), &options)?;
-        let put = take(&state.exchange, &caller, spec, reader, &runtime)?;
-        Ok(put)
-    });
-    // Whichever ends first: a parser that refuses the content does not wait for the rest of it.
-    let mut filling = tokio::spawn(inlet.fill(body, head.version == Version::HTTP_2));
-    let parsed = parse.await;
-    if parsed.is_err() {
-        filling.abort();
-    } else {
-        let _ = (&mut filling).await;
+    let key = put.key.map(|key| PutKey::new(&caller, key));
+    let (durability, retention) = (put.durability, put.retention);
+    let spec = airlane_exchange::PutSpec { table, mode, durability, retention, key, caller: None };
+    let content = |headers: &HeaderMap| {
+        let format = media::of_body(options.format(), headers)?;
+        Ok::<_, Error>(Content { format })
+    };
+    if !is_complete(&head.headers)? {
+        let running = Running::begin(&state, caller.clone(), spec, content(&head.headers)?)?;
+        let whole = Whole::new(body, head.version);
+        return Ok(parts::begin(&state, &caller, running, whole).await?);
     }
-    // Why it broke off explains what the parser says of half of a file.
-    breakage.take()?;
-    let put = parsed?;
-    let fields = put.schema().arrow().fields().iter().map(|field| Field {
-        name: field.name().clone(),
-        r#type: field.data_type().to_string(),
-        nullable: field.is_nullable(),
-    });
-    let fields = fields.collect();
-    let receipt = put.commit().await?;
-    let status = if receipt.version == airlane_model::Version::FIRST { StatusCode::CREATED } else { StatusCode::OK };
-    let format = format.map_or("by its bytes", Format::name);
-    Ok((status, Json(Uploaded { receipt, format, fields })).into_response())
+    match boundary(&head.headers)? {
+        None => {
+            let running = Running::begin(&state, caller, spec, content(&head.headers)?)?;
+            Ok(running.take(&mut Whole::new(body, head.version)).await?)
+        }
+        Some(boundary) => {
+            let (mut file, media) = open_form(body, &head, boundary, &state).await?;
+            // What the form says of the file, not what the request says of the form.
+            let typed = media.and_then(|media| media.parse().ok());
+            let headers = HeaderMap::from_iter(typed.map(|media| (axum::http::header::CONTENT_TYPE, media)));
+            let running = Running::begin(&state, caller, spec, content(&headers)?)?;
+            Ok(running.take(&mut file).await?)
+        }
+    }
 }
 
-/// Takes all batches of a reader into a put.
-fn take(
-    exchange: &Exchange,
-    caller: &Caller,
-    spec: PutSpec,
-    reader: Box<dyn airlane_format::BatchReader>,
-    runtime: &Handle,
-) -> Result<PutStream> {
-    let mut put = exchange.put_batches(caller, spec, TableSchema::from_arrow(&reader.schema())?)?;
-    for batch in reader {
-        let batch = batch?;
-        runtime.block_on(put.room(batch.get_array_memory_size() as u64))?;
-        put.append(&batch)?;
+async fn open_form(
+    body: Body,
+    head: &Parts,
+    boundary: String,
+    state: &HttpState,
+) -> Result<(FilePart, Option<String>)> {
+    let opened = FilePart::open(Whole::new(body, head.version), boundary);
+    state.patience.for_request(opened).await
+}
+
+fn is_complete(headers: &HeaderMap) -> Result<bool> {
+    match headers.get(COMPLETE).map(|value| value.as_bytes()) {
+        None | Some(b"?1") => Ok(true),
+        Some(b"?0") => Ok(false),
+        Some(_) => Err(Error::new(codes::OPTION_INVALID, "this is neither true nor false")
+            .at("header `upload-complete`")
+            .hint("write ?1 when this is the last of the upload, ?0 when more will come")),
     }
-    Ok(put)
 }

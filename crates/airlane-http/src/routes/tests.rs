@@ -11,7 +11,7 @@ use axum::http::Request;
 use tower::ServiceExt;
 
 use super::*;
-use crate::{Check, Readiness};
+use crate::{Check, Readiness, Uploads};
 
 #[derive(Default)]
 struct Fake(Mutex<Vec<Check>>);
@@ -47,6 +47,7 @@ async fn call_as(caller: Option<Caller>, readiness: Arc<Fake>, method: &str, pat
     let (store, _) = Store::open(StoreOptions::new(None)).unwrap();
     let state = HttpState {
         exchange: Exchange::open(store).unwrap(),
+        uploads: Uploads::default(),
         life: "life".into(),
         patience: Patience::default(),
         figures: Arc::new(NoFigures),

@@ -2,89 +2,73 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use airlane_gate::{Pace, Patience};
-use airlane_model::{Error, Result, codes};
-use axum::body::Body;
+use airlane_model::Result;
 use bytes::{Buf, Bytes};
-use http_body::Body as _;
-use http_body_util::BodyExt;
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
+
+use super::pieces::Pieces;
 
 /// Pieces that wait: enough that neither side waits for the other, and little memory.
 const PIECES_WAITING: usize = 16;
 
-/// What broke the upload off before its end, if that was not its content.
-type Cause = Arc<Mutex<Option<Error>>>;
-
-/// The end that is written.
+/// The end that is written. Dropping it is the end of the content.
 pub(super) struct Inlet {
     pieces: mpsc::Sender<Bytes>,
-    cause: Cause,
+    is_broken: Arc<AtomicBool>,
     pace: Pace,
+    bytes: u64,
 }
 
 /// The end that is read, on a thread that may wait.
 pub(super) struct Outlet {
     pieces: mpsc::Receiver<Bytes>,
     piece: Bytes,
-    cause: Cause,
+    is_broken: Arc<AtomicBool>,
 }
 
-/// Tells why an upload broke off, whatever the parser made of it.
-#[derive(Clone)]
-pub(super) struct Breakage(Cause);
-
-/// A pipe, and what tells of its end.
-pub(super) fn pipe(patience: Patience) -> (Inlet, Outlet, Breakage) {
+/// A pipe.
+pub(super) fn pipe(patience: Patience) -> (Inlet, Outlet) {
     let (sender, receiver) = mpsc::channel(PIECES_WAITING);
-    let cause = Cause::default();
-    let inlet = Inlet { pieces: sender, cause: cause.clone(), pace: Pace::new(patience) };
-    (inlet, Outlet { pieces: receiver, piece: Bytes::new(), cause: cause.clone() }, Breakage(cause))
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let inlet = Inlet { pieces: sender, is_broken: is_broken.clone(), pace: Pace::new(patience), bytes: 0 };
+    (inlet, Outlet { pieces: receiver, piece: Bytes::new(), is_broken })
 }
 
 impl Inlet {
-    /// Writes a body to its end; earlier when nobody reads it any more.
-    pub(super) async fn fill(mut self, mut body: Body, is_http_2: bool) {
+    /// Writes all pieces; fewer when nobody reads them any more.
+    ///
+    /// # Errors
+    /// `request_stalled`, and those of the pieces. What came before is written.
+    pub(super) async fn fill(&mut self, pieces: &mut impl Pieces) -> Result<()> {
         loop {
-            let next = self.pace.next(true, async {
-                match body.frame().await {
-                    None => Ok(None),
-                    Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
-                    Some(Err(error)) => Err(broken(&format!("it broke off: {error}"))),
+            let next = self.pace.next(true, pieces.next());
+            let piece = tokio::select! {
+                next = next => next?,
+                // A parser that refuses the content does not wait for the rest of it.
+                () = self.pieces.closed() => return Ok(()),
+            };
+            let Some(piece) = piece else { return Ok(()) };
+            let bytes = piece.len() as u64;
+            if bytes > 0 {
+                if self.pieces.send(piece).await.is_err() {
+                    return Ok(());
                 }
-            });
-            match next.await {
-                Ok(Some(piece)) if piece.is_empty() => {}
-                Ok(Some(piece)) => {
-                    if self.pieces.send(piece).await.is_err() {
-                        return;
-                    }
-                }
-                // Some resets of HTTP/2 look like an end. Only the flag of an end is one.
-                Ok(None) if is_http_2 && !body.is_end_stream() => {
-                    return self.break_off(broken("its client went away"));
-                }
-                Ok(None) => return,
-                Err(error) => return self.break_off(error),
+                self.bytes += bytes;
             }
         }
     }
 
-    fn break_off(self, error: Error) {
-        *self.cause.lock() = Some(error);
+    /// The bytes that were written so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
-}
 
-fn broken(why: &str) -> Error {
-    Error::new(codes::CONNECTION_BROKEN, format!("the upload did not come to its end: {why}")).hint("send it again")
-}
-
-impl Breakage {
-    /// Why it broke off, where it did.
-    pub(super) fn take(&self) -> Result<()> {
-        self.0.lock().take().map_or(Ok(()), Err)
+    /// There is no more, and this is not the end of the content.
+    pub(super) fn break_off(self) {
+        self.is_broken.store(true, Ordering::Release);
     }
 }
 
@@ -93,7 +77,7 @@ impl Read for Outlet {
         while self.piece.is_empty() {
             match self.pieces.blocking_recv() {
                 Some(piece) => self.piece = piece,
-                None if self.cause.lock().is_some() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                None if self.is_broken.load(Ordering::Acquire) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 None => return Ok(0),
             }
         }

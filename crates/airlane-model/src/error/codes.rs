@@ -90,6 +90,10 @@ pub const CONFIG_INVALID: Code = Code::new("config_invalid", ErrorKind::InvalidA
 pub const ADDRESS_IN_USE: Code = Code::new("address_in_use", ErrorKind::FailedPrecondition);
 /// The HTTP door has no such path, or not with this method.
 pub const ROUTE_NOT_FOUND: Code = Code::new("route_not_found", ErrorKind::NotFound);
+/// There is no upload of this id that could be gone on with: it is complete, was given up, or was of an earlier life of the server.
+pub const UPLOAD_NOT_FOUND: Code = Code::new("upload_not_found", ErrorKind::NotFound);
+/// A part of an upload begins at another byte than the one after what the server has.
+pub const UPLOAD_CONFLICT: Code = Code::new("upload_conflict", ErrorKind::AlreadyExists);
 /// The time that the caller gave for the request is over. A read ends where it is; a put leaves nothing behind, unless it was being committed.
 pub const DEADLINE_EXCEEDED: Code = Code::new("deadline_exceeded", ErrorKind::DeadlineExceeded);
 /// A request did not come: 30 seconds without a byte in the midst of a message, a message that came by less than 16 KiB a second after its first minute, or 10 minutes without another message of a put. Nothing of a put was kept.
@@ -155,6 +159,8 @@ pub const ALL: &[Code] = &[
     CONFIG_INVALID,
     ADDRESS_IN_USE,
     ROUTE_NOT_FOUND,
+    UPLOAD_NOT_FOUND,
+    UPLOAD_CONFLICT,
     DEADLINE_EXCEEDED,
     REQUEST_STALLED,
     READER_STALLED,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use airlane_exchange::Exchange;
 use airlane_flight::{FlightDoor, FlightOptions};
 use airlane_gate::{Drain, Gate, GateOptions, Reload, RightsFile, Rules, Streams};
-use airlane_http::HttpState;
+use airlane_http::{HttpState, Uploads};
 use airlane_model::{Chance, Clock, Result, TableId};
 use airlane_store::{Recovery, Store, StoreOptions};
 use tokio::task::JoinHandle;
@@ -69,6 +69,7 @@ impl Opened {
             flight: FlightDoor::new(exchange.clone(), &flight_options, figures.clone())?,
             http: airlane_http::router(HttpState {
                 exchange: exchange.clone(),
+                uploads: Uploads::default(),
                 life: TableId::random(chance.as_ref()).to_string(),
                 patience: options.patience,
                 figures,

@@ -37,6 +37,8 @@ enum Need {
     Drop,
     /// Credentials; the answer has what may be read.
     List,
+    /// To have begun the upload. There is none here.
+    Upload,
     /// `admin` for all namespaces.
     Admin,
     /// Credentials, for the answer that it is not implemented.
@@ -86,6 +88,9 @@ const TABLE: &[(&str, Need)] = &[
     ("GET /v1/stats/{name}", Need::Read),
     ("GET /v1/retention/{name}", Need::Read),
     ("PATCH /v1/retention/{name}", Need::Drop),
+    ("HEAD /v1/uploads/{id}", Need::Upload),
+    ("PATCH /v1/uploads/{id}", Need::Upload),
+    ("DELETE /v1/uploads/{id}", Need::Upload),
     ("GET /v1/changes", Need::Known),
     ("GET /v1/status", Need::Admin),
     ("POST /v1/keys/rotate", Need::Admin),
@@ -123,6 +128,7 @@ fn due(need: Need, role: Option<(&str, bool, bool)>, object: &str) -> &'static s
     match need {
         Need::Open | Need::Known | Need::List => "ok",
         Need::Later => "not_implemented",
+        Need::Upload => "upload_not_found",
         Need::Read if reads && is_there => "ok",
         Need::Read => "table_not_found",
         Need::Put if writes => "ok",

@@ -1,0 +1,142 @@
+//! An upload that is being taken: the thread that parses it, and what it is answered at its end.
+
+use airlane_exchange::{Exchange, PutSpec, PutStream};
+use airlane_format::{BatchReader, Format, ReadOptions};
+use airlane_model::{Caller, Error, Receipt, Result, Version, codes};
+use airlane_segment::TableSchema;
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::pieces::Pieces;
+use super::pipe::{Inlet, pipe};
+use crate::state::HttpState;
+
+/// What errors of the content call it.
+const NAME: &str = "the upload";
+
+/// How the content is to be read.
+#[derive(Clone, Debug)]
+pub(super) struct Content {
+    /// Absent: by its first bytes.
+    pub(super) format: Option<Format>,
+}
+
+/// An upload on its way.
+pub(super) struct Running {
+    inlet: Inlet,
+    parsed: oneshot::Receiver<Result<PutStream>>,
+    content: Content,
+}
+
+/// What an upload is answered.
+#[derive(Debug, Serialize)]
+struct Uploaded {
+    #[serde(flatten)]
+    receipt: Receipt,
+    /// What the content was, where that was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<&'static str>,
+    /// The columns of the table.
+    fields: Vec<Field>,
+}
+
+#[derive(Debug, Serialize)]
+struct Field {
+    name: String,
+    r#type: String,
+    nullable: bool,
+}
+
+impl Running {
+    /// Starts the thread. It is of its own, since it waits for the client, and the threads for short work are few.
+    ///
+    /// # Errors
+    /// `internal` when there is no thread.
+    pub(super) fn begin(state: &HttpState, caller: Caller, spec: PutSpec, content: Content) -> Result<Self> {
+        let (inlet, outlet) = pipe(state.patience);
+        let (answer, parsed) = oneshot::channel();
+        let (exchange, runtime) = (state.exchange.clone(), Handle::current());
+        let options = ReadOptions { format: content.format, ..ReadOptions::default() };
+        let parse = move || {
+            let reader = airlane_format::read_stream(NAME, Box::new(outlet), &options);
+            // Whoever does not wait any more has gone, and the put with it.
+            let _ = answer.send(reader.and_then(|reader| take(&exchange, &caller, spec, reader, &runtime)));
+        };
+        let spawned = std::thread::Builder::new().name("airlane-upload".into()).spawn(parse);
+        spawned.map_err(|error| Error::new(codes::INTERNAL, format!("there is no thread: {error}")).source(error))?;
+        Ok(Self { inlet, parsed, content })
+    }
+
+    /// The bytes that were taken so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.inlet.bytes()
+    }
+
+    /// Takes some pieces, behind those that came before.
+    ///
+    /// # Errors
+    /// `request_stalled`, `connection_broken`, `message_invalid`: what came before that was taken.
+    pub(super) async fn fill(&mut self, pieces: &mut impl Pieces) -> Result<()> {
+        self.inlet.fill(pieces).await
+    }
+
+    /// Takes all pieces, and commits.
+    ///
+    /// # Errors
+    /// As [`fill`](Self::fill) and [`finish`](Self::finish): nothing is kept.
+    pub(super) async fn take(mut self, pieces: &mut impl Pieces) -> Result<Response> {
+        match self.fill(pieces).await {
+            Ok(()) => self.finish().await,
+            Err(error) => {
+                self.inlet.break_off();
+                Err(error)
+            }
+        }
+    }
+
+    /// Nothing more comes, and nothing is kept.
+    pub(super) fn give_up(self) {
+        self.inlet.break_off();
+    }
+
+    /// The content is whole: commits it, and answers the receipt.
+    ///
+    /// # Errors
+    /// What the content is refused for, and those of the commit.
+    pub(super) async fn finish(self) -> Result<Response> {
+        drop(self.inlet);
+        let parsed = self.parsed.await;
+        let put = parsed.map_err(|_| Error::new(codes::INTERNAL, "the thread that takes an upload has ended"))??;
+        let fields = put.schema().arrow().fields().iter().map(|field| Field {
+            name: field.name().clone(),
+            r#type: field.data_type().to_string(),
+            nullable: field.is_nullable(),
+        });
+        let fields = fields.collect();
+        let receipt = put.commit().await?;
+        let status = if receipt.version == Version::FIRST { StatusCode::CREATED } else { StatusCode::OK };
+        let format = self.content.format.map(Format::name);
+        Ok((status, Json(Uploaded { receipt, format, fields })).into_response())
+    }
+}
+
+/// Takes all batches of a reader into a put.
+fn take(
+    exchange: &Exchange,
+    caller: &Caller,
+    spec: PutSpec,
+    reader: Box<dyn BatchReader>,
+    runtime: &Handle,
+) -> Result<PutStream> {
+    let mut put = exchange.put_batches(caller, spec, TableSchema::from_arrow(&reader.schema())?)?;
+    for batch in reader {
+        let batch = batch?;
+        runtime.block_on(put.room(batch.get_array_memory_size() as u64))?;
+        put.append(&batch)?;
+    }
+    Ok(put)
+}
