@@ -31,7 +31,8 @@ impl Consumer {
 
     /// Has a table read: when its first value was, and when all of them were summed.
     pub(super) fn read(&mut self, ticket: &str) -> Result<(u64, u64)> {
-        writeln!(self.tickets, "{ticket}")?;
+        // One piece: a reader is woken by each.
+        self.tickets.write_all(format!("{ticket}\n").as_bytes())?;
         self.tickets.flush()?;
         let mut line = String::new();
         self.answers.read_line(&mut line)?;

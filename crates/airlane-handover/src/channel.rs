@@ -1,6 +1,7 @@
 //! A connection of either kind.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use airlane_model::Result;
 
@@ -53,6 +54,18 @@ impl Channel {
         match self {
             Self::Packets(packets) => packets.send(frame, descriptors).await,
             Self::Bytes(bytes) => bytes.send(frame).await,
+        }
+    }
+
+    /// As [`receive`](Self::receive), for an answer that is to come at once: packets are [looked
+    /// for](Packets::receive_within) for so long before this waits to be woken.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub async fn receive_within(&self, awake: Duration) -> Result<Option<Received>> {
+        match self {
+            Self::Packets(packets) => packets.receive_within(awake).await,
+            Self::Bytes(bytes) => bytes.receive().await,
         }
     }
 

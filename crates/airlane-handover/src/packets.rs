@@ -1,9 +1,12 @@
 //! Messages with descriptors: packets of a Unix socket (`SOCK_SEQPACKET`), which keep their bounds.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use airlane_model::{Error, Result, codes};
 use rustix::net::{
@@ -19,6 +22,11 @@ use crate::frame::{Frame, MESSAGE_BYTES_MAX};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
+
+thread_local! {
+    /// Where packets are received, and decoded before the next: one that waits holds no memory for what is to come.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A connection. That of tokio does not ask what kind of socket it holds, and only waits for it here.
 #[derive(Debug)]
@@ -141,33 +149,59 @@ impl Packets {
     /// `message_invalid`, `limit_exceeded`, also for more descriptors than can be; `connection_broken`. The connection is
     /// of no further use then.
     pub async fn receive(&self) -> Result<Option<Received>> {
-        let mut bytes = vec![0; MESSAGE_BYTES_MAX];
-        let receive = || {
+        self.receive_within(Duration::ZERO).await
+    }
+
+    /// As [`receive`](Self::receive), for a message that is to come at once: it is looked for again and again for so long
+    /// before this waits to be woken, which takes longer than many an answer. Others have their turn between two looks.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub async fn receive_within(&self, awake: Duration) -> Result<Option<Received>> {
+        let begin = Instant::now();
+        loop {
+            if begin.elapsed() >= awake {
+                return self.0.async_io(Interest::READABLE, || self.try_receive()).await.map_err(broken)?;
+            }
+            match self.try_receive() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return received.map_err(broken)?,
+            }
+            thread::yield_now();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The message that has come, or `WouldBlock`.
+    fn try_receive(&self) -> io::Result<Result<Option<Received>>> {
+        BUFFER.with_borrow_mut(|bytes| {
+            bytes.resize(MESSAGE_BYTES_MAX, 0);
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-            let received = rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags)?;
+            let received = rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(bytes)], &mut control, flags)?;
             // Those that came are closed, whatever becomes of the message.
             let descriptors = control.drain().filter_map(|message| match message {
                 RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
                 _ => None,
             });
             let descriptors: Vec<OwnedFd> = descriptors.flatten().collect();
-            Ok((received.bytes, received.flags, descriptors))
-        };
-        let received = self.0.async_io(Interest::READABLE, receive).await;
-        let (length, flags, descriptors) = received.map_err(broken)?;
-        if flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
-            let message =
-                format!("a message has more than {MESSAGE_BYTES_MAX} bytes, or {DESCRIPTORS_MAX} descriptors");
-            return Err(Error::new(codes::LIMIT_EXCEEDED, message));
-        }
-        if length == 0 && descriptors.is_empty() {
-            return Ok(None);
-        }
-        let Frame { request, has_more, message } = Frame::decode(bytes.get(..length).unwrap_or_default())?;
-        Ok(Some(Received { request, has_more, message, descriptors }))
+            Ok(taken(bytes.get(..received.bytes).unwrap_or_default(), received.flags, descriptors))
+        })
     }
+}
+
+/// What a packet says.
+fn taken(bytes: &[u8], flags: ReturnFlags, descriptors: Vec<OwnedFd>) -> Result<Option<Received>> {
+    if flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        let message = format!("a message has more than {MESSAGE_BYTES_MAX} bytes, or {DESCRIPTORS_MAX} descriptors");
+        return Err(Error::new(codes::LIMIT_EXCEEDED, message));
+    }
+    if bytes.is_empty() && descriptors.is_empty() {
+        return Ok(None);
+    }
+    let Frame { request, has_more, message } = Frame::decode(bytes)?;
+    Ok(Some(Received { request, has_more, message, descriptors }))
 }
 
 impl AsFd for Packets {

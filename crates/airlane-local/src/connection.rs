@@ -16,9 +16,9 @@ use airlane_handover::message::{
 };
 use airlane_handover::{Channel, Message, Received, VERSION};
 use airlane_model::{Caller, Error, Result, Secret, Ticket, codes};
-use tokio::task;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::blocking::in_place;
 use crate::folder::ConnectionFolder;
 use crate::leases::Leases;
 use crate::puts::{Body, Put, Puts, committed, producer, spec_of};
@@ -246,11 +246,11 @@ impl<'a> Connection<'a> {
             Err(error) => Err((put, error)),
             Ok(body) => {
                 let announced = segment.clone();
-                let taking = task::spawn_blocking(move || {
+                let taking = in_place(move || {
                     let taken = put.take(&announced, body);
                     (put, taken)
                 });
-                let (put, taken) = taking.await.map_err(interrupted)?;
+                let (put, taken) = taking.await?;
                 match taken {
                     Ok(()) => Ok(put),
                     Err(error) => Err((put, error)),
@@ -334,7 +334,7 @@ impl<'a> Connection<'a> {
             Err(error) => return Ok((call, Err(error))),
         };
         let (exchange, folder, next) = (self.door.exchange.clone(), self.folder.clone(), self.leases.next());
-        let handing = task::spawn_blocking(move || {
+        let handing = in_place(move || {
             let out = exchange.hand_out(call.caller(), &ticket);
             let out = out.and_then(|out| {
                 let files = folder.map(|folder| folder.give(next, &out)).transpose()?;
@@ -342,7 +342,7 @@ impl<'a> Connection<'a> {
             });
             (call, out)
         });
-        let (mut call, out) = handing.await.map_err(interrupted)?;
+        let (mut call, out) = handing.await?;
         let (out, files) = match out {
             Ok(out) => out,
             Err(error) => return Ok((call, Err(error))),
@@ -375,7 +375,7 @@ impl<'a> Connection<'a> {
             return Ok(());
         }
         // A counted read waits for a commit, and what nobody else has is freed.
-        let ending = task::spawn_blocking(move || {
+        let ending = in_place(move || {
             let mut outcome = Ok(());
             // Each of them, also after one that fails.
             for read in reads {
@@ -385,7 +385,7 @@ impl<'a> Connection<'a> {
             drop(released);
             outcome
         });
-        ending.await.map_err(interrupted)?
+        ending.await?
     }
 
     fn quota(&self, is_short: bool) -> Quota {
@@ -424,8 +424,4 @@ fn silent() -> Error {
 
 fn deaf() -> Error {
     Error::new(codes::REQUEST_STALLED, "the client does not take its answers")
-}
-
-fn interrupted(error: task::JoinError) -> Error {
-    Error::new(codes::INTERNAL, format!("a request of the local door did not end: {error}")).source(error)
 }

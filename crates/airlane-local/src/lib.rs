@@ -19,6 +19,7 @@
 //! | `airlane_local_connections` | connections that are open |
 //! | `airlane_leased_bytes` | memory that readers may have mapped |
 
+mod blocking;
 mod connection;
 mod folder;
 mod leases;

@@ -281,6 +281,11 @@ impl Intake {
         self.writer.stays_on_heap()
     }
 
+    /// Whether [`finish`](Self::finish) has nothing left to write, or only the schema of a put without rows.
+    pub fn is_sealed(&self) -> bool {
+        self.writer.is_sealed()
+    }
+
     /// Seals what was taken; at least one segment.
     ///
     /// # Errors

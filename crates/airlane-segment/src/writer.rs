@@ -241,6 +241,11 @@ impl TableWriter {
         self.sealed.is_empty() && written.is_some_and(is_small)
     }
 
+    /// Whether all that was taken is in segments that are sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.builder.is_none() && self.scatter.is_none() && self.gather.is_empty()
+    }
+
     /// The memory of what was taken and is in no home yet.
     pub fn waiting_bytes(&self) -> u64 {
         let heap = self.builder.as_ref().and_then(SegmentBuilder::heap_bytes).unwrap_or(0);

@@ -161,7 +161,7 @@ impl Put {
         make_way(&self.shared, &self.table, self.durability).await;
         let shared = self.shared.clone();
         let durability = self.durability;
-        let (request, staging) = if self.intake.finishes_at_once() {
+        let (request, staging) = if self.is_ready() {
             self.seal(key)?
         } else {
             task::spawn_blocking(move || self.seal(key)).await.map_err(|error| interrupted(&error))??
@@ -169,6 +169,12 @@ impl Put {
         let (reply, answer) = oneshot::channel();
         shared.submit(durability, Job::Put(Box::new(request), staging, reply));
         answer.await.unwrap_or_else(|_| Err(shared.closed()))
+    }
+
+    /// Whether [`seal`](Self::seal) is a matter of microseconds.
+    fn is_ready(&self) -> bool {
+        // In memory the segments of a put are named and no more; there are few, or their bytes took far longer to come.
+        self.intake.finishes_at_once() || (self.staging.is_none() && self.intake.is_sealed())
     }
 
     /// Seals the tail and makes everything durable but the catalog.

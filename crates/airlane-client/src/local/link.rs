@@ -14,6 +14,10 @@ use airlane_handover::{Channel, Message, Received, VERSION};
 use airlane_model::{Error, Result, Secret, codes};
 use tokio::sync::OwnedMutexGuard;
 
+/// How long an answer that is to come at once is looked for before the thread sleeps: to be woken takes longer than most
+/// such answers do.
+const AWAKE: Duration = Duration::from_micros(250);
+
 /// The request of messages that have no answer.
 const UNANSWERED: u64 = u64::MAX;
 
@@ -119,15 +123,24 @@ impl Link {
     }
 
     /// The next message, whatever it belongs to.
-    async fn hear(&self) -> Result<Received> {
-        let received = self.channel.receive().await.and_then(|received| received.ok_or_else(ended));
+    async fn hear(&self, awake: Duration) -> Result<Received> {
+        let received = self.channel.receive_within(awake).await.and_then(|received| received.ok_or_else(ended));
         received.inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))
     }
 
     /// The next answer to one of the requests from `first` on. What was asked by somebody who did not wait is let go of.
     pub(super) async fn receive(&self, first: u64) -> Result<Received> {
+        self.receive_within(first, Duration::ZERO).await
+    }
+
+    /// As [`receive`](Self::receive), for an answer that takes the server microseconds.
+    pub(super) async fn receive_soon(&self, first: u64) -> Result<Received> {
+        self.receive_within(first, AWAKE).await
+    }
+
+    async fn receive_within(&self, first: u64, awake: Duration) -> Result<Received> {
         loop {
-            let received = self.hear().await?;
+            let received = self.hear(awake).await?;
             match received.message {
                 // The server tells why it takes its time, or that it stops, which the next request will see.
                 Message::Quota(_) | Message::GoingAway(_) => {}
@@ -146,7 +159,7 @@ impl Link {
         // What comes after it is answered after it is done.
         let last = self.send(&mut turn, Quota::default(), &[]).await?;
         loop {
-            let received = self.hear().await?;
+            let received = self.hear(Duration::ZERO).await?;
             match received.message {
                 Message::Failure(failure) if received.request == first => return Err(failure.error()),
                 Message::Table(table) if received.request < first => self.release(table.lease),

@@ -20,6 +20,9 @@ const UNANSWERED_MAX: u64 = 4;
 /// What is left for the last segment where the size is known: sealing it, and having it validated, takes time by the byte.
 const TAIL_BYTES: u64 = 1 << 20;
 
+/// From so many bytes on the first segment ends: a reader opens all batches of a segment before it has the first one.
+const FIRST_BYTES: u64 = 2 << 20;
+
 /// Segments of a table of known size, about; each of them no larger than this.
 const SEGMENTS: u64 = 64;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
@@ -32,6 +35,8 @@ pub(super) struct LocalPut {
     /// The request of the first segment.
     first: u64,
     writer: Option<TableWriter>,
+    /// The first segment is to end early. Not where each segment repeats dictionaries.
+    is_first: bool,
     sent: u64,
     answered: u64,
     /// What is to come, where that is known.
@@ -74,10 +79,11 @@ impl LocalPut {
             segment_bytes_target: ByteSize::bytes(segment_bytes_target),
             ..WriterOptions::default()
         };
+        let is_first = schema.dictionaries().is_empty();
         let memfds = SealedMemfds::new(MemoryBudget::unlimited());
         let writer = Some(TableWriter::new(schema, layout, Box::new(memfds)));
         let (first, sent, answered, bytes, is_ended) = (request + 1, 0, 0, 0, false);
-        Ok(Self { link, turn, put, first, writer, sent, answered, bytes_expected, bytes, is_ended })
+        Ok(Self { link, turn, put, first, writer, is_first, sent, answered, bytes_expected, bytes, is_ended })
     }
 
     /// Lays out a batch.
@@ -90,7 +96,9 @@ impl LocalPut {
         // Once: what comes after it is the tail.
         let Some(expected) = self.bytes_expected.take_if(|expected| end.saturating_add(TAIL_BYTES) >= *expected) else {
             self.bytes = end;
-            return self.lay_out(batch, Cut::WhenFull).await;
+            let is_first = self.is_first && end >= FIRST_BYTES;
+            self.is_first &= !is_first;
+            return self.lay_out(batch, if is_first { Cut::Now } else { Cut::WhenFull }).await;
         };
         let before_tail = expected.saturating_sub(TAIL_BYTES).saturating_sub(self.bytes).min(bytes);
         let rows = u128::from(before_tail) * batch.num_rows() as u128 / u128::from(bytes.max(1));
@@ -132,9 +140,14 @@ impl LocalPut {
     }
 
     async fn answer(&mut self) -> Result<()> {
-        match self.link.receive(self.first).await?.message {
+        let received = self.link.receive(self.first).await?;
+        self.take_answer(&received.message)
+    }
+
+    fn take_answer(&mut self, message: &Message) -> Result<()> {
+        match message {
             Message::SegmentOk(_) => self.answered += 1,
-            other => return Err(unexpected(&other)),
+            other => return Err(unexpected(other)),
         }
         Ok(())
     }
@@ -153,9 +166,10 @@ impl LocalPut {
         let request = self.link.send(&mut self.turn, Commit { put, segments }, &[]).await?;
         self.is_ended = true;
         while self.answered < self.sent {
-            self.answer().await?;
+            let received = self.link.receive_soon(self.first).await?;
+            self.take_answer(&received.message)?;
         }
-        match self.link.receive(request).await?.message {
+        match self.link.receive_soon(request).await?.message {
             Message::Committed(committed) => receipt(committed),
             other => Err(unexpected(&other)),
         }

@@ -40,7 +40,7 @@ impl LocalTable {
         let request = link.send(&mut turn, Open { ticket: ticket.to_owned() }, &[]).await?;
         let (mut facts, mut homes, mut segments) = (None, Vec::new(), VecDeque::new());
         loop {
-            let received = link.receive(request).await?;
+            let received = link.receive_soon(request).await?;
             let Message::Table(mut table) = received.message else { return Err(unexpected(&received.message)) };
             // Held from the first message on, so that it is released whatever comes.
             let lease = facts.take().unwrap_or_else(|| {

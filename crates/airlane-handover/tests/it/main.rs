@@ -155,3 +155,20 @@ async fn a_stream_of_bytes_is_cut_into_messages() {
     sending.await.expect("no panic");
     assert!(server.receive().await.is_err(), "it ends inside a message");
 }
+
+#[tokio::test]
+async fn an_answer_is_heard_while_it_is_looked_for_and_after_that() {
+    let long = std::time::Duration::from_secs(60);
+    for awake in [std::time::Duration::ZERO, std::time::Duration::from_micros(50), long] {
+        let (one, other) = Packets::pair().expect("a pair");
+        let (one, other) = (Channel::Packets(one), Channel::Packets(other));
+        // On one thread: whoever looks lets others have their turn.
+        let (heard, ()) = tokio::join!(one.receive_within(awake), async {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            other.send(7, Quota::default()).await.expect("sent");
+        });
+        assert_eq!(heard.expect("received").expect("a message").request, 7);
+        drop(other);
+        assert!(one.receive_within(awake).await.expect("received").is_none(), "the end is heard at once");
+    }
+}

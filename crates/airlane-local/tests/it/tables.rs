@@ -191,3 +191,29 @@ async fn a_counted_read_can_end_while_its_rows_are_mapped() {
         assert_eq!(server.exchange.list(&Caller::local(), "twice").len(), left);
     }
 }
+
+#[test]
+fn a_hand_over_waits_for_no_other_thread() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).max_blocking_threads(1).enable_all().build().expect("a runtime");
+    let (free, held) = std::sync::mpsc::channel::<()>();
+    // What others wait for takes as long as it takes.
+    runtime.spawn_blocking(move || held.recv());
+    runtime.block_on(async {
+        let server = server();
+        let mut client = server.client().await;
+        let committed = client.put(named("t"), &segments(2, 20_000)).await;
+        let (table, descriptors) = client.open(&committed.ticket).await;
+        assert_eq!(rows(&map(&table, descriptors)), 40_000);
+    });
+    drop(free);
+}
+
+#[tokio::test]
+async fn a_runtime_of_one_thread_hands_over_as_well() {
+    let server = server();
+    let mut client = server.client().await;
+    let committed = client.put(named("t"), &segments(2, 20_000)).await;
+    let (table, descriptors) = client.open(&committed.ticket).await;
+    assert_eq!(rows(&map(&table, descriptors)), 40_000);
+}

@@ -122,8 +122,16 @@ fn refused(message: impl Into<String>) -> Error {
 
 /// The same memory by a descriptor that can only read. Without /proc it stays as it is: its seals say the same.
 pub(super) fn read_only(fd: OwnedFd) -> OwnedFd {
+    if rustix::fs::fcntl_getfl(&fd).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDONLY) {
+        return fd;
+    }
+    read_only_twin(fd.as_fd()).unwrap_or(fd)
+}
+
+/// Another descriptor of the same memory, which can only read. There is none without /proc.
+fn read_only_twin(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).unwrap_or(fd)
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 fn map(fd: BorrowedFd<'_>, len: u64) -> Result<Mmap> {
@@ -169,7 +177,10 @@ impl SealedMemfds {
     }
 
     fn target(&self) -> Result<SealedTarget> {
-        Ok(SealedTarget { fd: memfd_create()?, len: 0, charge: self.budget.begin(MemoryUse::Puts) })
+        let fd = memfd_create()?;
+        // Now, since readers wait for what is done when it is sealed.
+        let reader = read_only_twin(fd.as_fd());
+        Ok(SealedTarget { fd, reader, len: 0, charge: self.budget.begin(MemoryUse::Puts) })
     }
 }
 
@@ -186,6 +197,8 @@ impl HomeFactory for SealedMemfds {
 #[derive(Debug)]
 struct SealedTarget {
     fd: OwnedFd,
+    /// The same memory by a descriptor that can only read, where there is one.
+    reader: Option<OwnedFd>,
     len: u64,
     charge: Charge,
 }
@@ -211,7 +224,7 @@ impl Target for SealedTarget {
         }
         rustix::fs::fcntl_add_seals(&self.fd, SEALED_WHOLE).map_err(failed)?;
         self.charge.move_to(MemoryUse::Tables);
-        let fd = read_only(self.fd);
+        let fd = self.reader.unwrap_or(self.fd);
         let map = map(fd.as_fd(), len)?;
         Ok(Home::sealed_shared(Arc::new(Sealed { fd, map, _charge: self.charge })))
     }

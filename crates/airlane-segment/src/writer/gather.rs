@@ -57,6 +57,10 @@ impl Gather {
         self.buffer_bytes
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Whether a part can be joined to those that wait.
     pub(super) fn takes(&self, part: &Part) -> bool {
         let Some(schema) = &self.schema else { return true };

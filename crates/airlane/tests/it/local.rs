@@ -8,9 +8,12 @@ use std::sync::Arc;
 use airlane::server::{self, Handle, LocalSocket, ServerOptions};
 use airlane_client::{Client, ConnectOptions, Credentials, PutOptions, Transport};
 use airlane_gate::NewToken;
+use airlane_handover::message::{Hello, Open};
+use airlane_handover::packets::Packets;
+use airlane_handover::{Channel, Message};
 use airlane_model::{ByteSize, Durability, IdempotencyKey, PutMode, Result, Secret, SystemChance, TableName, codes};
 use airlane_testkit::{TestServer, tables};
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use futures::stream;
 
@@ -366,6 +369,27 @@ async fn a_size_that_is_told_changes_segments_and_no_row() {
         put(&client, "t", batches.clone(), options).await.expect("put");
         assert_eq!(read(&client, "t").await.expect("read").1, all, "{told}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_segment_is_small_since_a_reader_waits_for_it() {
+    let server = start(|_| {}).await;
+    let client = server.connect().await;
+    // Of 1 MiB each.
+    let column = Int64Array::from_iter_values(0..128 << 10);
+    let batch = RecordBatch::try_from_iter([("n", Arc::new(column) as ArrayRef)]).expect("a batch");
+    put(&client, "t", vec![batch; 8], PutOptions::default()).await.expect("put");
+    let channel = Channel::Packets(Packets::connect(&server.socket).await.expect("connected"));
+    channel.send(1, Hello { version: airlane_handover::VERSION, ..Hello::default() }).await.expect("sent");
+    channel.send(2, Open { ticket: "t".into() }).await.expect("sent");
+    let hello = channel.receive().await.expect("received").expect("an answer").message;
+    assert!(matches!(hello, Message::HelloOk(_)), "{hello:?}");
+    let table = match channel.receive().await.expect("received").expect("an answer").message {
+        Message::Table(table) => table,
+        other => panic!("{other:?}"),
+    };
+    let rows: Vec<u64> = table.segments.iter().map(|segment| segment.rows).collect();
+    assert_eq!(rows, [2 * (128 << 10), 6 * (128 << 10)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
