@@ -46,5 +46,6 @@ mod tables;
 mod tls;
 mod traces;
 mod unix;
+mod uploads;
 mod vanish;
 mod web;
