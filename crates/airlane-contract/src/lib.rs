@@ -3,15 +3,22 @@
 //!
 //! Pure: no I/O, no clock. The time and the place where keys spill are handed in.
 
+mod check;
+mod coerce;
 mod condition;
 mod format;
 mod infer;
 mod model;
 mod parse;
+mod report;
 mod types;
 mod value;
 mod yaml;
 
+pub use check::{
+    Broken, CheckOptions, Checked, Checker, Mode, REASON_COLUMNS, SchemaBreak, SchemaBreaks, Spill, Verdict,
+};
 pub use condition::Condition;
 pub use model::{Column, Contract, NotChecked, Table};
+pub use report::{CastReport, Report, RuleReport};
 pub use types::write as type_name;
