@@ -22,7 +22,7 @@ mod keys;
 mod masks;
 mod plan;
 mod rejected;
-mod rules;
+pub(crate) mod rules;
 
 pub use end::{Broken, Verdict};
 pub use keys::Spill;
@@ -284,8 +284,8 @@ impl Checker {
 
     fn fits(&self, batch: &RecordBatch) -> Result<()> {
         let (own, other) = (self.input.fields(), batch.schema_ref().fields());
-        let fits = own.len() == other.len()
-            && own.iter().zip(other).all(|(own, other)| own.data_type() == other.data_type());
+        let fits =
+            own.len() == other.len() && own.iter().zip(other).all(|(own, other)| own.data_type() == other.data_type());
         if fits { Ok(()) } else { Err(internal("a batch has another schema than the stream")) }
     }
 

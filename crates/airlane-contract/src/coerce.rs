@@ -36,7 +36,9 @@ enum Step {
     /// A time without a zone: first its unit, then the zone.
     Zone(DataType),
     /// Integers as floats, up to where floats are no longer dense.
-    Float { bits: u32 },
+    Float {
+        bits: u32,
+    },
     Text(Option<TimeFormat>),
     /// Through another type.
     Then(Box<Cast>, Box<Cast>),
@@ -140,9 +142,10 @@ impl Cast {
                 let wide = safe(column, &DataType::Decimal128(20, 0))?;
                 let limit = 1_i128 << bits;
                 let values = wide.as_primitive::<arrow_array::types::Decimal128Type>().values();
-                let lost = values.iter().any(|value| value.abs() > limit).then(|| {
-                    BooleanBuffer::collect_bool(values.len(), |row| values[row].abs() > limit)
-                });
+                let lost = values
+                    .iter()
+                    .any(|value| value.abs() > limit)
+                    .then(|| BooleanBuffer::collect_bool(values.len(), |row| values[row].abs() > limit));
                 Ok(finish(column, safe(column, &self.to)?, lost))
             }
             Step::Text(format) => Ok(finish(column, text::read(column, &self.to, format.as_ref())?, None)),

@@ -26,7 +26,8 @@ impl Contract {
         let title = quote(name);
         // Writing to a text never fails.
         let _ = writeln!(document, "apiVersion: v3.1.0\nkind: DataContract\nid: {title}\nname: {title}");
-        let _ = writeln!(document, "version: 1.0.0\nstatus: draft\nschema:\n  - name: {title}\n    logicalType: object");
+        let _ =
+            writeln!(document, "version: 1.0.0\nstatus: draft\nschema:\n  - name: {title}\n    logicalType: object");
         document.push_str("    physicalType: table\n    properties:\n");
         for field in schema.fields() {
             if !names.insert(field.name()) {

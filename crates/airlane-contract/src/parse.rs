@@ -59,7 +59,9 @@ impl Contract {
             None => text("id")?.ok_or_else(|| root.wrong("the contract has neither `name` nor `id`"))?,
         };
         let description = match root.get("description")? {
-            Some(node) if node.is_map() => node.get("purpose")?.map(|node| node.text().map(str::to_owned)).transpose()?,
+            Some(node) if node.is_map() => {
+                node.get("purpose")?.map(|node| node.text().map(str::to_owned)).transpose()?
+            }
             Some(node) => Some(node.text()?.to_owned()),
             None => None,
         };
@@ -79,7 +81,8 @@ fn standard(root: &Node) -> Result<()> {
         return Err(root.wrong("a contract is a mapping").hint("it begins with `apiVersion: v3.1.0`"));
     }
     match root.get("apiVersion")? {
-        None => Err(root.wrong("the document has no `apiVersion`")
+        None => Err(root
+            .wrong("the document has no `apiVersion`")
             .hint("a contract of the Open Data Contract Standard begins with `apiVersion: v3.1.0`")),
         Some(node) if !node.text()?.trim_start_matches('v').starts_with("3.") => {
             let found = shorten(node.text()?);
@@ -215,9 +218,11 @@ fn sortable(object: &Node, table: &Table, key: &Key) -> Result<()> {
         if !names.insert(name) {
             return Err(object.wrong(format!("a key names the column `{}` twice", shorten(name))));
         }
-        if !RowConverter::supports_fields(&[SortField::new(column.data_type.clone())]) {
+        let is_sortable = RowConverter::supports_fields(&[SortField::new(column.data_type.clone())]);
+        if column.data_type.is_nested() || !is_sortable {
             let data_type = crate::types::write(&column.data_type);
-            return Err(object.wrong(format!("the column `{}` of the type {data_type} is in a key", shorten(name)))
+            return Err(object
+                .wrong(format!("the column `{}` of the type {data_type} is in a key", shorten(name)))
                 .hint("leave out `unique` and `primaryKey` there"));
         }
     }
@@ -242,7 +247,8 @@ fn freshness(root: &Node, table: &Table) -> Result<Option<Freshness>> {
         };
         let column = table.column(name).ok_or_else(|| unknown_column(element, name))?;
         if !matches!(column.data_type, DataType::Timestamp(_, _) | DataType::Date32 | DataType::Date64) {
-            return Err(element.wrong(format!("the column `{}` holds no moments", shorten(name)))
+            return Err(element
+                .wrong(format!("the column `{}` holds no moments", shorten(name)))
                 .hint("freshness is that of a timestamp or a date"));
         }
         let value = item.get("value")?.ok_or_else(|| item.wrong("a freshness has no `value`"))?;
@@ -258,7 +264,8 @@ fn freshness(root: &Node, table: &Table) -> Result<Option<Freshness>> {
             }
         };
         let age_max = Duration::try_from_secs_f64(value.number()? * seconds);
-        let age_max = age_max.map_err(|_| value.wrong(format!("`{}` is no age", shorten(value.text().unwrap_or(""))))) ?;
+        let age_max =
+            age_max.map_err(|_| value.wrong(format!("`{}` is no age", shorten(value.text().unwrap_or("")))))?;
         let text = format!("{} {unit}", value.text()?);
         return Ok(Some(Freshness { column: name.to_owned(), age_max, text }));
     }

@@ -9,7 +9,6 @@ mod logical;
 mod read;
 mod sql;
 
-
 pub(crate) use logical::{Logical, logical_name};
 pub(crate) use read::read;
 pub(crate) use sql::length as sql_length;

@@ -112,11 +112,9 @@ impl Builder {
                 }
                 self.add(node, 0)
             }
-            Event::DocumentStart(_)
-            | Event::DocumentEnd
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::Nothing => Ok(()),
+            Event::DocumentStart(_) | Event::DocumentEnd | Event::StreamStart | Event::StreamEnd | Event::Nothing => {
+                Ok(())
+            }
         }
     }
 
@@ -226,11 +224,6 @@ impl Node {
             Kind::Scalar { text, .. } => Ok(text),
             _ => Err(self.wrong(format!("expected a single value, found {}", self.kind_name()))),
         }
-    }
-
-    /// Whether the node is a list.
-    pub(crate) fn is_list(&self) -> bool {
-        matches!(self.kind, Kind::List(_))
     }
 
     /// Whether the node is a mapping.

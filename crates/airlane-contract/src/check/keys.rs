@@ -202,10 +202,8 @@ impl Keys {
     fn show(&self, key: &[u8]) -> Result<String> {
         let parser = self.converter.parser();
         let columns = self.converter.convert_rows([parser.parse(key)]).map_err(internal)?;
-        let values: Result<Vec<String>> = columns
-            .iter()
-            .map(|column| Ok(shorten(&array_value_to_string(column, 0).map_err(internal)?)))
-            .collect();
+        let values: Result<Vec<String>> =
+            columns.iter().map(|column| Ok(shorten(&array_value_to_string(column, 0).map_err(internal)?))).collect();
         Ok(values?.join(", "))
     }
 

@@ -19,14 +19,20 @@ use crate::value::Value;
 #[derive(Clone, Debug)]
 pub(super) enum Test {
     NotNull,
-    Range { low: Option<Bound>, high: Option<Bound> },
+    Range {
+        low: Option<Bound>,
+        high: Option<Bound>,
+    },
     MultipleOf(i256),
     OneOf(Set),
     NoneOf(Set),
     /// A null or one of these.
     NullOr(Set),
     Pattern(Regex),
-    Length { min: u64, max: u64 },
+    Length {
+        min: u64,
+        max: u64,
+    },
 }
 
 /// Values to look up.

@@ -52,11 +52,9 @@ pub(super) fn batch(
     first: u64,
 ) -> Result<RecordBatch> {
     let predicate = BooleanArray::new(bad.clone(), None);
-    let columns: Result<Vec<ArrayRef>, _> =
-        batch.columns().iter().map(|column| filter(column, &predicate)).collect();
+    let columns: Result<Vec<ArrayRef>, _> = batch.columns().iter().map(|column| filter(column, &predicate)).collect();
     let mut columns = columns.map_err(internal)?;
-    let (mut rule_names, mut names, mut reasons) =
-        (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
+    let (mut rule_names, mut names, mut reasons) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
     let rows: Vec<usize> = bad.set_indices().collect();
     for row in &rows {
         let broken = findings.iter().find(|(_, mask)| mask.value(*row));

@@ -1,4 +1,4 @@
-//! The rules of a contract, made ready for batches.
+//! The rules of a contract, made ready for batches, and in words.
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::BooleanBuffer;

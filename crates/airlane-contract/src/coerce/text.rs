@@ -23,7 +23,14 @@ pub(super) fn takes(to: &DataType) -> bool {
         || to.is_decimal()
         || matches!(
             to,
-            T::Boolean | T::Float32 | T::Float64 | T::Date32 | T::Date64 | T::Time32(_) | T::Time64(_) | T::Timestamp(_, _)
+            T::Boolean
+                | T::Float32
+                | T::Float64
+                | T::Date32
+                | T::Date64
+                | T::Time32(_)
+                | T::Time64(_)
+                | T::Timestamp(_, _)
         )
 }
 

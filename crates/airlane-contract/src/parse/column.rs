@@ -81,9 +81,8 @@ fn data_type(property: &Node, found: &mut Found, level: usize) -> Result<DataTyp
     let logical = match property.get("logicalType")? {
         None => None,
         Some(node) => Some(Logical::by_name(node.text()?).ok_or_else(|| {
-            node.wrong(format!("`{}` is no logical type", shorten(node.text().unwrap_or_default()))).hint(
-                "write one of string, date, timestamp, time, number, integer, object, array, boolean, map",
-            )
+            node.wrong(format!("`{}` is no logical type", shorten(node.text().unwrap_or_default())))
+                .hint("write one of string, date, timestamp, time, number, integer, object, array, boolean, map")
         })?),
     };
     let is_nested = matches!(logical, Some(Logical::Object | Logical::Array | Logical::Map));
@@ -214,18 +213,13 @@ pub(super) fn pattern(node: &Node, column: &Column) -> Result<Regex> {
     pattern.map_err(|error| {
         let why = error.to_string();
         let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        node.wrong(format!("`{}` is no regular expression: {why}", shorten(node.text().unwrap_or_default()))).hint(
-            "look-around and back-references are not understood, since they cannot be matched in bounded time",
-        )
+        node.wrong(format!("`{}` is no regular expression: {why}", shorten(node.text().unwrap_or_default())))
+            .hint("look-around and back-references are not understood, since they cannot be matched in bounded time")
     })
 }
 
 /// Values of the column's type, each once.
-pub(super) fn values<'a>(
-    list: &Node,
-    items: impl Iterator<Item = &'a Node>,
-    column: &Column,
-) -> Result<Values> {
+pub(super) fn values<'a>(list: &Node, items: impl Iterator<Item = &'a Node>, column: &Column) -> Result<Values> {
     let mut found = Values { texts: Vec::new(), values: Vec::new() };
     let mut seen = std::collections::HashSet::new();
     for item in items {

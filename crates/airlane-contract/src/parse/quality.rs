@@ -24,9 +24,8 @@ pub(super) fn of_column(property: &Node, column: &mut Column, found: &mut Found)
                 let nulls_too = list.items()?.iter().any(|item| item.is_null());
                 let words = list.items()?.iter().map(AsRef::as_ref).filter(|item| !item.is_null());
                 // A word that is no value of the column's type, such as `N/A` among numbers, is never found there.
-                let words = words.filter(|item| {
-                    item.text().is_ok_and(|text| crate::value::read(text, &column.data_type).is_ok())
-                });
+                let words = words
+                    .filter(|item| item.text().is_ok_and(|text| crate::value::read(text, &column.data_type).is_ok()));
                 let words: Vec<&Node> = words.collect();
                 match (words.is_empty(), nulls_too) {
                     (true, _) => Metric::Nulls,
@@ -95,7 +94,8 @@ pub(super) fn of_table(object: &Node, table: &mut Table, found: &mut Found) -> R
             "duplicateValues" => {
                 let arguments = rule.get("arguments")?;
                 let list = arguments.map_or(Ok(None), |arguments| arguments.get("properties"))?;
-                let list = list.ok_or_else(|| rule.wrong("`duplicateValues` of a table has no argument `properties`"))?;
+                let list =
+                    list.ok_or_else(|| rule.wrong("`duplicateValues` of a table has no argument `properties`"))?;
                 let mut columns = Vec::new();
                 for item in list.items()? {
                     let name = item.text()?;
@@ -156,7 +156,11 @@ fn condition(rule: &Node) -> Result<Condition> {
         if let Some(node) = rule.get(name)? {
             match node.items()? {
                 [low, high] if low.number()? <= high.number()? => tests.push(test(low.number()?, high.number()?)),
-                _ => return Err(node.wrong(format!("impossible range: `{name}` takes a list of two numbers, the lower first"))),
+                _ => {
+                    return Err(
+                        node.wrong(format!("impossible range: `{name}` takes a list of two numbers, the lower first"))
+                    );
+                }
             }
         }
     }
