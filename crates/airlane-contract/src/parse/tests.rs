@@ -86,7 +86,7 @@ fn what_makes_no_sense_is_refused() {
             "",
             "`qq` in the format",
         ),
-        ("  []\n".to_owned(), "", "no columns"),
+        ("    []\n".to_owned(), "", "no columns"),
     ];
     for (columns, rest, expected) in cases {
         let message = refused(&columns, rest);

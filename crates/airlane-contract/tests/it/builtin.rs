@@ -104,7 +104,7 @@ fn each_refuses_bad_rows() {
         let contract = contract(name);
         let change = |own: &str, row: usize| (own == column && row == 1).then(|| value.to_owned());
         let message = check(&contract, &rows(&contract, 3, change)).expect_err(name);
-        assert!(message.contains(expected) && message.contains(&format!("row 2, column \"{column}\"")), "{message}");
+        assert!(message.contains(expected) && message.contains(&format!("row 1, column \"{column}\"")), "{message}");
     }
 }
 

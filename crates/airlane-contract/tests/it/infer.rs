@@ -1,6 +1,6 @@
 //! A schema becomes a document, and the document the same schema.
 
-use airlane_contract::{Contract, Compatibility, compare, diff};
+use airlane_contract::{Compatibility, Contract, compare, diff};
 use airlane_model::codes;
 use airlane_segment::TableSchema;
 use arrow_schema::{DataType, Field, Schema};
@@ -19,20 +19,13 @@ proptest! {
         let inferred = Contract::infer(&name, &schema).unwrap();
         let again = Contract::parse(inferred.to_yaml()).unwrap();
         prop_assert_eq!(again.name(), &name);
-        prop_assert_eq!(again.schema().as_ref(), &schema);
+        let read = again.schema();
+        prop_assert_eq!(read.as_ref(), &schema);
         let back = TableSchema::from_arrow(&again.schema()).unwrap();
         prop_assert!(stored.accept(&back).is_ok() && back.accept(&stored).is_ok());
         prop_assert!(diff(&inferred, &again).is_empty());
         prop_assert!(compare(&inferred, &again, Compatibility::Full).is_empty());
     }
-}
-
-#[test]
-fn every_type_of_the_store_comes_back() {
-    let schema = airlane_testkit::every_type().schema();
-    let contract = Contract::infer("every", &schema).unwrap();
-    let back = TableSchema::from_arrow(&contract.schema()).unwrap();
-    assert!(TableSchema::from_arrow(&schema).unwrap().accept(&back).is_ok());
 }
 
 #[test]

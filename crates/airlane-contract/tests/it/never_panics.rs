@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use airlane_contract::{CheckOptions, Checker, Contract, Mode};
 use airlane_model::Timestamp;
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -16,8 +16,19 @@ fn texts() -> impl Strategy<Value = Vec<Option<String>>> {
     let text = prop_oneof![
         "-?[0-9]{1,20}(\\.[0-9]{1,12})?".prop_map(|text| text),
         "\\PC{0,8}".prop_map(|text| text),
-        select(vec!["true", "NaN", "inf", "-0", "1e400", "2026-02-29", "2026-03-29T02:30:00", "9999-12-31T23:59:59Z", "10:11:12.123456789", ""])
-            .prop_map(str::to_owned),
+        select(vec![
+            "true",
+            "NaN",
+            "inf",
+            "-0",
+            "1e400",
+            "2026-02-29",
+            "2026-03-29T02:30:00",
+            "9999-12-31T23:59:59Z",
+            "10:11:12.123456789",
+            ""
+        ])
+        .prop_map(str::to_owned),
     ];
     prop::collection::vec(prop::option::of(text), 0..20)
 }

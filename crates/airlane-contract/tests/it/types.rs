@@ -13,11 +13,34 @@ fn unit() -> impl Strategy<Value = TimeUnit> {
 pub(crate) fn plain() -> impl Strategy<Value = DataType> {
     use DataType as T;
     let fixed = select(vec![
-        T::Null, T::Boolean, T::Int8, T::Int16, T::Int32, T::Int64, T::UInt8, T::UInt16, T::UInt32, T::UInt64,
-        T::Float16, T::Float32, T::Float64, T::Utf8, T::LargeUtf8, T::Utf8View, T::Binary, T::LargeBinary,
-        T::BinaryView, T::Date32, T::Date64, T::Time32(TimeUnit::Second), T::Time32(TimeUnit::Millisecond),
-        T::Time64(TimeUnit::Microsecond), T::Time64(TimeUnit::Nanosecond), T::Interval(IntervalUnit::YearMonth),
-        T::Interval(IntervalUnit::DayTime), T::Interval(IntervalUnit::MonthDayNano),
+        T::Null,
+        T::Boolean,
+        T::Int8,
+        T::Int16,
+        T::Int32,
+        T::Int64,
+        T::UInt8,
+        T::UInt16,
+        T::UInt32,
+        T::UInt64,
+        T::Float16,
+        T::Float32,
+        T::Float64,
+        T::Utf8,
+        T::LargeUtf8,
+        T::Utf8View,
+        T::Binary,
+        T::LargeBinary,
+        T::BinaryView,
+        T::Date32,
+        T::Date64,
+        T::Time32(TimeUnit::Second),
+        T::Time32(TimeUnit::Millisecond),
+        T::Time64(TimeUnit::Microsecond),
+        T::Time64(TimeUnit::Nanosecond),
+        T::Interval(IntervalUnit::YearMonth),
+        T::Interval(IntervalUnit::DayTime),
+        T::Interval(IntervalUnit::MonthDayNano),
     ]);
     let zone = prop::option::of(select(vec!["UTC", "+05:30", "Europe/Berlin", "a \"zone\", odd)"]));
     prop_oneof![
@@ -37,13 +60,15 @@ pub(crate) fn any_type() -> impl Strategy<Value = DataType> {
     use DataType as T;
     plain().prop_recursive(4, 24, 4, |inner| {
         let child = |name: &'static str| {
-            (inner.clone(), any::<bool>()).prop_map(move |(data_type, null)| Arc::new(Field::new(name, data_type, null)))
+            (inner.clone(), any::<bool>())
+                .prop_map(move |(data_type, null)| Arc::new(Field::new(name, data_type, null)))
         };
         let named = prop::collection::vec((".{0,6}", inner.clone(), any::<bool>()), 1..4).prop_map(|fields| {
             fields.into_iter().map(|(name, data_type, null)| Field::new(name, data_type, null)).collect::<Vec<_>>()
         });
         let index = select(vec![T::Int8, T::UInt16, T::Int32, T::UInt64]);
-        let values = inner.clone().prop_filter("no dictionary of a dictionary", |values| !matches!(values, T::Dictionary(_, _)));
+        let values =
+            inner.clone().prop_filter("no dictionary of a dictionary", |values| !matches!(values, T::Dictionary(_, _)));
         prop_oneof![
             (child("item"), 0..5_u8).prop_map(|(item, kind)| match kind {
                 0 => T::List(item),
