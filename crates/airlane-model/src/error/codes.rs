@@ -24,6 +24,10 @@ pub const SCHEMA_MISMATCH: Code = Code::new("schema_mismatch", ErrorKind::Failed
 pub const IDEMPOTENCY_CONFLICT: Code = Code::new("idempotency_conflict", ErrorKind::AlreadyExists);
 /// The values of a record batch are not what its schema promises: offsets out of order, text that is not UTF-8, a dictionary index without a value.
 pub const DATA_INVALID: Code = Code::new("data_invalid", ErrorKind::InvalidArgument);
+/// A data contract cannot be used: it is no YAML, or not one of the Open Data Contract Standard, or a part of it that Airlane enforces makes no sense: a type that is not known, a column twice, a minimum above the maximum, a pattern that is no regular expression, a key over a column that is not there.
+pub const CONTRACT_INVALID: Code = Code::new("contract_invalid", ErrorKind::InvalidArgument);
+/// The data of a put breaks the contract that its table is bound to: the message names the row, the column, the value and the rule, or what was wrong with all rows together, such as a key that came twice.
+pub const CONTRACT_BROKEN: Code = Code::new("contract_broken", ErrorKind::InvalidArgument);
 /// What was handed over at the local door as a segment cannot be taken: it is no memfd, lacks seals, has holes, or is of another length than announced.
 pub const SEGMENT_REFUSED: Code = Code::new("segment_refused", ErrorKind::InvalidArgument);
 /// A message or a table is larger than a limit of the server: body bytes, rows, decompressed bytes, dictionaries, or nesting.
@@ -126,6 +130,8 @@ pub const ALL: &[Code] = &[
     SCHEMA_MISMATCH,
     IDEMPOTENCY_CONFLICT,
     DATA_INVALID,
+    CONTRACT_INVALID,
+    CONTRACT_BROKEN,
     SEGMENT_REFUSED,
     LIMIT_EXCEEDED,
     TABLE_NOT_FOUND,

@@ -1,0 +1,444 @@
+//! Two versions of a contract: what changed, and whom it breaks.
+//!
+//! - *backward*: data that kept the old version keeps the new one, so whoever writes by the old one may go on. What
+//!   tightens breaks it.
+//! - *forward*: data that keeps the new version keeps the old one, so whoever reads by the old one may go on. What loosens
+//!   breaks it.
+//!
+//! Both are judged with casts allowed, as in the mode `coerce`: an optional column may be absent, columns may move, and a
+//! wider type takes what a narrower one held. A reader ignores columns that it does not know.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::rules as words;
+use crate::condition::Condition;
+use crate::model::{Bound, Column, Contract, Key, Table, Values};
+use crate::types::write;
+use crate::value::{Value, order};
+
+mod types;
+
+use types::Relation;
+
+/// What a new version of a contract must leave whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compatibility {
+    /// Writers by the old version may go on.
+    #[default]
+    Backward,
+    /// Readers by the old version may go on.
+    Forward,
+    /// Both may go on.
+    Full,
+    /// Anything may change.
+    None,
+}
+
+impl Compatibility {
+    /// Its name: `backward`, `forward`, `full`, `none`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Backward => "backward",
+            Self::Forward => "forward",
+            Self::Full => "full",
+            Self::None => "none",
+        }
+    }
+
+    /// The compatibility of a name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        [Self::Backward, Self::Forward, Self::Full, Self::None].into_iter().find(|one| one.name() == name)
+    }
+}
+
+/// One difference between two versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The column; `None` for what is about the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// What changed: `column_removed`, `column_added`, `column_moved`, `type`, `required`, `range`, `multipleOf`,
+    /// `validValues`, `missingValues`, `pattern`, `length`, `unit`, `format`, `key`, `rowCount`, `freshness`,
+    /// `additionalColumns`, a metric, or `description`.
+    pub what: String,
+    /// How it was; `None` where there was nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// How it is; `None` where there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Whether writers by the old version are refused.
+    pub breaks_backward: bool,
+    /// Whether readers by the old version find what they do not expect.
+    pub breaks_forward: bool,
+}
+
+impl Change {
+    /// Whether a compatibility forbids it.
+    pub fn breaks(&self, compatibility: Compatibility) -> bool {
+        match compatibility {
+            Compatibility::Backward => self.breaks_backward,
+            Compatibility::Forward => self.breaks_forward,
+            Compatibility::Full => self.breaks_backward || self.breaks_forward,
+            Compatibility::None => false,
+        }
+    }
+
+    /// What to do about it where it breaks something.
+    pub fn hint(&self) -> &'static str {
+        match (self.what.as_str(), self.breaks_backward, self.breaks_forward) {
+            (_, false, false) => "",
+            ("column_removed", _, _) => "keep the column, optional if it is no longer filled",
+            ("column_added", _, _) => "make the new column optional",
+            ("type", _, _) => "add a column of the new type beside the old one",
+            ("unit", _, _) => "add a column with the new unit beside the old one: the same numbers mean something else",
+            (_, true, true) => "keep the rule as it was, or give the contract a new name",
+            (_, true, false) => {
+                "tighten only when all writers keep the new rule: then register with `forward` or `none`"
+            }
+            (_, _, true) => "loosen only when all readers bear it: then register with `backward` or `none`",
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(column) = &self.column {
+            write!(f, "column \"{}\": ", crate::yaml::shorten(column))?;
+        }
+        f.write_str(&self.what)?;
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => write!(f, " from {from} to {to}"),
+            (Some(from), None) => write!(f, " no longer {from}"),
+            (None, Some(to)) => write!(f, " now {to}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// The changes that a compatibility forbids; empty when `new` may follow `old`.
+pub fn compare(old: &Contract, new: &Contract, compatibility: Compatibility) -> Vec<Change> {
+    let mut changes = diff(old, new);
+    changes.retain(|change| change.breaks(compatibility));
+    changes
+}
+
+/// All changes from one version to another: those of columns in the order of the old version, then those of the table.
+pub fn diff(old: &Contract, new: &Contract) -> Vec<Change> {
+    let mut changes = Changes { column: None, list: Vec::new() };
+    let (old_table, new_table) = (old.table(), new.table());
+    for column in old_table.columns() {
+        changes.column = Some(column.name().to_owned());
+        match new_table.column(column.name()) {
+            None => changes.add("column_removed", Some(said(column)), None, Effect::removed(new_table)),
+            Some(now) => changes.of_column(column, now),
+        }
+    }
+    for column in new_table.columns() {
+        if old_table.column(column.name()).is_none() {
+            changes.column = Some(column.name().to_owned());
+            let effect = Effect { tightens: column.is_required(), loosens: false };
+            changes.add("column_added", None, Some(said(column)), effect);
+        }
+    }
+    changes.moved(old_table, new_table);
+    changes.column = None;
+    changes.of_table(old_table, new_table);
+    let text = |contract: &Contract| contract.description().map(str::to_owned);
+    changes.rule("description", text(old), text(new), Effect::NONE);
+    changes.list
+}
+
+/// What a change does to the data that is allowed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Effect {
+    tightens: bool,
+    loosens: bool,
+}
+
+impl Effect {
+    const NONE: Self = Self { tightens: false, loosens: false };
+    const TIGHTENS: Self = Self { tightens: true, loosens: false };
+    const LOOSENS: Self = Self { tightens: false, loosens: true };
+    const BOTH: Self = Self { tightens: true, loosens: true };
+
+    /// Of a rule that came, went or changed.
+    fn of_rule<T>(old: Option<&T>, new: Option<&T>) -> Self {
+        match (old, new) {
+            (None, None) => Self::NONE,
+            (None, Some(_)) => Self::TIGHTENS,
+            (Some(_), None) => Self::LOOSENS,
+            (Some(_), Some(_)) => Self::BOTH,
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { tightens: self.tightens || other.tightens, loosens: self.loosens || other.loosens }
+    }
+
+    /// Readers miss the column; writers that send it are refused unless more columns may come.
+    fn removed(new: &Table) -> Self {
+        Self { tightens: !new.takes_more_columns(), loosens: true }
+    }
+}
+
+struct Changes {
+    column: Option<String>,
+    list: Vec<Change>,
+}
+
+impl Changes {
+    fn add(&mut self, what: &str, from: Option<String>, to: Option<String>, effect: Effect) {
+        self.list.push(Change {
+            column: self.column.clone(),
+            what: what.to_owned(),
+            from,
+            to,
+            breaks_backward: effect.tightens,
+            breaks_forward: effect.loosens,
+        });
+    }
+
+    /// A rule in words, where they differ.
+    fn rule(&mut self, what: &str, from: Option<String>, to: Option<String>, effect: Effect) {
+        if from != to {
+            self.add(what, from, to, effect);
+        }
+    }
+
+    fn of_column(&mut self, old: &Column, new: &Column) {
+        let (from, to) = (write(old.data_type()), write(new.data_type()));
+        let effect = match types::relation(old.data_type(), new.data_type()) {
+            Relation::Same | Relation::Encoding => Effect::NONE,
+            Relation::Wider => Effect::LOOSENS,
+            Relation::Narrower => Effect::TIGHTENS,
+            Relation::Other => Effect::BOTH,
+        };
+        self.rule("type", Some(from), Some(to), effect);
+        let required = |column: &Column| column.is_required().then(|| "required".to_owned());
+        let effect = if new.is_required() { Effect::TIGHTENS } else { Effect::LOOSENS };
+        self.rule("required", required(old), required(new), effect);
+        let low = bound(old.minimum.as_ref(), new.minimum.as_ref(), true);
+        let high = bound(old.maximum.as_ref(), new.maximum.as_ref(), false);
+        let range = |column: &Column| Some(words::range(column)).filter(|words| !words.is_empty());
+        self.rule("range", range(old), range(new), low.and(high));
+        let step = |column: &Column| column.multiple_of.as_ref().map(|step| step.text.clone());
+        self.rule("multipleOf", step(old), step(new), multiples(old.multiple_of.as_ref(), new.multiple_of.as_ref()));
+        let listed = |values: &Option<Values>| values.as_ref().map(|values| words::list(&values.texts));
+        let effect = values(old.values.as_ref(), new.values.as_ref(), false);
+        self.sets(
+            "validValues",
+            (listed(&old.values), old.values.as_ref()),
+            (listed(&new.values), new.values.as_ref()),
+            effect,
+        );
+        let effect = values(old.missing.as_ref(), new.missing.as_ref(), true);
+        self.sets(
+            "missingValues",
+            (listed(&old.missing), old.missing.as_ref()),
+            (listed(&new.missing), new.missing.as_ref()),
+            effect,
+        );
+        let pattern = |column: &Column| column.pattern.as_ref().map(|pattern| format!("`{}`", pattern.as_str()));
+        let effect = Effect::of_rule(old.pattern.as_ref(), new.pattern.as_ref());
+        self.rule("pattern", pattern(old), pattern(new), effect);
+        self.lengths(old, new);
+        let unit = |column: &Column| match (column.unit(), column.unit_scale()) {
+            (None, None) => None,
+            (unit, scale) => Some(
+                format!("{}{}", scale.map(|scale| format!("{scale} ")).unwrap_or_default(), unit.unwrap_or(""))
+                    .trim()
+                    .to_owned(),
+            ),
+        };
+        // A unit that is now said is no other unit.
+        let effect = if unit(old).is_none() { Effect::NONE } else { Effect::BOTH };
+        self.rule("unit", unit(old), unit(new), effect);
+        let format = |column: &Column| column.format.as_ref().map(|format| format.text().to_owned());
+        self.rule("format", format(old), format(new), Effect::TIGHTENS);
+        self.counted(old, new);
+        let text = |column: &Column| column.description().map(str::to_owned);
+        self.rule("description", text(old), text(new), Effect::NONE);
+    }
+
+    /// Enumerations may be too long for words to differ.
+    fn sets(
+        &mut self,
+        what: &str,
+        old: (Option<String>, Option<&Values>),
+        new: (Option<String>, Option<&Values>),
+        effect: Effect,
+    ) {
+        if effect != Effect::NONE {
+            self.add(what, old.0, new.0, effect);
+        } else {
+            let sorted = |values: Option<&Values>| values.map(|values| values.texts.len());
+            if sorted(old.1) != sorted(new.1) {
+                self.add(what, old.0, new.0, effect);
+            }
+        }
+    }
+
+    fn lengths(&mut self, old: &Column, new: &Column) {
+        let ends = |column: &Column| (column.length_min.unwrap_or(0), column.length_max.unwrap_or(u64::MAX));
+        let words = |column: &Column| match (column.length_min, column.length_max) {
+            (None, None) => None,
+            (min, None) => Some(format!("{} or longer", min.unwrap_or(0))),
+            (min, Some(max)) => Some(format!("{} to {max}", min.unwrap_or(0))),
+        };
+        let ((low, high), (low_now, high_now)) = (ends(old), ends(new));
+        let effect = Effect { tightens: low_now > low || high_now < high, loosens: low_now < low || high_now > high };
+        self.rule("length", words(old), words(new), effect);
+    }
+
+    fn counted(&mut self, old: &Column, new: &Column) {
+        let say = |column: &Column, metric: &str| {
+            let all: Vec<String> = column
+                .counted
+                .iter()
+                .filter(|counted| counted.metric.name() == metric)
+                .map(|counted| format!("{:?} {}", counted.metric, counted.allowed))
+                .collect();
+            (!all.is_empty()).then(|| all.join(", "))
+        };
+        for metric in ["nullValues", "missingValues", "invalidValues"] {
+            let (from, to) = (say(old, metric), say(new, metric));
+            if from == to {
+                continue;
+            }
+            let effect = Effect::of_rule(from.as_ref(), to.as_ref());
+            let allowed = |column: &Column| {
+                let own: Vec<String> = column
+                    .counted
+                    .iter()
+                    .filter(|counted| counted.metric.name() == metric)
+                    .map(|counted| counted.allowed.to_string())
+                    .collect();
+                (!own.is_empty()).then(|| own.join(", "))
+            };
+            self.add(metric, allowed(old), allowed(new), effect);
+        }
+    }
+
+    /// Columns that both have, in another order.
+    fn moved(&mut self, old: &Table, new: &Table) {
+        let both = |own: &Table, other: &Table| -> Vec<String> {
+            let names = own.columns().iter().map(Column::name);
+            names.filter(|name| other.column(name).is_some()).map(str::to_owned).collect()
+        };
+        let (was, is) = (both(old, new), both(new, old));
+        if let Some((name, _)) = was.iter().zip(&is).find(|(was, is)| was != is) {
+            self.column = Some(name.clone());
+            self.add("column_moved", None, None, Effect::NONE);
+        }
+    }
+
+    fn of_table(&mut self, old: &Table, new: &Table) {
+        let say = |key: &Key| {
+            let word = if key.is_primary { "primary key" } else { "unique" };
+            match &key.allowed {
+                None => format!("{word} ({})", key.columns.join(", ")),
+                Some(allowed) => format!("{allowed} repeated ({})", key.columns.join(", ")),
+            }
+        };
+        for key in &old.keys {
+            if !new.keys.contains(key) {
+                self.add("key", Some(say(key)), None, Effect::LOOSENS);
+            }
+        }
+        for key in &new.keys {
+            if !old.keys.contains(key) {
+                self.add("key", None, Some(say(key)), Effect::TIGHTENS);
+            }
+        }
+        let rows = |table: &Table| {
+            let all: Vec<String> = table.rows.iter().map(Condition::to_string).collect();
+            (!all.is_empty()).then(|| all.join(" and "))
+        };
+        self.rule("rowCount", rows(old), rows(new), conditions(&old.rows, &new.rows));
+        let age = |table: &Table| table.freshness.as_ref().map(|own| format!("{} of `{}`", own.text, own.column));
+        let effect = match (&old.freshness, &new.freshness) {
+            (Some(old), Some(new)) if old.column == new.column => {
+                Effect { tightens: new.age_max < old.age_max, loosens: new.age_max > old.age_max }
+            }
+            (old, new) => Effect::of_rule(old.as_ref(), new.as_ref()),
+        };
+        self.rule("freshness", age(old), age(new), effect);
+        let more = |table: &Table| Some(if table.takes_more_columns() { "taken" } else { "refused" }.to_owned());
+        let effect = if new.takes_more_columns() { Effect::NONE } else { Effect::TIGHTENS };
+        self.rule("additionalColumns", more(old), more(new), effect);
+    }
+}
+
+/// A column for a list of changes.
+fn said(column: &Column) -> String {
+    let required = if column.is_required() { ", required" } else { "" };
+    format!("{}{required}", write(column.data_type()))
+}
+
+/// What moving one end of a range does.
+fn bound(old: Option<&Bound>, new: Option<&Bound>, is_low: bool) -> Effect {
+    let (Some(old), Some(new)) = (old, new) else { return Effect::of_rule(old, new) };
+    let Some(order) = comparable(old, new) else { return Effect::BOTH };
+    let order = if is_low { order } else { order.reverse() };
+    match (order, old.is_inside, new.is_inside) {
+        // Of one value, the end that is outside is the tighter one.
+        (std::cmp::Ordering::Equal, true, false) => Effect::TIGHTENS,
+        (std::cmp::Ordering::Equal, false, true) => Effect::LOOSENS,
+        (std::cmp::Ordering::Equal, _, _) => Effect::NONE,
+        (std::cmp::Ordering::Less, _, _) => Effect::TIGHTENS,
+        (std::cmp::Ordering::Greater, _, _) => Effect::LOOSENS,
+    }
+}
+
+/// The order of two bounds of what may be two types: by what is written where both are plain numbers.
+fn comparable(old: &Bound, new: &Bound) -> Option<std::cmp::Ordering> {
+    const SCALE: i8 = 18;
+    let decimals = (crate::value::decimal(&old.text, SCALE), crate::value::decimal(&new.text, SCALE));
+    if let (Some(old), Some(new)) = decimals {
+        return Some(old.cmp(&new));
+    }
+    order(&old.value, &new.value)
+}
+
+fn multiples(old: Option<&Bound>, new: Option<&Bound>) -> Effect {
+    let (Some(old), Some(new)) = (old, new) else { return Effect::of_rule(old, new) };
+    let (Value::Whole(old), Value::Whole(new)) = (&old.value, &new.value) else { return Effect::BOTH };
+    let divides = |small: &arrow_buffer::i256, large: &arrow_buffer::i256| {
+        large.checked_rem(*small).is_some_and(|rest| rest == arrow_buffer::i256::ZERO)
+    };
+    Effect { tightens: !divides(new, old), loosens: !divides(old, new) }
+}
+
+/// What changing an enumeration does; `forbids` for one of values that must not be.
+fn values(old: Option<&Values>, new: Option<&Values>, forbids: bool) -> Effect {
+    let (Some(old), Some(new)) = (old, new) else { return Effect::of_rule(old, new) };
+    let lacks = |own: &Values, other: &Values| {
+        let other: std::collections::HashSet<&str> = other.texts.iter().map(String::as_str).collect();
+        own.texts.iter().any(|text| !other.contains(text.as_str()))
+    };
+    let (gone, came) = (lacks(old, new), lacks(new, old));
+    if forbids { Effect { tightens: came, loosens: gone } } else { Effect { tightens: gone, loosens: came } }
+}
+
+/// What changing the conditions on one count does.
+fn conditions(old: &[Condition], new: &[Condition]) -> Effect {
+    let limits = |all: &[Condition]| {
+        all.iter().try_fold((0.0_f64, f64::INFINITY), |(low, high), one| {
+            let (own_low, own_high) = one.limits()?;
+            Some((low.max(own_low), high.min(own_high)))
+        })
+    };
+    match (limits(old), limits(new)) {
+        (Some((low, high)), Some((low_now, high_now))) => {
+            Effect { tightens: low_now > low || high_now < high, loosens: low_now < low || high_now > high }
+        }
+        _ => Effect::of_rule(old.first(), new.first()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
