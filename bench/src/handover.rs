@@ -33,6 +33,9 @@ use worker::Worker;
 /// Touched before anything is measured, in a full run.
 const TOUCH_BYTES: usize = 12 << 30;
 
+/// What measures a part.
+type Run = fn(&mut Report, &Setting) -> Result<()>;
+
 /// What all parts use.
 struct Setting {
     effort: Effort,
@@ -71,7 +74,7 @@ fn measure(report: &mut Report, effort: &Effort, folder: PathBuf) -> Result<()> 
     let server = Peer::airlane(&["--local-socket", &socket, "--memory", "16GiB"])?;
     let setting = Setting { effort: effort.clone(), runtime, server, socket, folder };
     installed(report, &setting)?;
-    let parts: [(Part, fn(&mut Report, &Setting) -> Result<()>); 5] = [
+    let parts: [(Part, Run); 5] = [
         (Part::Latency, latency::run),
         (Part::Tables, tables::run),
         (Part::Large, tables::run_large),

@@ -162,15 +162,11 @@ impl Lines {
 
 /// A value with as many digits as say something.
 fn told(value: f64) -> String {
-    let size = value.abs();
-    let digits = if size >= 100.0 {
-        0
-    } else if size >= 10.0 {
-        1
-    } else if size >= 1.0 || size < 0.005 {
-        2
-    } else {
-        3
+    let digits = match value.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        1.0.. => 2,
+        _ => 3,
     };
     let text = format!("{value:.digits$}");
     let short = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text.as_str() };
