@@ -56,9 +56,6 @@ impl Setting {
 pub(crate) fn run(effort: &Effort) -> Result<()> {
     let _alone = if effort.is_smoke { None } else { Some(alone()?) };
     let mut report = Report::new("Hand-over", &effort.results_name(), format!("{effort:?}"), effort.is_smoke);
-    if !effort.is_smoke {
-        touch_memory(TOUCH_BYTES);
-    }
     let folder = std::env::current_exe()?.with_file_name(format!("airlane-handover-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let measured = measure(&mut report, effort, folder.clone());
@@ -74,6 +71,9 @@ fn measure(report: &mut Report, effort: &Effort, folder: PathBuf) -> Result<()> 
     let server = Peer::airlane(&["--local-socket", &socket, "--memory", "16GiB"])?;
     let setting = Setting { effort: effort.clone(), runtime, server, socket, folder };
     installed(report, &setting)?;
+    if !effort.is_smoke {
+        touch_memory(TOUCH_BYTES);
+    }
     let parts: [(Part, Run); 5] = [
         (Part::Latency, latency::run),
         (Part::Tables, tables::run),
