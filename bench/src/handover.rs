@@ -1,183 +1,104 @@
-//! Hand-over: from the word of a producer that its table is complete to the first value that another process reads.
+//! `handover`: a table from one process of this machine to another.
 //!
-//! ```text
-//! producer (this process) ── batches, sealed and handed over as they are made; all but a tail of 4 MiB is the server's ─▶
-//!          │ end of input: the clock starts
-//!          └─ tail sealed, COMMIT ─▶ server ─▶ ticket ─▶ pipe ─▶ consumer (a process) ─ OPEN, map, first value: it stops
-//! ```
-//!
-//! What the first look at all values costs, which pays for the page tables, is a figure of its own.
+//! | part | what is measured |
+//! | --- | --- |
+//! | `latency` | in Rust: from the end of a put to the first value in another process |
+//! | `tables` | in Python: 100,000 rows as Arrow table and as pandas frame, beside JSON through a pipe and stock pyarrow Flight |
+//! | `large` | the same with 10,000,000 rows, beside Flight |
+//! | `download` | a read over TCP with shared memory refused, beside the stock client at the same server |
+//! | `copies` | what a read of shared memory adds to the memory of its processes |
 
 mod consumer;
+mod copies;
+mod download;
+mod effort;
+mod latency;
+mod tables;
+mod worker;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use airlane_client::{Client, ConnectOptions, PutOptions};
-use airlane_model::{ByteSize, Durability, TableName};
-use arrow_array::RecordBatch;
-use futures::stream;
+use tokio::runtime::Runtime;
+
+pub(crate) use consumer::run as consume;
+pub(crate) use effort::{Effort, USAGE};
 
 use crate::Result;
-use crate::machine::alone;
-use crate::peer::{Kind, Peer};
-use crate::report::{Report, median, percentile};
+use crate::machine::{alone, touch_memory};
+use crate::peer::Peer;
+use crate::report::Report;
+use effort::Part;
+use worker::Worker;
 
-use crate::table::{BATCH_ROWS, Shape};
-use consumer::Consumer;
-pub(crate) use consumer::run as consume;
+/// Touched before anything is measured, in a full run.
+const TOUCH_BYTES: usize = 12 << 30;
 
-pub(crate) const USAGE: &str = "
-Usage: cargo xtask bench handover [--smoke] [--turns N]
+/// What measures a part.
+type Run = fn(&mut Report, &Setting) -> Result<()>;
 
-  --smoke    a few MiB and two turns: shows that the benchmark works, writes no results
-  --turns N  samples of the table of 1 GiB (default 101); the other sizes have fewer
-";
-
-const TABLE: &str = "handed";
-
-/// What the server has still to answer is answered by then.
-const ANSWERED: Duration = Duration::from_millis(200);
-
-/// How much is done.
-#[derive(Clone, Debug)]
-pub(crate) struct Effort {
-    is_smoke: bool,
-    turns: usize,
+/// What all parts use.
+struct Setting {
+    effort: Effort,
+    runtime: Runtime,
+    /// A server of ours that shares memory.
+    server: Peer,
+    socket: String,
+    folder: PathBuf,
 }
 
-impl Effort {
-    pub(crate) fn parse(options: &[String]) -> Result<Self> {
-        let mut effort = Self { is_smoke: false, turns: 101 };
-        let mut options = options.iter();
-        while let Some(option) = options.next() {
-            match option.as_str() {
-                "--smoke" => effort = Self { is_smoke: true, turns: 2 },
-                "--turns" => effort.turns = options.next().ok_or("`--turns` takes a value")?.parse()?,
-                _ => return Err(format!("`{option}` is no option\n{USAGE}").into()),
-            }
-        }
-        Ok(effort)
-    }
-
-    /// A size of a full run, or the little that shows that it works.
-    fn size(&self, size: ByteSize) -> u64 {
-        if self.is_smoke { size.as_u64() >> 8 } else { size.as_u64() }
+impl Setting {
+    /// A Python process, with nothing but what users install.
+    fn worker(&self) -> Result<Worker> {
+        Worker::spawn(&self.socket)
     }
 }
 
 pub(crate) fn run(effort: &Effort) -> Result<()> {
     let _alone = if effort.is_smoke { None } else { Some(alone()?) };
-    let mut report = Report::new("Hand-over", "handover", format!("{effort:?}"), effort.is_smoke);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut report = Report::new("Hand-over", &effort.results_name(), format!("{effort:?}"), effort.is_smoke);
     let folder = std::env::current_exe()?.with_file_name(format!("airlane-handover-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let measured = measure(&mut report, effort, &runtime, &folder.join("local.sock").display().to_string());
+    let measured = measure(&mut report, effort, folder.clone());
     std::fs::remove_dir_all(&folder)?;
     measured?;
     report.finish()
 }
 
-/// What one hand-over took, in milliseconds.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    /// Until the first value was read.
-    first: f64,
-    /// What the sum of all columns took after that.
-    sum: f64,
-}
-
-fn measure(report: &mut Report, effort: &Effort, runtime: &tokio::runtime::Runtime, socket: &str) -> Result<()> {
+fn measure(report: &mut Report, effort: &Effort, folder: PathBuf) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let socket = folder.join("local.sock").display().to_string();
     // A GiB too large for a segment, and several of them at once.
-    let peer = Peer::airlane(&["--local-socket", socket, "--memory", "16GiB"])?;
-    let mut consumer = Consumer::spawn(peer.port, socket)?;
-    let url = format!("grpc://127.0.0.1:{}", peer.port);
-    let options = ConnectOptions { local_socket: Some(socket.into()), ..ConnectOptions::default() };
-    let client = runtime.block_on(Client::connect_with(&url, &options))?;
-    if !client.shares_memory() {
-        return Err("the server shares no memory".into());
+    let server = Peer::airlane(&["--local-socket", &socket, "--memory", "16GiB"])?;
+    let setting = Setting { effort: effort.clone(), runtime, server, socket, folder };
+    installed(report, &setting)?;
+    if !effort.is_smoke {
+        touch_memory(TOUCH_BYTES);
     }
-    let mut take = |shape: Shape, bytes: u64, turns: usize| -> Result<Vec<Sample>> {
-        let batch = shape.batch(if effort.is_smoke { 4_096 } else { BATCH_ROWS })?;
-        // The first warms up.
-        let samples = (0..=turns).map(|_| runtime.block_on(hand_over(&client, &mut consumer, &batch, bytes)));
-        Ok(samples.collect::<Result<Vec<_>>>()?.split_off(1))
-    };
-    let few = effort.turns.min(15);
-    let gib = effort.size(ByteSize::gib(1));
-    let fixed = take(Shape::Floats, gib, effort.turns)?;
-    let (p50, p99) = (median(&firsts(&fixed)), percentile(&firsts(&fixed), 0.99));
-    let what = "1 GiB of float64: from the end of the input to the first value in another process";
-    report.figure(&format!("{what}, p50"), "≤ 0.5 ms", format!("{p50:.3} ms"), p50 <= 0.5);
-    report.figure(&format!("{what}, p99"), "≤ 2 ms", format!("{p99:.3} ms"), p99 <= 2.0);
-    keep(report, "1 GiB of float64", &fixed);
-    let mixed = take(Shape::Mixed, gib, few)?;
-    let p50 = median(&firsts(&mixed));
-    let what = "1 GiB of strings, nulls and dictionaries, the same, p50";
-    report.figure(what, "≤ 3 ms", format!("{p50:.3} ms"), p50 <= 3.0);
-    keep(report, "1 GiB of strings, nulls and dictionaries", &mixed);
-    let mut medians = vec![("1 GiB", median(&firsts(&fixed)))];
-    for (name, size, turns) in [
-        ("64 MiB", ByteSize::mib(64), few),
-        ("256 MiB", ByteSize::mib(256), few),
-        ("4 GiB", ByteSize::gib(4), few.min(7)),
-    ] {
-        let samples = take(Shape::Floats, effort.size(size), turns)?;
-        medians.push((name, median(&firsts(&samples))));
-        keep(report, &format!("{name} of float64"), &samples);
+    let parts: [(Part, Run); 5] = [
+        (Part::Latency, latency::run),
+        (Part::Tables, tables::run),
+        (Part::Large, tables::run_large),
+        (Part::Download, download::run),
+        (Part::Copies, copies::run),
+    ];
+    for (_, run) in parts.iter().filter(|(part, _)| effort.has(*part)) {
+        run(report, &setting)?;
+        report.save()?;
     }
-    let (least, most) =
-        medians.iter().fold((f64::MAX, 0.0_f64), |(least, most), (_, at)| (least.min(*at), most.max(*at)));
-    let told = medians.iter().map(|(name, at)| format!("{name} {at:.3} ms")).collect::<Vec<_>>().join(", ");
-    let ratio = most / least;
-    let what = "the same from 64 MiB to 4 GiB: the slowest size against the fastest, p50";
-    report.figure(what, "≤ 3 ×", format!("{ratio:.2} × ({told})"), ratio <= 3.0);
     Ok(())
 }
 
-fn firsts(samples: &[Sample]) -> Vec<f64> {
-    samples.iter().map(|sample| sample.first).collect()
-}
-
-fn keep(report: &mut Report, what: &str, samples: &[Sample]) {
-    let sums = samples.iter().map(|sample| sample.sum).collect();
-    report.samples(&format!("{what}: until the first value"), Kind::Airlane.name(), "ms", firsts(samples));
-    report.samples(&format!("{what}: sum of all columns after it"), Kind::Airlane.name(), "ms", sums);
-}
-
-async fn hand_over(client: &Client, consumer: &mut Consumer, batch: &RecordBatch, bytes: u64) -> Result<Sample> {
-    let batch_bytes = airlane_client::payload_bytes(batch);
-    let count = bytes.div_ceil(batch_bytes);
-    let ended = Arc::new(AtomicU64::new(0));
-    let noted = ended.clone();
-    let (schema, batch) = (batch.schema(), batch.clone());
-    let batches = stream::unfold(0, move |made| {
-        let (batch, noted) = (batch.clone(), noted.clone());
-        async move {
-            if made < count {
-                return Some((Ok(batch), made + 1));
-            }
-            tokio::time::sleep(ANSWERED).await;
-            noted.store(now(), Ordering::SeqCst);
-            None
-        }
-    });
-    let options = PutOptions {
-        durability: Some(Durability::Ephemeral),
-        bytes_expected: Some(ByteSize::bytes(count * batch_bytes)),
-        ..PutOptions::default()
-    };
-    let table = TableName::parse(TABLE)?;
-    let receipt = client.put(&table, schema, batches, options).await?;
-    let (first, summed) = consumer.read(&receipt.ticket)?;
-    client.drop_table(&table).await?;
-    let millis = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e6;
-    Ok(Sample { first: millis(ended.load(Ordering::SeqCst), first), sum: millis(first, summed) })
-}
-
-/// The machine's clock, which all processes share, in nanoseconds.
-fn now() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    u64::try_from(time.tv_sec).unwrap_or_default() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
+/// Notes what Python has. A build for debugging is several times slower, and would pass for the package.
+fn installed(report: &mut Report, setting: &Setting) -> Result<()> {
+    let hello = setting.worker()?.hello()?;
+    report.versions.push(format!("Python {}, pandas {}", hello.python, hello.pandas));
+    match hello.build.as_str() {
+        "release" => Ok(()),
+        _ if setting.effort.is_smoke => Ok(()),
+        build => Err(format!(
+            "the Python package that is installed is a {build} build: install the one of `cargo xtask wheel`, as \
+             `cargo xtask bench handover` does"
+        )
+        .into()),
+    }
 }

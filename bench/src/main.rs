@@ -8,6 +8,7 @@ mod flight;
 mod handover;
 mod machine;
 mod peer;
+mod picture;
 mod process;
 mod report;
 mod server;

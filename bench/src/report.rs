@@ -45,6 +45,9 @@ pub(crate) struct Report {
     pub(crate) file: PathBuf,
     pub(crate) figures: Vec<Figure>,
     pub(crate) samples: Vec<Samples>,
+    /// What is drawn, each under a name and as SVG.
+    #[serde(skip)]
+    pub(crate) pictures: Vec<(&'static str, String)>,
 }
 
 impl Report {
@@ -67,6 +70,7 @@ impl Report {
             file: Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(name),
             figures: Vec::new(),
             samples: Vec::new(),
+            pictures: Vec::new(),
         }
     }
 
@@ -86,6 +90,15 @@ impl Report {
         self.samples.push(Samples { measure: measure.to_owned(), server, unit, values });
     }
 
+    /// A picture of what was measured; its file lies beside the results.
+    pub(crate) fn picture(&mut self, name: &'static str, svg: String) {
+        self.pictures.push((name, svg));
+    }
+
+    fn picture_file(&self, name: &str) -> String {
+        format!("{}-{name}.svg", self.file.file_name().unwrap_or_default().display())
+    }
+
     /// Writes what was measured so far; a smoke run measures nothing.
     pub(crate) fn save(&self) -> Result<()> {
         if self.smoke {
@@ -93,6 +106,9 @@ impl Report {
         }
         std::fs::write(self.file.with_extension("json"), serde_json::to_string_pretty(self)? + "\n")?;
         std::fs::write(self.file.with_extension("md"), self.markdown())?;
+        for (name, svg) in &self.pictures {
+            std::fs::write(self.file.with_file_name(self.picture_file(name)), svg)?;
+        }
         Ok(())
     }
 
@@ -116,6 +132,9 @@ impl Report {
         for figure in &self.figures {
             let reached = if figure.reached { "yes" } else { "**no**" };
             let _ = writeln!(text, "| {} | {} | {} | {reached} |", figure.measure, figure.asked, figure.measured);
+        }
+        for (name, _) in &self.pictures {
+            let _ = writeln!(text, "\n![{name}]({})", self.picture_file(name));
         }
         let _ = writeln!(
             text,

@@ -1,10 +1,14 @@
 //! `cargo xtask bench <name>`: builds server and benchmark as users get them, then measures.
 
 use crate::python;
+use crate::wheel::{self, Profile};
 use crate::workspace::{Result, Workspace};
 
 /// The benchmarks there are.
 pub(crate) const NAMES: &[&str] = &["flight", "handover", "server"];
+
+/// That which measures the Python package.
+const WITH_PACKAGE: &str = "handover";
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let name = arguments.first().ok_or_else(|| format!("name a benchmark: {}", NAMES.join(", ")))?;
@@ -13,7 +17,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     }
     let python = python::environment(workspace)?;
     // A smoke run shows that the benchmark works, so the build that tests use is enough.
-    let profile: &[&str] = if arguments.iter().any(|argument| argument == "--smoke") { &[] } else { &["--release"] };
+    let is_smoke = arguments.iter().any(|argument| argument == "--smoke");
+    let profile: &[&str] = if is_smoke { &[] } else { &["--release"] };
+    if name == WITH_PACKAGE {
+        let wheel = wheel::build(workspace, &python, if is_smoke { Profile::Dev } else { Profile::Release })?;
+        python::install(&python, &wheel)?;
+    }
     let packages = ["--package", "airlane", "--package", "airlane-bench"];
     if !workspace.cargo().arg("build").args(profile).args(packages).status()?.success() {
         return Ok(false);

@@ -35,7 +35,7 @@ impl Profile {
     }
 }
 
-/// `cargo xtask wheel`: the one for users; with `--dev` the one of the tests, installed where the tests run.
+/// `cargo xtask wheel`: the one for users; with `--dev` the one of the tests, installed where they run.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     let profile = match arguments {
         [] => Profile::Release,
@@ -43,16 +43,21 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
         _ => return Err("the only option of `wheel` is `--dev`".into()),
     };
     let python = python::environment(workspace)?;
-    let build = ["build", "--locked", "--package", "airlane", "--profile", profile.name()];
-    succeed(workspace.cargo().args(build))?;
-    let folder = bundle(workspace, profile)?;
-    succeed(&mut command(workspace, &python, profile))?;
-    let wheel = wheel(&folder)?;
+    let wheel = build(workspace, &python, profile)?;
     println!("{}", wheel.display());
     if profile == Profile::Dev {
         python::install(&python, &wheel)?;
     }
     Ok(true)
+}
+
+/// Builds the server and the wheel around it.
+pub(crate) fn build(workspace: &Workspace, python: &Python, profile: Profile) -> Result<PathBuf> {
+    let build = ["build", "--locked", "--package", "airlane", "--profile", profile.name()];
+    succeed(workspace.cargo().args(build))?;
+    let folder = bundle(workspace, profile)?;
+    succeed(&mut command(workspace, python, profile))?;
+    wheel(&folder)
 }
 
 /// Puts the server, as cargo left it, into the package, and empties the folder of the wheel, whose name it answers.

@@ -9,7 +9,7 @@ use arrow_array::types::{Float64Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
-use super::now;
+use super::latency::now;
 use crate::Result;
 
 /// A consumer that runs. Dropping it ends it.

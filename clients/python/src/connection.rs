@@ -142,7 +142,7 @@ fn put(
     let runtime = process::runtime().map_err(raise)?;
     let mut sending =
         AbortOnDrop(runtime.spawn(async move { client.put(&table, schema, sent(receiver), options).await }));
-    let count = Count::default();
+    let count = Count::of(call);
     loop {
         let batch = batches.next(py)?;
         let is_last = batch.is_none();

@@ -34,4 +34,8 @@ mod _native {
     use crate::table::{Batch, Schema, Table};
     #[pymodule_export]
     use crate::wait::Call;
+
+    /// How this was built: a build for debugging is several times slower.
+    #[pymodule_export]
+    const BUILD: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 }

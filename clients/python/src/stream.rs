@@ -48,7 +48,7 @@ impl Stream {
     fn read(&self, py: Python<'_>, call: &Call, first: Vec<PyRef<'_, Batch>>) -> PyResult<Table> {
         let rows = self.rows.get().map_err(raise)?;
         let mut batches: Vec<RecordBatch> = first.iter().map(|batch| batch.0.clone()).collect();
-        let count = Count::default();
+        let count = Count::of(call);
         batches.iter().for_each(|batch| count.add(batch));
         let reading = async {
             let mut rows = rows.lock().await;
@@ -68,7 +68,7 @@ impl Stream {
     fn write(&self, py: Python<'_>, call: &Call, path: PathBuf, format: &str) -> PyResult<u64> {
         let format = Format::parse(format).map_err(raise)?;
         let rows = self.rows.get().map_err(raise)?;
-        let count = Count::default();
+        let count = Count::of(call);
         let (part, failed) = (part(&path), |error| file_failed(&path, error));
         let writing = async {
             let file = File::create(&part).map_err(failed)?;
@@ -123,16 +123,25 @@ fn file_failed(path: &Path, error: std::io::Error) -> Error {
 }
 
 /// Rows and bytes that came so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Count {
     rows: AtomicU64,
     bytes: AtomicU64,
+    counts_bytes: bool,
 }
 
 impl Count {
+    /// Bytes are counted where somebody is told of them: it takes a look at the offsets of every column, and so at pages of shared
+    /// memory that nothing else may need.
+    pub(crate) fn of(call: &Call) -> Self {
+        Self { rows: AtomicU64::new(0), bytes: AtomicU64::new(0), counts_bytes: call.is_told() }
+    }
+
     pub(crate) fn add(&self, batch: &RecordBatch) {
         self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(payload_bytes(batch), Ordering::Relaxed);
+        if self.counts_bytes {
+            self.bytes.fetch_add(payload_bytes(batch), Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn get(&self) -> (u64, u64) {

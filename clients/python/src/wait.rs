@@ -47,6 +47,11 @@ impl Call {
 }
 
 impl Call {
+    /// Whether anybody is told how far the call has come.
+    pub(crate) fn is_told(&self) -> bool {
+        self.progress.is_some()
+    }
+
     /// Tells how far the call has come.
     pub(crate) fn tell(&self, py: Python<'_>, (rows, bytes): (u64, u64)) -> PyResult<()> {
         self.progress.as_ref().map_or(Ok(()), |progress| progress.call1(py, (rows, bytes)).map(drop))

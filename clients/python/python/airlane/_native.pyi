@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import Any, TypedDict, final, type_check_only
+from typing import Any, Literal, TypedDict, final, type_check_only
+
+BUILD: Literal["debug", "release"]
 
 @type_check_only
 class PutWords(TypedDict):
