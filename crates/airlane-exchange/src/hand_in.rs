@@ -8,10 +8,10 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use airlane_model::{Caller, Error, Receipt, Result, TableName, codes};
 use airlane_segment::home::storage_error;
 use airlane_segment::{Home, HomeFactory, SealedMemfds, Sealing, Segment, Trust};
-use airlane_store::{PutSpec, Store};
+use airlane_store::PutSpec;
 
-use crate::put::RefusedPuts;
-use crate::{Exchange, PutStream, access};
+use crate::put::Putting;
+use crate::{Exchange, PutStream};
 
 /// How much of a file is copied at once.
 const COPY_BYTES: usize = 1 << 20;
@@ -38,7 +38,7 @@ impl Producer {
 ///
 /// Before each segment: [`judge`](Self::judge), then [`room`](Self::room).
 pub struct HandIn {
-    store: Store,
+    putting: Putting,
     producer: Producer,
     table: TableName,
     put: Begun,
@@ -56,9 +56,9 @@ impl Exchange {
     /// # Errors
     /// `permission_denied`, `credentials_missing`, `rate_limited`.
     pub fn hand_in(&self, caller: &Caller, spec: PutSpec, producer: Producer) -> Result<HandIn> {
-        let spec = access::begin_put(caller, spec)?;
-        let (store, table) = (self.store.clone(), spec.table.clone());
-        Ok(HandIn { store, producer, table, put: Begun::Not(Some(Box::new(spec))) })
+        let spec = self.may_put(caller, spec)?;
+        let (putting, table) = (self.putting(), spec.table.clone());
+        Ok(HandIn { putting, producer, table, put: Begun::Not(Some(Box::new(spec))) })
     }
 }
 
@@ -104,7 +104,7 @@ impl HandIn {
     /// `memory_full` when waiting is of no use; `shutting_down`.
     pub async fn room(&mut self, bytes: u64) -> Result<()> {
         match &mut self.put {
-            Begun::Not(_) => self.store.room(bytes).await,
+            Begun::Not(_) => self.putting.store.room(bytes).await,
             Begun::Yes(put) => put.room(bytes).await,
         }
     }
@@ -116,7 +116,7 @@ impl HandIn {
     /// `segment_refused`, `message_invalid`, `schema_invalid`, `data_invalid`, `limit_exceeded`; `schema_mismatch`,
     /// `durability_conflict`, `quota_exceeded`; `memory_full`, `storage_full`, `storage_failed`, `shutting_down`.
     pub fn take(&mut self, memfd: OwnedFd, bytes: u64) -> Result<u64> {
-        let home = Home::adopt(memfd, bytes, self.producer.sealing(), self.store.memory_budget())?;
+        let home = Home::adopt(memfd, bytes, self.producer.sealing(), self.putting.store.memory_budget())?;
         self.take_home(home)
     }
 
@@ -126,7 +126,7 @@ impl HandIn {
     /// # Errors
     /// As [`take`](Self::take).
     pub fn take_copy(&mut self, file: &File, bytes: u64) -> Result<u64> {
-        let home = copy(file, bytes, SealedMemfds::new(self.store.memory_budget().clone()))?;
+        let home = copy(file, bytes, SealedMemfds::new(self.putting.store.memory_budget().clone()))?;
         self.take_home(home)
     }
 
@@ -146,9 +146,7 @@ impl HandIn {
             let spec = spec.take().ok_or_else(|| {
                 Error::new(codes::MESSAGE_ORDER_INVALID, "the put has failed before, at its first segment")
             })?;
-            let refusals = RefusedPuts::of(&self.store, &spec.table);
-            let put = refusals.tell(self.store.put_batches(*spec, first.schema().clone()))?;
-            self.put = Begun::Yes(Box::new(PutStream::new(put, refusals)));
+            self.put = Begun::Yes(Box::new(self.putting.batches(*spec, first.schema().clone())?));
         }
         match &mut self.put {
             Begun::Yes(put) => Ok(put),

@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use airlane_model::{Chance, Error, Pass, Result, SignedTicket, Timestamp, codes, limits};
-use airlane_store::Store;
+use airlane_store::{KeptFile, Store};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Key {
 impl KeyRing {
     /// The keys of a store's folder, with a first one if there is none. Without a folder they live as long as the store.
     pub(crate) fn load(store: &Store) -> Result<Self> {
-        let keys = match store.ticket_keys()? {
+        let keys = match store.kept(KeptFile::TicketKeys)? {
             None => Vec::new(),
             Some(text) => parse(&text).ok_or_else(|| {
                 Error::new(codes::DATA_DAMAGED, "the keys that sign tickets cannot be read")
@@ -104,7 +104,7 @@ impl KeyRing {
         kept.push(newest);
         let surplus = kept.len().saturating_sub(KEYS_MAX);
         kept.drain(..surplus);
-        store.keep_ticket_keys(&print(&kept))?;
+        store.keep(KeptFile::TicketKeys, &print(&kept))?;
         let revoked = (keys.len() + 1).saturating_sub(kept.len());
         *keys = kept;
         Ok(Rotation { key: format!("{id:08x}"), keys: keys.len(), revoked })
@@ -124,7 +124,7 @@ impl KeyRing {
         more.push(Key::random(store.chance(), store.clock().now(), &keys));
         let surplus = more.len().saturating_sub(KEYS_MAX);
         more.drain(..surplus);
-        store.keep_ticket_keys(&print(&more))?;
+        store.keep(KeptFile::TicketKeys, &print(&more))?;
         *keys = more;
         Ok(())
     }

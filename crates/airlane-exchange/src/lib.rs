@@ -4,6 +4,8 @@
 
 mod access;
 mod changes;
+mod contracts;
+mod enforce;
 mod flights;
 mod hand_in;
 mod hand_out;
@@ -30,13 +32,16 @@ use airlane_store::{ReadSpec, Store};
 
 pub use airlane_store::PutSpec;
 
+pub use airlane_contract::{Change, Compatibility, Mode as ContractMode};
 pub use changes::{NumberedChange, Seen, Watch};
+use contracts::Contracts;
+pub use contracts::{Binding, ContractDocument, ContractInfo};
 pub use hand_in::{HandIn, Producer};
 pub use hand_out::{Descriptor, HandOut, Piece, ReadEnd};
 pub use keys::Rotation;
 pub use pause::Pause;
 pub use put::PutStream;
-use put::RefusedPuts;
+use put::{Putting, RefusedPuts};
 pub use read::{ReadStream, StreamMessage};
 pub use refusals::RefusedTickets;
 pub use statistics::{ColumnStatistics, Statistics};
@@ -55,6 +60,7 @@ pub struct Exchange {
     keys: Arc<KeyRing>,
     refusals: Arc<Refusals>,
     statistics: Arc<KeptStatistics>,
+    contracts: Arc<Contracts>,
 }
 
 /// A table with its schema.
@@ -111,7 +117,8 @@ impl Exchange {
     /// `data_damaged` when the keys cannot be read; `storage_failed`, `storage_full`.
     pub fn open(store: Store) -> Result<Self> {
         let keys = Arc::new(KeyRing::load(&store)?);
-        Ok(Self { store, keys, refusals: Arc::default(), statistics: Arc::default() })
+        let contracts = Arc::new(Contracts::load(&store)?);
+        Ok(Self { store, keys, refusals: Arc::default(), statistics: Arc::default(), contracts })
     }
 
     /// The source of random bytes that was handed in.
@@ -155,9 +162,7 @@ impl Exchange {
     /// `message_invalid`, `schema_invalid`, `schema_mismatch`, `durability_conflict`, `shutting_down`,
     /// `permission_denied`, `credentials_missing`, `rate_limited`, `quota_exceeded`.
     pub fn put_stream(&self, caller: &Caller, spec: PutSpec, schema_header: &[u8]) -> Result<PutStream> {
-        let refusals = RefusedPuts::of(&self.store, &spec.table);
-        let put = access::begin_put(caller, spec).and_then(|spec| self.store.put_stream(spec, schema_header));
-        refusals.tell(put).map(|put| PutStream::new(put, refusals))
+        self.putting().stream(self.may_put(caller, spec)?, schema_header)
     }
 
     /// Begins a put of batches made in this process.
@@ -166,9 +171,16 @@ impl Exchange {
     /// `schema_mismatch`, `durability_conflict`, `shutting_down`, `permission_denied`, `credentials_missing`,
     /// `rate_limited`, `quota_exceeded`.
     pub fn put_batches(&self, caller: &Caller, spec: PutSpec, schema: TableSchema) -> Result<PutStream> {
+        self.putting().batches(self.may_put(caller, spec)?, schema)
+    }
+
+    fn putting(&self) -> Putting {
+        Putting { store: self.store.clone(), contracts: self.contracts.clone() }
+    }
+
+    fn may_put(&self, caller: &Caller, spec: PutSpec) -> Result<PutSpec> {
         let refusals = RefusedPuts::of(&self.store, &spec.table);
-        let put = access::begin_put(caller, spec).and_then(|spec| self.store.put_batches(spec, schema));
-        refusals.tell(put).map(|put| PutStream::new(put, refusals))
+        refusals.tell(access::begin_put(caller, spec))
     }
 
     /// Opens what a ticket names for reading. The table is not idle as long as the answer is held, unless that is of no

@@ -1,18 +1,62 @@
 //! A put as a door sees it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use airlane_model::{Happening, Receipt, Result, TableChange, TableName};
 use airlane_segment::{Segment, TableSchema};
-use airlane_store::{Put, Store};
+use airlane_store::{Put, PutSpec, Store};
 use arrow_array::RecordBatch;
+
+use crate::contracts::Contracts;
+use crate::enforce::Guard;
 
 /// Takes a put's messages or batches, then commits them. Dropping it leaves nothing behind.
 ///
 /// Before each piece: [`room`](Self::room). For each message of a stream: [`begin`](Self::begin), [`body`](Self::body) for each chunk, [`end`](Self::end).
 pub struct PutStream {
     put: Put,
+    /// The contract of the table, where one is bound to it.
+    guard: Option<Box<Guard>>,
     refusals: RefusedPuts,
+}
+
+/// Begins puts.
+#[derive(Clone, Debug)]
+pub(crate) struct Putting {
+    pub(crate) store: Store,
+    pub(crate) contracts: Arc<Contracts>,
+}
+
+impl Putting {
+    /// Begins a put of a stream whose schema message is given, by a caller who may.
+    pub(crate) fn stream(&self, spec: PutSpec, schema_header: &[u8]) -> Result<PutStream> {
+        let refusals = RefusedPuts::of(&self.store, &spec.table);
+        let begun = self.contracts.of(&spec.table).and_then(|in_force| match in_force {
+            None => Ok((self.store.put_stream(spec, schema_header)?, None)),
+            Some(in_force) => {
+                let decoder = self.store.decoder(schema_header)?;
+                let guard = Guard::begin(&self.store, &in_force, &spec, decoder.schema().arrow())?;
+                let put = self.store.put_batches(spec, guard.schema()?)?;
+                Ok((put, Some(Box::new(guard.with_wire(decoder)))))
+            }
+        });
+        refusals.tell(begun).map(|(put, guard)| PutStream { put, guard, refusals })
+    }
+
+    /// Begins a put of batches, by a caller who may.
+    pub(crate) fn batches(&self, spec: PutSpec, schema: TableSchema) -> Result<PutStream> {
+        let refusals = RefusedPuts::of(&self.store, &spec.table);
+        let begun = self.contracts.of(&spec.table).and_then(|in_force| match in_force {
+            None => Ok((self.store.put_batches(spec, schema)?, None)),
+            Some(in_force) => {
+                let guard = Guard::begin(&self.store, &in_force, &spec, schema.arrow())?;
+                let put = self.store.put_batches(spec, guard.schema()?)?;
+                Ok((put, Some(Box::new(guard))))
+            }
+        });
+        refusals.tell(begun).map(|(put, guard)| PutStream { put, guard, refusals })
+    }
 }
 
 /// Tells watchers of a put that is refused.
@@ -37,10 +81,6 @@ impl RefusedPuts {
 }
 
 impl PutStream {
-    pub(crate) fn new(put: Put, refusals: RefusedPuts) -> Self {
-        Self { put, refusals }
-    }
-
     /// The schema of the put.
     pub fn schema(&self) -> &TableSchema {
         self.put.schema()
@@ -64,7 +104,11 @@ impl PutStream {
     /// # Errors
     /// `message_invalid`, `message_order_invalid`, `limit_exceeded`.
     pub fn begin(&mut self, header: &[u8], body_bytes: u64) -> Result<()> {
-        self.refusals.tell(self.put.begin(header, body_bytes))
+        let begun = match &mut self.guard {
+            None => self.put.begin(header, body_bytes),
+            Some(guard) => guard.begin_message(header, body_bytes),
+        };
+        self.refusals.tell(begun)
     }
 
     /// Takes the next chunk of the message's body.
@@ -72,7 +116,11 @@ impl PutStream {
     /// # Errors
     /// `message_invalid`, `memory_full`, `storage_full`, `storage_failed`.
     pub fn body(&mut self, chunk: &[u8]) -> Result<()> {
-        self.refusals.tell(self.put.body(chunk))
+        let taken = match &mut self.guard {
+            None => self.put.body(chunk),
+            Some(guard) => guard.take_body(chunk),
+        };
+        self.refusals.tell(taken)
     }
 
     /// Ends the message: validates and lays out its rows.
@@ -80,7 +128,15 @@ impl PutStream {
     /// # Errors
     /// `message_invalid`, `data_invalid`, `limit_exceeded`, `memory_full`, `storage_full`, `storage_failed`.
     pub fn end(&mut self) -> Result<()> {
-        self.refusals.tell(self.put.end())
+        let ended = match &mut self.guard {
+            None => self.put.end(),
+            Some(guard) => match guard.end_message() {
+                Ok(Some(good)) => self.put.append(&good),
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            },
+        };
+        self.refusals.tell(ended)
     }
 
     /// Takes a batch made in this process.
@@ -88,12 +144,20 @@ impl PutStream {
     /// # Errors
     /// `limit_exceeded`, `memory_full`, `storage_full`, `storage_failed`.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.refusals.tell(self.put.append(batch))
+        let taken = match &mut self.guard {
+            None => self.put.append(batch),
+            Some(guard) => guard.check(batch).and_then(|good| self.put.append(&good)),
+        };
+        self.refusals.tell(taken)
     }
 
     /// Takes a segment that another process has laid out.
     pub(crate) fn adopt(&mut self, segment: Segment) -> Result<()> {
-        self.refusals.tell(self.put.adopt(segment))
+        let adopted = match &mut self.guard {
+            None => self.put.adopt(segment),
+            Some(guard) => adopt_guarded(&mut self.put, guard, segment),
+        };
+        self.refusals.tell(adopted)
     }
 
     /// Makes the put visible, whole. When this answers `Ok` the version is kept at its durability.
@@ -103,8 +167,29 @@ impl PutStream {
     /// `storage_failed`: nothing was kept.
     /// `commit_unknown`: see there.
     pub async fn commit(self) -> Result<Receipt> {
-        let Self { put, refusals } = self;
-        refusals.tell(put.commit().await)
+        let Self { put, guard, refusals } = self;
+        let contract = match guard {
+            None => None,
+            Some(guard) => Some(refusals.tell(guard.finish().await)?),
+        };
+        let receipt = refusals.tell(put.commit().await)?;
+        Ok(Receipt { contract, ..receipt })
+    }
+}
+
+/// A segment that was laid out elsewhere stays as it is when all of it is good and nothing is changed.
+fn adopt_guarded(put: &mut Put, guard: &mut Guard, segment: Segment) -> Result<()> {
+    let mut good = Vec::new();
+    let looks = guard.only_looks();
+    for index in 0..segment.batch_count() {
+        let checked = guard.check(&segment.batch(index)?)?;
+        if !looks || !guard.only_looks() || !good.is_empty() {
+            good.push(checked);
+        }
+    }
+    match looks && guard.only_looks() {
+        true => put.adopt(segment),
+        false => good.iter().try_for_each(|batch| put.append(batch)),
     }
 }
 

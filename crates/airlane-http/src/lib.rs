@@ -12,6 +12,7 @@
 mod blocking;
 mod body;
 mod changes;
+mod contracts;
 mod download;
 mod media;
 pub mod metrics;

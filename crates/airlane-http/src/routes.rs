@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::readiness::Report;
 use crate::request::From;
 use crate::upload::parts;
-use crate::{HttpState, changes, download, metrics, tables, tickets, upload};
+use crate::{HttpState, changes, contracts, download, metrics, tables, tickets, upload};
 
 /// A request that is answered.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ const fn stream(name: &'static str) -> Route {
 }
 
 /// All there are.
-pub const ROUTES: [Route; 24] = [
+pub const ROUTES: [Route; 30] = [
     call("GET /"),
     call("GET /healthz"),
     call("GET /readyz"),
@@ -53,6 +53,12 @@ pub const ROUTES: [Route; 24] = [
     call("HEAD /v1/uploads/{id}"),
     stream("PATCH /v1/uploads/{id}"),
     call("DELETE /v1/uploads/{id}"),
+    call("GET /v1/contracts"),
+    call("PUT /v1/contracts/{name}"),
+    call("GET /v1/contracts/{name}"),
+    call("GET /v1/contract-changes/{name}"),
+    call("PUT /v1/bindings"),
+    call("DELETE /v1/bindings"),
     stream("GET /v1/changes"),
     call("GET /v1/status"),
     call("POST /v1/keys/rotate"),
@@ -82,6 +88,12 @@ fn handler(name: &str) -> Option<MethodRouter<HttpState>> {
         "HEAD /v1/uploads/{id}" => head(parts::look),
         "PATCH /v1/uploads/{id}" => patch(parts::part),
         "DELETE /v1/uploads/{id}" => delete(parts::cancel),
+        "GET /v1/contracts" => get(contracts::list),
+        "PUT /v1/contracts/{name}" => put(contracts::register),
+        "GET /v1/contracts/{name}" => get(contracts::show),
+        "GET /v1/contract-changes/{name}" => get(contracts::differences),
+        "PUT /v1/bindings" => put(contracts::bind),
+        "DELETE /v1/bindings" => delete(contracts::unbind),
         "GET /v1/changes" => get(changes::events),
         "GET /v1/status" => get(tickets::status),
         "POST /v1/keys/rotate" => post(tickets::rotate_keys),

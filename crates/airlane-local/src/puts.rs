@@ -41,7 +41,9 @@ pub(crate) fn spec_of(begin: &Begin, caller: &Caller, chance: &dyn Chance) -> Re
         mode: parsed(&begin.mode).map_or(Ok(PutMode::Replace), |text| text.parse())?,
         durability: if is_named { durability } else { durability.or(Some(Durability::Ephemeral)) },
         retention,
-        key: parsed(&begin.idempotency_key).map(|text| Ok(PutKey::new(caller, text.parse()?))).transpose()?,
+        key: parsed(&begin.idempotency_key)
+            .map(|text| Ok::<_, Error>(PutKey::new(caller, text.parse()?)))
+            .transpose()?,
         caller: None,
     })
 }

@@ -33,5 +33,5 @@ pub use retention::{Retention, RetentionChange, RetentionDefaults};
 pub use secret::Secret;
 pub use size::ByteSize;
 pub use span::TimeSpan;
-pub use table::{Durability, PutMode, Receipt, RowRange, TableInfo, Version, VersionInfo};
+pub use table::{ContractReceipt, Durability, PutMode, Receipt, RowRange, TableInfo, Version, VersionInfo};
 pub use ticket::{Pass, PlainTicket, ReadPart, ReadsAllowed, SignedTicket, Ticket};

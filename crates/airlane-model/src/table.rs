@@ -198,6 +198,22 @@ pub struct Receipt {
     pub durability: Durability,
     /// The ticket that reads this version.
     pub ticket: String,
+    /// What a data contract had to say, where one is bound to the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<ContractReceipt>,
+}
+
+/// What a data contract had to say of a put.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContractReceipt {
+    /// The version of the contract, as it was registered; 0 for one that comes with Airlane.
+    pub registered_version: u64,
+    /// The ticket of the rows that were set aside, where some were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_ticket: Option<String>,
+    /// The contract, the mode, what was cast, how many rows broke which rule, and what nobody checked.
+    #[serde(flatten)]
+    pub report: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A version of a table that can be read.

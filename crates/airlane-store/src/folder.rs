@@ -30,7 +30,6 @@ use crate::failpoint::failpoint;
 
 const SPILL_SUFFIX: &str = ".spill";
 const FORMAT: &str = "airlane data format 1\n";
-const TICKET_KEYS: &str = "ticket-keys";
 const FORMAT_PREFIX: &str = "airlane data format ";
 
 /// What a folder may hold before it becomes a data folder: a mount point's own entry, and what an earlier start left
@@ -79,24 +78,49 @@ impl Paths {
         self.root.join("segments").join(format!("{id}{SPILL_SUFFIX}"))
     }
 
-    /// The keys that sign tickets, if they were kept before.
-    pub(crate) fn ticket_keys(&self) -> Result<Option<Vec<u8>>> {
-        let path = self.root.join(TICKET_KEYS);
+    /// A file beside the catalog, if it was kept before.
+    pub(crate) fn kept(&self, file: KeptFile) -> Result<Option<Vec<u8>>> {
+        let path = self.root.join(file.name());
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(storage("read the keys of tickets", &path, error)),
+            Err(error) => Err(storage(&format!("read {}", file.what()), &path, error)),
         }
     }
 
-    /// Keeps the keys that sign tickets.
-    pub(crate) fn keep_ticket_keys(&self, bytes: &[u8], disk: &dyn Disk) -> Result<()> {
-        let written = write_whole(&self.root, TICKET_KEYS, bytes, disk);
-        written.map_err(|error| storage("keep the keys of tickets", &self.root.join(TICKET_KEYS), error))
+    /// Keeps a file beside the catalog: the new content whole, or the old one.
+    pub(crate) fn keep(&self, file: KeptFile, bytes: &[u8], disk: &dyn Disk) -> Result<()> {
+        let written = write_whole(&self.root, file.name(), bytes, disk);
+        written.map_err(|error| storage(&format!("keep {}", file.what()), &self.root.join(file.name()), error))
     }
 
     pub(crate) fn damage_report(&self) -> PathBuf {
         self.root.join("damaged")
+    }
+}
+
+/// A small file that lies beside the catalog, for its owner alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptFile {
+    /// The keys that sign tickets.
+    TicketKeys,
+    /// The data contracts and what they are bound to.
+    Contracts,
+}
+
+impl KeptFile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::TicketKeys => "ticket-keys",
+            Self::Contracts => "contracts",
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::TicketKeys => "the keys of tickets",
+            Self::Contracts => "the data contracts",
+        }
     }
 }
 

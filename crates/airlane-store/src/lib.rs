@@ -67,6 +67,7 @@ pub use content::{ReaderDictionaries, Snapshot};
 pub use counts::{CountedRead, LEASE, ReadSpec, TicketCount};
 pub use disk::{Disk, SystemDisk};
 pub use expiry::{ExpiredRows, ExpiryReason};
+pub use folder::KeptFile;
 pub use frames::{Asked, Frame, FrameCounts, FrameForm, FramePart, Frames, Making};
 pub use index::{Totals, table_not_found};
 pub use keys::KeyLimits;

@@ -110,6 +110,7 @@ impl<'a> Plan<'a> {
             rows_put,
             durability: info.durability,
             ticket: info.ticket,
+            contract: None,
         };
         let Receipt { version, rows, bytes, durability, .. } = receipt;
         let committed = Happening::Committed { version, rows, rows_put, bytes, mode, durability };

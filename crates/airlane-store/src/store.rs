@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use airlane_model::{
     Chance, Clock, Durability, Error, PutMode, Result, TableId, TableInfo, TableName, Version, VersionInfo, codes,
 };
+use airlane_segment::decode::StreamDecoder;
 use airlane_segment::{Intake, KnownSchemas, TableSchema};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
@@ -24,6 +25,7 @@ use crate::disk::Disk;
 use crate::error::storage;
 use crate::expiry::{Deadlines, ExpiredCounts, run_expiry, save_uptime, watch_all};
 use crate::folder::DataFolder;
+use crate::folder::KeptFile;
 use crate::index::{Index, table_not_found};
 use crate::keys::{KeyBook, Keyed, take_over};
 use crate::memory::{Memory, run_rounds};
@@ -97,6 +99,15 @@ impl Store {
         let decoder = shared.schemas.decoder(schema_header, shared.limits.clone());
         let writer = shared.writer.clone();
         self.begin(spec, |homes| Ok(Intake::from_decoder(decoder?, writer, homes)))
+    }
+
+    /// A decoder of a stream whose schema message is given, for whoever has to see its batches before they are put.
+    ///
+    /// # Errors
+    /// `message_invalid`, `schema_invalid`.
+    pub fn decoder(&self, schema_header: &[u8]) -> Result<StreamDecoder> {
+        let shared = &self.handle.shared;
+        shared.schemas.decoder(schema_header, shared.limits.clone())
     }
 
     /// Begins a put of batches made in this process.
@@ -242,22 +253,21 @@ impl Store {
         self.handle.shared.chance.as_ref()
     }
 
-    /// The keys that sign tickets, as they were [kept](Self::keep_ticket_keys); `None` when none were, and without a
-    /// data folder.
+    /// A file of the data folder, as it was [kept](Self::keep); `None` when none was, and without a folder.
     ///
     /// # Errors
     /// `storage_failed`.
-    pub fn ticket_keys(&self) -> Result<Option<Vec<u8>>> {
-        self.handle.shared.paths.as_ref().map_or(Ok(None), crate::folder::Paths::ticket_keys)
+    pub fn kept(&self, file: KeptFile) -> Result<Option<Vec<u8>>> {
+        self.handle.shared.paths.as_ref().map_or(Ok(None), |paths| paths.kept(file))
     }
 
-    /// Keeps the keys that sign tickets in the data folder, for its owner alone. Without a folder nothing is kept.
+    /// Keeps a file in the data folder, for its owner alone. Without a folder nothing is kept.
     ///
     /// # Errors
-    /// `storage_failed`, `storage_full`; then those that were kept before are still there.
-    pub fn keep_ticket_keys(&self, keys: &str) -> Result<()> {
+    /// `storage_failed`, `storage_full`; then what was kept before is still there.
+    pub fn keep(&self, file: KeptFile, content: &str) -> Result<()> {
         let shared = &self.handle.shared;
-        shared.paths.as_ref().map_or(Ok(()), |paths| paths.keep_ticket_keys(keys.as_bytes(), shared.disk.as_ref()))
+        shared.paths.as_ref().map_or(Ok(()), |paths| paths.keep(file, content.as_bytes(), shared.disk.as_ref()))
     }
 
     /// Tables whose entry in the catalog, or one of whose segments, is known to be damaged.

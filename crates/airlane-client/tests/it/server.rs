@@ -184,8 +184,17 @@ impl FlightService for Service {
         }
         guard.complete = true;
         let TableInfo { table_id, version, rows, bytes, durability, ticket, .. } = info(&table, &batches);
-        let receipt =
-            Receipt { table: table.clone(), table_id, version, rows, bytes, rows_put: rows, durability, ticket };
+        let receipt = Receipt {
+            table: table.clone(),
+            table_id,
+            version,
+            rows,
+            bytes,
+            rows_put: rows,
+            durability,
+            ticket,
+            contract: None,
+        };
         let schema = decoder.schema().expect("schema").clone();
         let is_answered = table.as_str() != "unanswered";
         self.tables.lock().expect("lock").insert(table, (schema, batches));

@@ -94,6 +94,10 @@ pub const CONFIG_INVALID: Code = Code::new("config_invalid", ErrorKind::InvalidA
 pub const ADDRESS_IN_USE: Code = Code::new("address_in_use", ErrorKind::FailedPrecondition);
 /// The HTTP door has no such path, or not with this method.
 pub const ROUTE_NOT_FOUND: Code = Code::new("route_not_found", ErrorKind::NotFound);
+/// There is no data contract of this name or version, or none is bound to these tables.
+pub const CONTRACT_NOT_FOUND: Code = Code::new("contract_not_found", ErrorKind::NotFound);
+/// A new version of a data contract breaks what the version before promises.
+pub const CONTRACT_INCOMPATIBLE: Code = Code::new("contract_incompatible", ErrorKind::AlreadyExists);
 /// There is no upload of this id that could be gone on with: it is complete, was given up, or was of an earlier life of the server.
 pub const UPLOAD_NOT_FOUND: Code = Code::new("upload_not_found", ErrorKind::NotFound);
 /// A part of an upload begins at another byte than the one after what the server has.
@@ -165,6 +169,8 @@ pub const ALL: &[Code] = &[
     CONFIG_INVALID,
     ADDRESS_IN_USE,
     ROUTE_NOT_FOUND,
+    CONTRACT_NOT_FOUND,
+    CONTRACT_INCOMPATIBLE,
     UPLOAD_NOT_FOUND,
     UPLOAD_CONFLICT,
     DEADLINE_EXCEEDED,

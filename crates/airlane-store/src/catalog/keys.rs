@@ -50,7 +50,17 @@ impl StoredKey {
     pub fn receipt(&self) -> Receipt {
         let Outcome { table_id, version, rows, bytes, rows_put, durability } = self.outcome;
         let ticket = Ticket::version(self.table.clone(), version).to_string();
-        Receipt { table: self.table.clone(), table_id, version, rows, bytes, rows_put, durability, ticket }
+        Receipt {
+            table: self.table.clone(),
+            table_id,
+            version,
+            rows,
+            bytes,
+            rows_put,
+            durability,
+            ticket,
+            contract: None,
+        }
     }
 
     /// About what it takes where it is kept.

@@ -7,6 +7,7 @@ mod catalog;
 mod claims;
 mod compressed;
 mod connections;
+mod contracts;
 mod counted;
 mod drain;
 mod floods;

@@ -91,6 +91,12 @@ const TABLE: &[(&str, Need)] = &[
     ("HEAD /v1/uploads/{id}", Need::Upload),
     ("PATCH /v1/uploads/{id}", Need::Upload),
     ("DELETE /v1/uploads/{id}", Need::Upload),
+    ("GET /v1/contracts", Need::Known),
+    ("PUT /v1/contracts/{name}", Need::Admin),
+    ("GET /v1/contracts/{name}", Need::Known),
+    ("GET /v1/contract-changes/{name}", Need::Known),
+    ("PUT /v1/bindings", Need::Admin),
+    ("DELETE /v1/bindings", Need::Admin),
     ("GET /v1/changes", Need::Known),
     ("GET /v1/status", Need::Admin),
     ("POST /v1/keys/rotate", Need::Admin),
@@ -144,11 +150,25 @@ fn due(need: Need, role: Option<(&str, bool, bool)>, object: &str) -> &'static s
 /// Asks, and answers the code that came.
 async fn ask(server: &TestServer, what: &str, token: Option<&str>, object: &str) -> String {
     if let Some((method, path)) = what.split_once(" /") {
-        let name = path.split_once('{').map_or_else(|| path.to_owned(), |(path, _)| format!("{path}{object}"));
+        let name = match path {
+            "v1/contracts/{name}" => "v1/contracts/cell".to_owned(),
+            "v1/contract-changes/{name}" => "v1/contract-changes/cell?from=0".to_owned(),
+            "v1/bindings" if method == "DELETE" => {
+                let binding = airlane_exchange::Binding { contract: "cell".into(), mode: Default::default() };
+                server.handle.exchange().bind_contract(&Caller::local(), "zz/*", binding).expect("bound");
+                "v1/bindings?tables=zz/*".to_owned()
+            }
+            path => path.split_once('{').map_or_else(|| path.to_owned(), |(path, _)| format!("{path}{object}")),
+        };
         let body = match (method, path) {
             ("PUT" | "POST", "v1/tables/{name}") => "n\n1\n".to_owned(),
             ("POST", "v1/tickets") => format!(r#"{{"ticket":"{object}"}}"#),
             ("PATCH", _) => r#"{"versions":3}"#.to_owned(),
+            ("PUT", "v1/contracts/{name}") => {
+                let cell = airlane_testkit::workspace().join("spec/contracts/cell.yaml");
+                std::fs::read_to_string(cell).expect("a contract")
+            }
+            ("PUT", "v1/bindings") => r#"{"tables":"zz/*","contract":"cell"}"#.to_owned(),
             _ => "{}".to_owned(),
         };
         return http_code_of(server, method, &format!("/{name}"), token, &body).await;

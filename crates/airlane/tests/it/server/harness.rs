@@ -39,6 +39,17 @@ impl TestServer {
         Self { handle, folder }
     }
 
+    /// Stops it and starts another over its folder.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { mut handle, folder } = self;
+        handle.stop();
+        handle.wait().await.expect("stopped");
+        let store = StoreOptions::new(Some(folder.path().join("data")));
+        let options = ServerOptions { listen: Some(([127, 0, 0, 1], 0).into()), ..ServerOptions::default() };
+        let handle = run_over(store, options).await.expect("a server");
+        Self { handle, folder }
+    }
+
     pub(crate) fn address(&self) -> String {
         self.handle.address().expect("a port").to_string()
     }

@@ -1,0 +1,197 @@
+//! Contracts in force, at every door.
+
+use std::sync::Arc;
+
+use airlane_client::{Client, ConnectOptions, PutOptions, Transport};
+use airlane_model::{PutMode, codes};
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use futures::stream;
+
+use super::harness::*;
+use super::rest::{Answer, ask};
+
+const CONTRACT: &str = "\
+apiVersion: v3.1.0
+kind: DataContract
+id: prices
+version: 1.0.0
+status: active
+team: {name: desk}
+schema:
+  - name: prices
+    properties:
+      - name: symbol
+        logicalType: string
+        required: true
+        logicalTypeOptions: {maxLength: 4}
+      - name: price
+        logicalType: number
+        physicalType: double
+        logicalTypeOptions: {minimum: 0}
+      - name: id
+        logicalType: integer
+        physicalType: bigint
+        primaryKey: true
+        required: true
+";
+
+async fn register(at: &str, document: &str, query: &str) -> Answer {
+    ask(at, "PUT", &format!("/v1/contracts/prices{query}"), "", document.as_bytes()).await
+}
+
+async fn bind(at: &str, tables: &str, mode: &str) {
+    let body = format!(r#"{{"tables": "{tables}", "contract": "prices", "mode": "{mode}"}}"#);
+    let bound = ask(at, "PUT", "/v1/bindings", "", body.as_bytes()).await;
+    assert_eq!(bound.status, 200, "{}", bound.text());
+}
+
+async fn put(at: &str, table: &str, csv: &str) -> Answer {
+    ask(at, "PUT", &format!("/v1/tables/{table}"), "content-type: text/csv\r\n", csv.as_bytes()).await
+}
+
+async fn server(mode: &str) -> TestServer {
+    let server = TestServer::start().await;
+    let at = server.address();
+    let registered = register(&at, CONTRACT, "").await;
+    assert_eq!(registered.status, 201, "{}", registered.text());
+    bind(&at, "eu/*", mode).await;
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_bad_row_ends_a_put_and_nothing_is_kept() {
+    let server = server("reject").await;
+    let at = server.address();
+    let good = put(&at, "eu/prices", "symbol,price,id\nAIR,1.5,1\nLANE,2.5,2\n").await;
+    assert_eq!(good.status, 201, "{}", good.text());
+    let contract = &good.json()["contract"];
+    assert_eq!(
+        (&contract["contract"], &contract["registered_version"], &contract["rows"]),
+        (&"prices".into(), &1.into(), &2.into())
+    );
+    for (what, csv, place) in [
+        ("below the range", "symbol,price,id\nAIR,1.5,1\nLANE,-2.5,2\n", "row 1"),
+        ("too long", "symbol,price,id\nLANES,1.5,1\n", "row 0"),
+        ("missing", "symbol,price,id\n,1.5,1\n", "row 0"),
+        ("twice", "symbol,price,id\nAIR,1.5,1\nAIR,1.5,1\n", "row 1"),
+        ("another type", "symbol,price,id\nAIR,much,1\n", "table"),
+        ("a column less", "symbol,price\nAIR,1.5\n", "table"),
+    ] {
+        let refused = put(&at, "eu/prices", csv).await;
+        assert_eq!(
+            (refused.status, refused.json()["code"].clone()),
+            (400, "contract_broken".into()),
+            "{what}: {}",
+            refused.text()
+        );
+        let told = refused.json()["place"].as_str().unwrap_or_default().to_owned();
+        assert!(told.contains(place), "{what}: {}", refused.text());
+    }
+    let kept = ask(&at, "GET", "/v1/versions/eu/prices", "", b"").await.json();
+    assert_eq!(kept["versions"].as_array().map(Vec::len), Some(1), "nothing else was kept");
+    assert_eq!(put(&at, "us/prices", "anything\n1\n").await.status, 201, "another name is free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_cast_without_loss_is_and_the_receipt_says_so() {
+    let server = server("coerce").await;
+    let at = server.address();
+    let cast = put(&at, "eu/prices", "id,price,symbol\n1,2,AIR\n2,3,LANE\n").await;
+    assert_eq!(cast.status, 201, "{}", cast.text());
+    let casts = &cast.json()["contract"]["casts"];
+    assert_eq!((&casts[0]["column"], &casts[0]["values"]), (&"price".into(), &2.into()), "{}", cast.text());
+    let read = ask(&at, "GET", "/v1/tables/eu/prices?format=csv", "", b"").await;
+    assert_eq!(read.text(), "symbol,price,id\nAIR,2.0,1\nLANE,3.0,2\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_rows_are_set_aside_with_their_reasons() {
+    let server = server("quarantine").await;
+    let at = server.address();
+    let put = put(&at, "eu/prices", "symbol,price,id\nAIR,1.5,1\nLANES,2.5,2\nAIR,-1.0,3\n").await;
+    assert_eq!((put.status, put.json()["rows"].clone()), (201, 1.into()), "{}", put.text());
+    let contract = put.json()["contract"].clone();
+    assert_eq!((&contract["rows_rejected"], &contract["rejected_ticket"]), (&2.into(), &"eu/prices.rejected@1".into()));
+    let rejected = ask(&at, "GET", "/v1/tables/eu/prices.rejected?format=ndjson", "", b"").await;
+    let rows: Vec<serde_json::Value> =
+        rejected.text().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(
+        (rows.len(), &rows[0]["_row"], &rows[0]["_column"]),
+        (2, &1.into(), &"symbol".into()),
+        "{}",
+        rejected.text()
+    );
+    // The table of what was set aside is under the pattern too, and must not be checked by it when it is written.
+    assert!(rows[1]["_reason"].as_str().is_some_and(|reason| !reason.is_empty()));
+}
+
+fn batch(symbols: &[&str], prices: &[f64], ids: &[i64]) -> RecordBatch {
+    let columns: [(&str, ArrayRef, bool); 3] = [
+        ("symbol", Arc::new(StringArray::from(symbols.to_vec())), false),
+        ("price", Arc::new(Float64Array::from(prices.to_vec())), true),
+        ("id", Arc::new(Int64Array::from(ids.to_vec())), false),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_door_keeps_to_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("local.sock");
+    let server = TestServer::start_with(|_, options| {
+        options.local.socket = airlane::server::LocalSocket::At(socket.clone());
+    })
+    .await;
+    let at = server.address();
+    assert_eq!(register(&at, CONTRACT, "").await.status, 201);
+    bind(&at, "eu/*", "reject").await;
+    for shares_memory in [false, true] {
+        let options = ConnectOptions { shares_memory, local_socket: Some(socket.clone()), ..ConnectOptions::default() };
+        let client = Client::connect_with(&format!("grpc://{at}"), &options).await.expect("connected");
+        assert_eq!(client.shares_memory(), shares_memory);
+        let put = async |batch: RecordBatch| {
+            let (schema, rows) = (batch.schema(), stream::iter([Ok(batch)]));
+            let options = PutOptions { mode: PutMode::Replace, ..PutOptions::default() };
+            client.put(&"eu/t".parse().expect("a name"), schema, rows, options).await
+        };
+        let receipt = put(batch(&["AIR", "LANE"], &[1.0, 2.0], &[1, 2])).await.expect("good rows");
+        assert_eq!(receipt.rows, 2);
+        assert_eq!(receipt.contract.is_some(), !shares_memory, "the local door has no word for it");
+        let refused = put(batch(&["AIR", "LANE"], &[1.0, -2.0], &[1, 2])).await.expect_err("a bad row");
+        assert_eq!(refused.code(), codes::CONTRACT_BROKEN, "{refused}");
+        let read = client.get("eu/t").await.expect("read");
+        assert_eq!(read.transport() == Transport::SharedMemory, shares_memory);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_keep_their_promises_and_outlive_the_server() {
+    let server = server("reject").await;
+    let at = server.address();
+    let tighter = CONTRACT.replace("minimum: 0", "minimum: 5");
+    let refused = register(&at, &tighter, "").await;
+    assert_eq!((refused.status, refused.json()["code"].clone()), (409, "contract_incompatible".into()));
+    assert!(refused.json()["detail"].as_str().is_some_and(|detail| detail.contains("price")), "{}", refused.text());
+    let registered = register(&at, &tighter, "?compatibility=none").await;
+    assert_eq!(registered.json()["version"], 2, "{}", registered.text());
+    let changes = ask(&at, "GET", "/v1/contract-changes/prices?from=1", "", b"").await.json();
+    assert_eq!((&changes["changes"][0]["column"], &changes["changes"][0]["what"]), (&"price".into(), &"range".into()));
+    for (document, code) in [("{", "contract_invalid"), ("a: b", "contract_invalid")] {
+        assert_eq!(register(&at, document, "").await.json()["code"], code, "{document}");
+    }
+    let server = server.restart().await;
+    let at = server.address();
+    let listed = ask(&at, "GET", "/v1/contracts", "", b"").await.json();
+    let prices =
+        listed["contracts"].as_array().and_then(|all| all.iter().find(|one| one["contract"] == "prices")).cloned();
+    assert_eq!(prices.expect("there")["bound_to"], serde_json::json!({"eu/*": "reject"}));
+    assert_eq!(
+        ask(&at, "GET", "/v1/contracts/prices?version=1", "", b"").await.text(),
+        CONTRACT,
+        "as it was registered"
+    );
+    assert_eq!(put(&at, "eu/prices", "symbol,price,id\nAIR,1.5,1\n").await.json()["code"], "contract_broken");
+    assert_eq!(ask(&at, "DELETE", "/v1/bindings?tables=eu/*", "", b"").await.status, 200);
+    assert_eq!(put(&at, "eu/prices", "symbol,price,id\nAIR,1.5,1\n").await.status, 201);
+    assert_eq!(ask(&at, "DELETE", "/v1/bindings?tables=eu/*", "", b"").await.json()["code"], "contract_not_found");
+}
