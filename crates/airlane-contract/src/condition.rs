@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A condition on a count, in rows or in percent of all rows. All parts must hold.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Condition {
+pub(crate) struct Condition {
     pub(crate) tests: Vec<Test>,
     pub(crate) is_percent: bool,
 }
