@@ -213,7 +213,7 @@ pub(crate) fn either(own: Option<BooleanBuffer>, other: Option<BooleanBuffer>) -
 /// NaNs.
 fn differs(own: &ArrayRef, other: &ArrayRef) -> Result<Option<BooleanBuffer>, ArrowError> {
     let mask = match own.data_type() {
-        DataType::Float16 => floats::<Float16Type>(own, other, |value| f64::from(value)),
+        DataType::Float16 => floats::<Float16Type>(own, other, f64::from),
         DataType::Float32 => floats::<Float32Type>(own, other, f64::from),
         DataType::Float64 => floats::<Float64Type>(own, other, |value| value),
         _ => arrow_ord::cmp::neq(own, other)?.values().clone(),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A condition on a count, in rows or in percent of all rows. All parts must hold.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Condition {
+pub(crate) struct Condition {
     pub(crate) tests: Vec<Test>,
     pub(crate) is_percent: bool,
 }
@@ -21,8 +21,11 @@ pub(crate) enum Test {
     Outside(f64, f64),
 }
 
+type OfOne = fn(f64) -> Test;
+type OfTwo = fn(f64, f64) -> Test;
+
 /// The operators of the standard that take one number.
-pub(crate) const OPERATORS: [(&str, fn(f64) -> Test); 8] = [
+pub(crate) const OPERATORS: [(&str, OfOne); 8] = [
     ("mustBe", Test::Is),
     ("mustNotBe", Test::IsNot),
     ("mustBeGreaterThan", Test::Above),
@@ -34,8 +37,7 @@ pub(crate) const OPERATORS: [(&str, fn(f64) -> Test); 8] = [
 ];
 
 /// Those that take a list of two.
-pub(crate) const RANGES: [(&str, fn(f64, f64) -> Test); 2] =
-    [("mustBeBetween", Test::Within), ("mustNotBeBetween", Test::Outside)];
+pub(crate) const RANGES: [(&str, OfTwo); 2] = [("mustBeBetween", Test::Within), ("mustNotBeBetween", Test::Outside)];
 
 impl Test {
     fn holds(self, value: f64) -> bool {

@@ -22,7 +22,6 @@ pub use check::{
     Broken, CheckOptions, Checked, Checker, Mode, REASON_COLUMNS, SchemaBreak, SchemaBreaks, Spill, Verdict,
 };
 pub use compare::{Change, Compatibility, compare, diff};
-pub use condition::Condition;
 pub use model::{Column, Contract, NotChecked, Table};
 pub use report::{CastReport, Report, RuleReport};
 pub use types::write as type_name;

@@ -5,13 +5,14 @@
 //! 3. [`column`]: a column, its type and its rules.
 //! 4. [`quality`]: the lists of quality rules, of columns and of the table.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use airlane_model::{Error, Result, codes};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::DataType;
+use regex::Regex;
 
 use crate::model::{Column, Contract, Freshness, Key, NotChecked, Table};
 use crate::types::COLUMNS_MAX;
@@ -19,6 +20,9 @@ use crate::yaml::{self, Node, shorten};
 
 mod column;
 mod quality;
+
+/// Keys of a table: each one is another look at every row.
+const KEYS_MAX: usize = 100;
 
 impl Contract {
     /// Reads a document that describes one table.
@@ -121,15 +125,18 @@ fn choose<'a>(root: &'a Node, table: Option<&str>) -> Result<&'a Node> {
 }
 
 /// What is collected on the way through a table.
+#[derive(Default)]
 struct Found {
     fields: usize,
+    /// By their text: a pattern takes much more memory than it is long.
+    patterns: HashMap<String, Regex>,
     keys: Vec<Key>,
     not_checked: Vec<NotChecked>,
 }
 
 fn table(root: &Node, object: &Node) -> Result<Table> {
     let properties = object.get("properties")?.ok_or_else(|| object.wrong("the table has no `properties`"))?;
-    let mut found = Found { fields: 0, keys: Vec::new(), not_checked: Vec::new() };
+    let mut found = Found::default();
     let mut columns: Vec<Column> = Vec::new();
     let mut names = HashSet::new();
     let mut primary: Vec<(i64, String)> = Vec::new();
@@ -169,6 +176,7 @@ fn table(root: &Node, object: &Node) -> Result<Table> {
         not_checked: Vec::new(),
     };
     primary_key(object, primary, &mut table)?;
+    column::relations(object, None, &mut found)?;
     quality::of_table(object, &mut table, &mut found)?;
     table.takes_more_columns = match column::custom(object, "additionalColumns")? {
         Some(node) => node.flag()?,
@@ -179,6 +187,9 @@ fn table(root: &Node, object: &Node) -> Result<Table> {
     // A column that is the primary key and unique is one rule.
     let mut seen = HashSet::new();
     table.keys.retain(|key| key.allowed.is_some() || seen.insert(key.columns.clone()));
+    if table.keys.len() > KEYS_MAX {
+        return Err(object.wrong(format!("the table has {} keys, more than {KEYS_MAX}", table.keys.len())));
+    }
     for key in &table.keys {
         sortable(object, &table, key)?;
     }

@@ -1,11 +1,9 @@
 //! YAML into a tree that knows its lines.
 //!
-//! The parser gives events and expands nothing; the tree is built here, within bounds. An alias shares the node that it
-//! names, so a document of aliases to aliases stays as small as it is written; whoever walks the tree bounds what it
-//! takes from it.
+//! The parser gives events and expands nothing; the tree is built here, within bounds. Aliases are refused: without them
+//! a tree, and whatever is made of it, is no larger than its document, and a contract is meant to be read by people.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use airlane_model::{ByteSize, Error, Result, codes};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
@@ -21,22 +19,20 @@ pub(crate) struct Node {
     kind: Kind,
     line: usize,
     column: usize,
-    /// Levels below: 0 for a scalar.
-    height: usize,
 }
 
 #[derive(Debug)]
 enum Kind {
     Scalar { text: String, is_plain: bool },
-    List(Vec<Arc<Node>>),
-    Map(Vec<(String, Arc<Node>)>),
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
 }
 
 /// Reads one document.
 ///
 /// # Errors
 /// `contract_invalid` with line and column.
-pub(crate) fn read(text: &str) -> Result<Arc<Node>> {
+pub(crate) fn read(text: &str) -> Result<Node> {
     if text.len() > DOCUMENT_BYTES_MAX.as_usize() {
         let length = ByteSize::bytes(text.len() as u64);
         return Err(Error::new(
@@ -64,17 +60,14 @@ fn wrong(line: usize, column: usize, message: String) -> Error {
 
 #[derive(Default)]
 struct Builder {
-    root: Option<Arc<Node>>,
+    root: Option<Node>,
     open: Vec<Open>,
-    anchors: HashMap<usize, Arc<Node>>,
 }
 
 /// A list or mapping that has not ended.
 struct Open {
     line: usize,
     column: usize,
-    anchor: usize,
-    height: usize,
     /// For a mapping, the key whose value comes next, and the keys so far.
     key: Option<String>,
     keys: HashSet<String>,
@@ -89,28 +82,21 @@ impl Builder {
                 Err(wrong(line, column, "a second document begins".to_owned())
                     .hint("a contract is one YAML document: keep each in a file of its own"))
             }
-            Event::SequenceStart(anchor, _) => self.open(Kind::List(Vec::new()), anchor, line, column),
-            Event::MappingStart(anchor, _) => self.open(Kind::Map(Vec::new()), anchor, line, column),
+            Event::SequenceStart(_, _) => self.open(Kind::List(Vec::new()), line, column),
+            Event::MappingStart(_, _) => self.open(Kind::Map(Vec::new()), line, column),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 None => Ok(()),
-                Some(Open { line, column, anchor, height, kind, .. }) => {
-                    self.add(Arc::new(Node { kind, line, column, height }), anchor)
-                }
+                Some(Open { line, column, kind, .. }) => self.add(Node { kind, line, column }),
             },
-            Event::Scalar(text, style, anchor, tag) => {
+            Event::Scalar(text, style, _, tag) => {
                 // `!!str 5` is a text; other tags change nothing that a contract holds.
                 let is_text = tag.is_some_and(|tag| tag.suffix == "str");
                 let is_plain = style == ScalarStyle::Plain && !is_text;
-                let kind = Kind::Scalar { text: text.into_owned(), is_plain };
-                self.add(Arc::new(Node { kind, line, column, height: 0 }), anchor)
+                self.add(Node { kind: Kind::Scalar { text: text.into_owned(), is_plain }, line, column })
             }
-            Event::Alias(anchor) => {
-                let node = self.anchors.get(&anchor).cloned();
-                let node = node.ok_or_else(|| wrong(line, column, "an alias names a node that holds it".to_owned()))?;
-                if self.open.len() + node.height > DEPTH_MAX {
-                    return Err(too_deep(line, column));
-                }
-                self.add(node, 0)
+            Event::Alias(_) => {
+                let error = wrong(line, column, "aliases (`*name`) are not taken".to_owned());
+                Err(error.hint("write out what the alias stands for"))
             }
             Event::DocumentStart(_) | Event::DocumentEnd | Event::StreamStart | Event::StreamEnd | Event::Nothing => {
                 Ok(())
@@ -118,23 +104,19 @@ impl Builder {
         }
     }
 
-    fn open(&mut self, kind: Kind, anchor: usize, line: usize, column: usize) -> Result<()> {
+    fn open(&mut self, kind: Kind, line: usize, column: usize) -> Result<()> {
         if self.open.len() >= DEPTH_MAX {
-            return Err(too_deep(line, column));
+            return Err(wrong(line, column, format!("the document is nested deeper than {DEPTH_MAX} levels")));
         }
-        self.open.push(Open { line, column, anchor, height: 1, key: None, keys: HashSet::new(), kind });
+        self.open.push(Open { line, column, key: None, keys: HashSet::new(), kind });
         Ok(())
     }
 
-    fn add(&mut self, node: Arc<Node>, anchor: usize) -> Result<()> {
-        if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
-        }
+    fn add(&mut self, node: Node) -> Result<()> {
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
             return Ok(());
         };
-        open.height = open.height.max(node.height + 1);
         match &mut open.kind {
             Kind::List(items) => items.push(node),
             Kind::Map(entries) => match open.key.take() {
@@ -153,10 +135,6 @@ impl Builder {
         }
         Ok(())
     }
-}
-
-fn too_deep(line: usize, column: usize) -> Error {
-    wrong(line, column, format!("the document is nested deeper than {DEPTH_MAX} levels"))
 }
 
 /// A text of a stranger for a message: escaped, and not longer than a line.
@@ -187,14 +165,14 @@ impl Node {
     /// Where this node is no mapping.
     pub(crate) fn get(&self, key: &str) -> Result<Option<&Node>> {
         let found = self.entries()?.iter().find(|(name, _)| name == key);
-        Ok(found.map(|(_, node)| node.as_ref()).filter(|node| !node.is_null()))
+        Ok(found.map(|(_, node)| node).filter(|node| !node.is_null()))
     }
 
     /// The entries of a mapping.
     ///
     /// # Errors
     /// Where this node is no mapping, or one with a merge key, which YAML 1.2 no longer has.
-    pub(crate) fn entries(&self) -> Result<&[(String, Arc<Node>)]> {
+    pub(crate) fn entries(&self) -> Result<&[(String, Node)]> {
         let Kind::Map(entries) = &self.kind else {
             return Err(self.wrong(format!("expected a mapping, found {}", self.kind_name())));
         };
@@ -208,7 +186,7 @@ impl Node {
     ///
     /// # Errors
     /// Where this node is no list.
-    pub(crate) fn items(&self) -> Result<&[Arc<Node>]> {
+    pub(crate) fn items(&self) -> Result<&[Node]> {
         match &self.kind {
             Kind::List(items) => Ok(items),
             _ => Err(self.wrong(format!("expected a list, found {}", self.kind_name()))),

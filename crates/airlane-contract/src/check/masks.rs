@@ -19,20 +19,12 @@ use crate::value::Value;
 #[derive(Clone, Debug)]
 pub(super) enum Test {
     NotNull,
-    Range {
-        low: Option<Bound>,
-        high: Option<Bound>,
-    },
+    Range { low: Option<Bound>, high: Option<Bound> },
     MultipleOf(i256),
     OneOf(Set),
     NoneOf(Set),
-    /// A null or one of these.
-    NullOr(Set),
     Pattern(Regex),
-    Length {
-        min: u64,
-        max: u64,
-    },
+    Length { min: u64, max: u64 },
 }
 
 /// Values to look up.
@@ -96,18 +88,16 @@ pub(super) fn broken(test: &Test, column: &ArrayRef) -> Option<BooleanBuffer> {
         }
         _ => plain(test, column)?,
     };
-    let mask = match (&nulls, test) {
-        (Some(nulls), Test::NullOr(_)) => &(&mask & nulls.inner()) | &!nulls.inner(),
-        (Some(nulls), _) => &mask & nulls.inner(),
-        (None, _) => mask,
+    let mask = match &nulls {
+        Some(nulls) => &mask & nulls.inner(),
+        None => mask,
     };
     (mask.count_set_bits() > 0).then_some(mask)
 }
 
-/// The rows whose value breaks the rule, whatever there is under nulls. `None` when there is none for sure, but for
-/// rules that nulls break.
+/// The rows whose value breaks the rule, whatever there is under nulls. `None` when there is none for sure.
 fn plain(test: &Test, column: &ArrayRef) -> Option<BooleanBuffer> {
-    let found = match column.data_type() {
+    match column.data_type() {
         DataType::Utf8 => texts(test, column.as_string::<i32>()),
         DataType::LargeUtf8 => texts(test, column.as_string::<i64>()),
         DataType::Utf8View => texts(test, column.as_string_view()),
@@ -119,10 +109,6 @@ fn plain(test: &Test, column: &ArrayRef) -> Option<BooleanBuffer> {
             Test::Length { min, max } => lengths(column, *min, *max),
             _ => wholes(test, column),
         },
-    };
-    match (found, test) {
-        (None, Test::NullOr(_)) => Some(BooleanBuffer::new_unset(column.len())),
-        (found, _) => found,
     }
 }
 
@@ -137,7 +123,7 @@ fn texts<'a>(test: &Test, column: impl StringArrayType<'a>) -> Option<BooleanBuf
                 !set.few.iter().any(|own| own == text)
             }),
         },
-        Test::NoneOf(set) | Test::NullOr(set) => mask(&|text| set.has_text(text)),
+        Test::NoneOf(set) => mask(&|text| set.has_text(text)),
         Test::Pattern(pattern) => mask(&|text| !pattern.is_match(text)),
         Test::Length { min, max } => {
             // A character has one to four bytes.
@@ -162,7 +148,7 @@ fn flags(test: &Test, column: &BooleanArray) -> Option<BooleanBuffer> {
     };
     match test {
         Test::OneOf(set) => Some(!&has(set)),
-        Test::NoneOf(set) | Test::NullOr(set) => Some(has(set)),
+        Test::NoneOf(set) => Some(has(set)),
         _ => None,
     }
 }
@@ -187,9 +173,7 @@ where
             any.then(|| BooleanBuffer::collect_bool(values.len(), |row| is_bad(wide(row))))
         }
         Test::OneOf(set) => Some(BooleanBuffer::collect_bool(values.len(), |row| !set.floats.contains(&wide(row)))),
-        Test::NoneOf(set) | Test::NullOr(set) => {
-            Some(BooleanBuffer::collect_bool(values.len(), |row| set.floats.contains(&wide(row))))
-        }
+        Test::NoneOf(set) => Some(BooleanBuffer::collect_bool(values.len(), |row| set.floats.contains(&wide(row)))),
         _ => None,
     }
 }
@@ -271,7 +255,7 @@ where
             let own: Vec<T::Native> = set.whole.iter().filter_map(|wide| T::Native::narrow(*wide)).collect();
             Some(BooleanBuffer::collect_bool(values.len(), |row| own.binary_search(&values[row]).is_err()))
         }
-        Test::NoneOf(set) | Test::NullOr(set) => {
+        Test::NoneOf(set) => {
             let own: Vec<T::Native> = set.whole.iter().filter_map(|wide| T::Native::narrow(*wide)).collect();
             Some(BooleanBuffer::collect_bool(values.len(), |row| own.binary_search(&values[row]).is_ok()))
         }

@@ -125,7 +125,7 @@ pub(super) fn of_counts(table: &Table, output: &Schema) -> Vec<Counter> {
         for counted in &column.counted {
             let tests = match &counted.metric {
                 Metric::Nulls => vec![Test::NotNull],
-                Metric::Missing { values, nulls_too: true } => vec![Test::NullOr(Set::new(values))],
+                Metric::Missing { values, nulls_too: true } => vec![Test::NotNull, Test::NoneOf(Set::new(values))],
                 Metric::Missing { values, nulls_too: false } => vec![Test::NoneOf(Set::new(values))],
                 Metric::Invalid { values, pattern } => {
                     let values = values.iter().map(|values| Test::OneOf(Set::new(values)));

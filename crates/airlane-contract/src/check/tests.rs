@@ -338,8 +338,37 @@ fn counts_of_values_are_judged_at_the_end() {
 }
 
 #[test]
+fn nulls_of_a_dictionary_count_as_missing() {
+    let contract = contract(
+        "  - {name: a, physicalType: 'dictionary(int8)<string>', quality: [{metric: missingValues, mustBeLessThan: 2, arguments: {missingValues: [null, N/A]}}]}\n",
+        "",
+    );
+    let mut builder = StringDictionaryBuilder::<Int8Type>::new();
+    builder.append_value("x");
+    builder.append_nulls(2);
+    let verdict = finished(&contract, &batch(vec![("a", shared(builder.finish()))]), Mode::Reject);
+    assert_eq!(verdict.broken[0].what, "2 of 3 rows count as `missingValues`, the contract allows less than 2");
+}
+
+#[test]
 fn a_stream_of_no_rows_ends_well() {
     let contract = contract("  - {name: a, physicalType: int32, unique: true}\n", "");
     let came = batch(vec![("a", shared(Int32Array::from(Vec::<i32>::new())))]);
     assert_eq!(finished(&contract, &came, Mode::Coerce).into_result().unwrap().rows, 0);
+}
+
+/// A stream is checked by whichever thread has it.
+#[test]
+fn checkers_move_between_threads() {
+    fn moves<T: Send>(value: T) -> T {
+        value
+    }
+    let contract = contract("  - {name: a, physicalType: int32, unique: true}\n", "");
+    let came = batch(vec![("a", shared(Int32Array::from(vec![1, 1])))]);
+    let mut checker = moves(checker(&moves(contract), &came, Mode::Reject));
+    let broken = std::thread::spawn(move || {
+        checker.check(&came).unwrap();
+        checker.finish(Timestamp::from_micros(0)).unwrap().broken
+    });
+    assert_eq!(broken.join().unwrap()[0].rule, "unique");
 }

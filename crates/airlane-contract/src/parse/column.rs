@@ -8,13 +8,15 @@ use regex::{Regex, RegexBuilder};
 
 use super::{Found, quality};
 use crate::format::TimeFormat;
-use crate::model::{Bound, Column, Values};
+use crate::model::{Bound, Column, NotChecked, Values};
 use crate::types::{self, COLUMNS_MAX, LEVELS_MAX, Logical};
 use crate::value::{self, Value};
 use crate::yaml::{Node, shorten};
 
 /// Bytes of the program that a pattern becomes, and of what it remembers while it runs.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Different patterns of a contract.
+const PATTERNS_MAX: usize = 100;
 /// Values of one enumeration.
 const VALUES_MAX: usize = 100_000;
 
@@ -32,8 +34,14 @@ pub(super) fn read(property: &Node, found: &mut Found) -> Result<Column> {
     };
     column.is_required = flag(property, "required")?;
     if let Some(options) = property.get("logicalTypeOptions")? {
-        self::options(options, &mut column)?;
+        self::options(options, &mut column, found)?;
+        unknown_options(options, &column, found)?;
     }
+    if column.multiple_of.as_ref().is_some_and(|step| matches!(step.value, Value::Float(_))) {
+        column.multiple_of = None;
+        found.note(&column.name, "multipleOf", "floats are multiples of nothing exactly");
+    }
+    relations(property, Some(&column.name), found)?;
     if let Some(node) = property.get("physicalType")?
         && let Some(Some(length)) = types::sql_length(node.text()?)
     {
@@ -88,7 +96,13 @@ fn data_type(property: &Node, found: &mut Found, level: usize) -> Result<DataTyp
     let is_nested = matches!(logical, Some(Logical::Object | Logical::Array | Logical::Map));
     if let Some(node) = property.get("physicalType")? {
         match types::read(node.text()?) {
-            Ok(found) => return Ok(found),
+            Ok(data_type) => {
+                found.fields += fields(&data_type) - 1;
+                return match found.fields > COLUMNS_MAX {
+                    true => Err(node.wrong(format!("the columns have more than {COLUMNS_MAX} fields"))),
+                    false => Ok(data_type),
+                };
+            }
             // A database's own word for what the document describes by children.
             Err(_) if is_nested && !node.text()?.contains('<') => {}
             Err(message) => {
@@ -117,6 +131,7 @@ fn data_type(property: &Node, found: &mut Found, level: usize) -> Result<DataTyp
 
 fn nested(property: &Node, logical: Logical, found: &mut Found, level: usize) -> Result<DataType> {
     let mut child = |node: &Node, name: &str| -> Result<FieldRef> {
+        inside(node, name, found)?;
         let data_type = data_type(node, found, level + 1)?;
         Ok(Arc::new(Field::new(name, data_type, !flag(node, "required")?)))
     };
@@ -148,7 +163,7 @@ fn nested(property: &Node, logical: Logical, found: &mut Found, level: usize) ->
     }
 }
 
-fn options(options: &Node, column: &mut Column) -> Result<()> {
+fn options(options: &Node, column: &mut Column, found: &mut Found) -> Result<()> {
     let bound = |key: &str, is_inside: bool| -> Result<Option<Bound>> {
         let Some(node) = options.get(key)? else { return Ok(None) };
         let text = node.text()?;
@@ -185,7 +200,7 @@ fn options(options: &Node, column: &mut Column) -> Result<()> {
     column.length_min = count("minLength")?.or(count("minItems")?);
     column.length_max = count("maxLength")?.or(count("maxItems")?);
     if let Some(node) = options.get("pattern")? {
-        column.pattern = Some(pattern(node, column)?);
+        column.pattern = Some(pattern(node, column, found)?);
     }
     if let Some(node) = options.get("format")?
         && matches!(
@@ -201,21 +216,96 @@ fn options(options: &Node, column: &mut Column) -> Result<()> {
 }
 
 /// A pattern, for a column of texts.
-pub(super) fn pattern(node: &Node, column: &Column) -> Result<Regex> {
+pub(super) fn pattern(node: &Node, column: &Column, found: &mut Found) -> Result<Regex> {
     if !is_text(&column.data_type) {
         return Err(node.wrong(format!("a column of the type {} has no pattern", types::write(&column.data_type))));
     }
-    let pattern = RegexBuilder::new(node.text()?)
-        .size_limit(PATTERN_BYTES_MAX)
-        .dfa_size_limit(PATTERN_BYTES_MAX)
-        .nest_limit(64)
-        .build();
-    pattern.map_err(|error| {
+    let text = node.text()?;
+    if let Some(known) = found.patterns.get(text) {
+        return Ok(known.clone());
+    }
+    if found.patterns.len() >= PATTERNS_MAX {
+        return Err(node.wrong(format!("more than {PATTERNS_MAX} different patterns")));
+    }
+    let mut builder = RegexBuilder::new(text);
+    builder.size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).nest_limit(64);
+    let pattern = builder.build().map_err(|error| {
         let why = error.to_string();
         let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        node.wrong(format!("`{}` is no regular expression: {why}", shorten(node.text().unwrap_or_default())))
+        node.wrong(format!("`{}` is no regular expression: {why}", shorten(text)))
             .hint("look-around and back-references are not understood, since they cannot be matched in bounded time")
-    })
+    })?;
+    found.patterns.insert(text.to_owned(), pattern.clone());
+    Ok(pattern)
+}
+
+/// Options that the standard has and nobody checks.
+fn unknown_options(options: &Node, column: &Column, found: &mut Found) -> Result<()> {
+    for key in ["uniqueItems", "minProperties", "maxProperties", "required"] {
+        if options.get(key)?.is_some() {
+            found.note(&column.name, key, "it is about what lies inside a value");
+        }
+    }
+    if is_text(&column.data_type)
+        && let Some(node) = options.get("format")?
+    {
+        found.note(&column.name, &format!("format {}", shorten(node.text()?)), "a pattern says what is meant");
+    }
+    Ok(())
+}
+
+/// Notes rules of what lies inside a value.
+fn inside(node: &Node, name: &str, found: &mut Found) -> Result<()> {
+    for key in ["quality", "enum", "unique", "logicalTypeOptions"] {
+        // Some of the options say the type, and are understood.
+        let is_type = |option: &str| matches!(option, "format" | "timezone" | "defaultTimezone");
+        let is_rule = match node.get(key)? {
+            Some(options) if options.is_map() => options.entries()?.iter().any(|(option, _)| !is_type(option)),
+            other => other.is_some(),
+        };
+        if is_rule {
+            found.note(name, key, "it is about what lies inside a value");
+        }
+    }
+    Ok(())
+}
+
+/// Notes relations to other tables.
+pub(super) fn relations(node: &Node, column: Option<&str>, found: &mut Found) -> Result<()> {
+    if node.get("relationships")?.is_some() {
+        found.not_checked.push(NotChecked {
+            column: column.map(str::to_owned),
+            rule: "relationships".to_owned(),
+            why: "it is about another table".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+impl Found {
+    fn note(&mut self, column: &str, rule: &str, why: &str) {
+        let (column, rule, why) = (Some(column.to_owned()), rule.to_owned(), why.to_owned());
+        self.not_checked.push(NotChecked { column, rule, why });
+    }
+}
+
+/// Fields of a type, itself among them.
+fn fields(data_type: &DataType) -> usize {
+    use DataType as T;
+    let of = |fields: &Fields| fields.iter().map(|field| self::fields(field.data_type())).sum::<usize>();
+    1 + match data_type {
+        T::List(item)
+        | T::LargeList(item)
+        | T::ListView(item)
+        | T::LargeListView(item)
+        | T::FixedSizeList(item, _)
+        | T::Map(item, _)
+        | T::RunEndEncoded(_, item) => fields(item.data_type()),
+        T::Struct(fields) => of(fields),
+        T::Union(fields, _) => fields.iter().map(|(_, field)| self::fields(field.data_type())).sum(),
+        T::Dictionary(_, values) => fields(values),
+        _ => 0,
+    }
 }
 
 /// Values of the column's type, each once.

@@ -22,7 +22,7 @@ pub(super) fn of_column(property: &Node, column: &mut Column, found: &mut Found)
                 let list = argument("missingValues")?
                     .ok_or_else(|| rule.wrong("`missingValues` has no argument `missingValues`"))?;
                 let nulls_too = list.items()?.iter().any(|item| item.is_null());
-                let words = list.items()?.iter().map(AsRef::as_ref).filter(|item| !item.is_null());
+                let words = list.items()?.iter().filter(|item| !item.is_null());
                 // A word that is no value of the column's type, such as `N/A` among numbers, is never found there.
                 let words = words
                     .filter(|item| item.text().is_ok_and(|text| crate::value::read(text, &column.data_type).is_ok()));
@@ -38,10 +38,10 @@ pub(super) fn of_column(property: &Node, column: &mut Column, found: &mut Found)
                 // The standard's own example has the pattern beside an empty `arguments`.
                 let pattern_node = argument("pattern")?.or(rule.get("pattern")?);
                 let list = argument("validValues")?.or(rule.get("validValues")?);
-                let pattern = pattern_node.map(|node| pattern(node, column)).transpose()?;
+                let pattern = pattern_node.map(|node| pattern(node, column, found)).transpose()?;
                 let values = match list {
                     None => None,
-                    Some(list) => Some(values(list, list.items()?.iter().map(AsRef::as_ref), column)?),
+                    Some(list) => Some(values(list, list.items()?.iter(), column)?),
                 };
                 if pattern.is_none() && values.is_none() {
                     return Err(rule.wrong("`invalidValues` has neither `validValues` nor `pattern`"));

@@ -120,15 +120,46 @@ fn columns_are_bounded() {
         text += &format!("  - {{name: a{number}, logicalType: date}}\n");
     }
     assert!(refused(&text, "").contains("more than 10000"));
-    // Aliases make few lines into many fields.
-    let mut text = "  - name: a0\n    logicalType: object\n    properties: &p0 [{name: a, logicalType: date}, {name: b, logicalType: date}]\n".to_owned();
-    for level in 1..25 {
-        let before = format!("logicalType: object, properties: *p{}", level - 1);
-        text += &format!(
-            "  - name: a{level}\n    logicalType: object\n    properties: &p{level} [{{name: a, {before}}}, {{name: b, {before}}}]\n"
-        );
-    }
-    assert!(refused(&text, "").contains("more than 10000"));
+    let wide =
+        format!("struct<{}>", (0..600).map(|number| format!("\"f{number}\": int8")).collect::<Vec<_>>().join(", "));
+    let text: String = (0..20).map(|number| format!("  - {{name: a{number}, physicalType: '{wide}'}}\n")).collect();
+    assert!(refused(&text, "").contains("more than 10000 fields"));
+    let options = |number: usize| format!("logicalTypeOptions: {{pattern: '\\w{{1,3}}{number}'}}");
+    let text = |count: usize| -> String {
+        (0..count)
+            .map(|number| format!("  - {{name: a{number}, logicalType: string, {}}}\n", options(number)))
+            .collect()
+    };
+    assert!(refused(&text(101), "").contains("more than 100 different patterns"));
+    let text: String =
+        (0..101).map(|number| format!("  - {{name: a{number}, logicalType: date, unique: true}}\n")).collect();
+    assert!(refused(&text, "").contains("101 keys, more than 100"));
+}
+
+#[test]
+fn what_nobody_checks_is_named() {
+    let text = document(
+        "  - {name: a, logicalType: array, items: {logicalType: integer, logicalTypeOptions: {minimum: 1}}, logicalTypeOptions: {uniqueItems: true}}\n\
+         \x20 - {name: b, logicalType: string, logicalTypeOptions: {format: email}, relationships: [{to: x.y}]}\n\
+         \x20 - {name: c, logicalType: number, logicalTypeOptions: {multipleOf: 0.1}, quality: [{metric: newest, mustBe: 1}, {metric: nullValues}]}\n",
+        "  relationships: [{to: x.y}]\n",
+    );
+    let contract = Contract::parse(&text).unwrap();
+    let names: Vec<(Option<&str>, &str)> =
+        contract.table().not_checked().iter().map(|one| (one.column.as_deref(), one.rule.as_str())).collect();
+    assert_eq!(
+        names,
+        [
+            (Some("item"), "logicalTypeOptions"),
+            (Some("a"), "uniqueItems"),
+            (Some("b"), "format email"),
+            (Some("b"), "relationships"),
+            (Some("c"), "multipleOf"),
+            (Some("c"), "newest"),
+            (Some("c"), "nullValues"),
+            (None, "relationships"),
+        ]
+    );
 }
 
 #[test]
