@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod completions;
+mod contract;
 mod credentials;
 mod demo;
 mod doctor;
@@ -94,6 +95,7 @@ enum Command {
     Rm(rm::Rm),
     Ticket(ticket::SignTicket),
     RotateKeys(rotate_keys::RotateKeys),
+    Contract(contract::ContractCommand),
     Doctor(doctor::Doctor),
     Top(top::Top),
     User(user::User),
@@ -170,6 +172,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Rm(rm) => block_on(rm.run(globals)),
         Command::Ticket(ticket) => block_on(ticket.run(globals)),
         Command::RotateKeys(rotate) => block_on(rotate.run(globals)),
+        Command::Contract(contract) => done(contract.run(globals)),
         Command::Doctor(doctor) => end_of(doctor.run(globals)),
         Command::Top(top) => block_on(top.run(globals)),
         Command::User(user) => done(user.run(globals)),
