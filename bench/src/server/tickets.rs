@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use airlane_exchange::{Exchange, PutSpec, TicketSpec};
-use airlane_model::{Caller, PutMode, RetentionChange, Ticket};
+use airlane_model::{Caller, Ticket};
 use airlane_segment::TableSchema;
 use airlane_store::{Store, StoreOptions};
 use tokio::runtime::Runtime;
@@ -19,13 +19,7 @@ pub(super) fn measure(report: &mut Report, effort: &Effort, runtime: &Runtime) -
     let exchange = Exchange::open(Store::open(StoreOptions::new(None))?.0)?;
     let batch = Shape::Mixed.batch(ROWS)?;
     let caller = Caller::local();
-    let spec = PutSpec {
-        table: TABLE.parse()?,
-        mode: PutMode::Replace,
-        durability: None,
-        retention: RetentionChange::default(),
-        key: None,
-    };
+    let spec = PutSpec::new(TABLE.parse()?);
     let mut put = exchange.put_batches(&caller, spec, TableSchema::from_arrow(&batch.schema())?)?;
     put.append(&batch)?;
     runtime.block_on(put.commit())?;
