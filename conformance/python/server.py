@@ -50,7 +50,7 @@ class Server:
         return flight.connect(f"grpc://127.0.0.1:{self.port}", **options)
 
     def metric(self, name) -> float:
-        """The sum of a metric over its labels; it must be there."""
+        """The sum of a metric over its labels, or of one with these; it must be there."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()

@@ -11,14 +11,20 @@ struct Tool {
     purpose: &'static str,
 }
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 10] = [
     Tool { probe: &["c++", "--version"], package: "g++", purpose: "fuzzing" },
-    Tool { probe: &["curl", "--version"], package: "curl", purpose: "the lines that the demo prints" },
+    Tool { probe: &["chromium", "--version"], package: "chromium", purpose: "the example's page" },
+    Tool {
+        probe: &["curl", "--version"],
+        package: "curl",
+        purpose: "the lines that the demo prints, and the examples",
+    },
     Tool { probe: &["faketime", "--version"], package: "faketime", purpose: "clocks that are wrong" },
     Tool { probe: &["git", "--version"], package: "git", purpose: "the benchmark" },
     Tool { probe: &["ip", "-V"], package: "iproute2", purpose: "links that go down" },
     Tool { probe: &["/usr/sbin/nginx", "-v"], package: "nginx-light", purpose: "the way through a proxy" },
     Tool { probe: &["strace", "--version"], package: "strace", purpose: "failing syncs" },
+    Tool { probe: &["systemd-analyze", "--version"], package: "systemd", purpose: "the unit file" },
     Tool { probe: &["python3", "-c", "import ensurepip, venv"], package: "python3-venv", purpose: "stock clients" },
 ];
 

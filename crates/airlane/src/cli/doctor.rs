@@ -36,7 +36,8 @@ use findings::{Findings, Patience};
   airlane doctor
   airlane doctor grpc+tls://data.example.org --tls-ca ca.pem
   airlane doctor --idle 2m                     also find out whether a proxy cuts streams that are quiet for that long
-  airlane doctor --write --json                also put, read and drop a table of 8 MB")]
+  airlane doctor --write --json                also put, read and drop a table of 8 MB
+  airlane doctor --health                      no more than a probe asks")]
 pub(crate) struct Doctor {
     /// The address of the server, instead of `--url`
     address: Option<String>,
@@ -52,6 +53,23 @@ pub(crate) struct Doctor {
     /// Put a table of 8 MB with a name of its own, read it and drop it
     #[arg(long)]
     write: bool,
+
+    /// Ask no more than whether the server is reached and says that it is well, as a probe does
+    ///
+    /// It takes no credentials. A server that is not ready yet, or stops, is told of and has not failed.
+    #[arg(long, conflicts_with_all = ["write", "idle"])]
+    health: bool,
+}
+
+/// How much is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// Whether the server is well.
+    Health,
+    /// Everything that leaves no trace.
+    Calls,
+    /// And a table that is put, read and dropped.
+    Writes,
 }
 
 impl Doctor {
@@ -72,13 +90,21 @@ impl Doctor {
         let patience = Patience { each: span("timeout", &self.timeout)?, idle: span("idle", &self.idle)? };
         let mut findings = Findings::new(address.to_string(), !globals.json);
         // What is found is in the findings; an early end is one of them too.
-        let _ = examine(&address, &options, patience, self.write, &mut findings).await;
+        let _ = examine(&address, &options, patience, self.depth(), &mut findings).await;
         if globals.json {
             output::json(&findings.report())?;
         } else {
             output::text(&findings.summary())?;
         }
         Ok(if findings.has_failed() { Outcome::Unwell } else { Outcome::Done })
+    }
+
+    fn depth(&self) -> Depth {
+        match (self.health, self.write) {
+            (true, _) => Depth::Health,
+            (_, true) => Depth::Writes,
+            _ => Depth::Calls,
+        }
     }
 }
 
@@ -95,7 +121,7 @@ async fn examine(
     address: &Address,
     options: &ConnectOptions,
     patience: Patience,
-    writes: bool,
+    depth: Depth,
     findings: &mut Findings,
 ) -> Option<()> {
     let route = wire::route(address, patience, findings).await?;
@@ -106,10 +132,10 @@ async fn examine(
             true
         }
     };
-    talk::examine(&route, address, options, patience, findings, &SystemClock).await?;
+    talk::examine(&route, address, options, patience, depth, findings, &SystemClock).await?;
     if trusted {
         // Credentials are shown to nobody else.
-        calls::examine(address, options, patience, writes, findings).await?;
+        calls::examine(address, options, patience, depth == Depth::Writes, findings).await?;
     }
     Some(())
 }

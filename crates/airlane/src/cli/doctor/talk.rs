@@ -13,6 +13,7 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::ServerName;
 
+use super::Depth;
 use super::findings::{Findings, Patience};
 use super::secure::{self, Shown};
 use super::wire::Route;
@@ -105,6 +106,7 @@ pub(super) async fn examine(
     address: &Address,
     options: &ConnectOptions,
     patience: Patience,
+    depth: Depth,
     findings: &mut Findings,
     clock: &dyn Clock,
 ) -> Option<()> {
@@ -134,6 +136,9 @@ pub(super) async fn examine(
     };
     health(&answer, findings)?;
     readiness(&line, &mut sender, patience, findings).await;
+    if depth == Depth::Health {
+        return None;
+    }
     between(&answer.headers, findings);
     skew(&answer.headers, clock.now(), findings);
     round_trip(&line, &mut sender, patience, findings).await;

@@ -98,6 +98,11 @@ fn a_server_that_is_well_passes_every_check_and_keeps_nothing() {
     let found = Found::of(&["--url", &format!("grpc+unix://{}", socket.display())]);
     assert!(found.code == 0 && found.verdict("write") == "absent", "{:#}", found.report);
 
+    let health = succeed(airlane(folder.path()).args(["doctor", &url, "--health", "--json"]));
+    let health: Value = serde_json::from_str(&health).expect("a report");
+    let asked: Vec<_> = health["checks"].as_array().expect("checks").iter().map(|found| &found["check"]).collect();
+    assert_eq!(asked, CHECKS[..4].iter().collect::<Vec<_>>(), "no more than a probe asks");
+
     let text = succeed(airlane(folder.path()).args(["doctor", &url, "--idle", "100ms"]));
     assert!(text.starts_with("ok    address") && text.ends_with("11 ok, 0 to look at, 0 failed\n"), "{text}");
 }
