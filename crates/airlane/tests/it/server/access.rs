@@ -94,6 +94,9 @@ const TABLE: &[(&str, Need)] = &[
     ("GET /v1/changes", Need::Known),
     ("GET /v1/status", Need::Admin),
     ("POST /v1/keys/rotate", Need::Admin),
+    ("GET /v1/openapi.json", Need::Known),
+    ("GET /docs", Need::Known),
+    ("GET /docs/{file}", Need::Known),
 ];
 
 /// Tokens, and what they may do in `eu`; nobody of them has a right in `us`.
@@ -144,6 +147,7 @@ fn due(need: Need, role: Option<(&str, bool, bool)>, object: &str) -> &'static s
 /// Asks, and answers the code that came.
 async fn ask(server: &TestServer, what: &str, token: Option<&str>, object: &str) -> String {
     if let Some((method, path)) = what.split_once(" /") {
+        let object = if path.starts_with("docs/") { "start.js" } else { object };
         let name = path.split_once('{').map_or_else(|| path.to_owned(), |(path, _)| format!("{path}{object}"));
         let body = match (method, path) {
             ("PUT" | "POST", "v1/tables/{name}") => "n\n1\n".to_owned(),
