@@ -18,6 +18,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::RwLock;
+use schemars::JsonSchema;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -38,7 +40,7 @@ const KEYS_MAX: usize = 256;
 pub(crate) struct KeyRing(RwLock<Vec<Key>>);
 
 /// What a rotation of the keys has come to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Rotation {
     /// The key that signs now, as tickets name it.
     pub key: String,

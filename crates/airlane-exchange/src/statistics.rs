@@ -11,6 +11,7 @@ use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_ord::ord::{DynComparator, make_comparator};
 use arrow_schema::{ArrowError, SchemaRef, SortOptions};
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Exchange, ReadStream};
@@ -19,7 +20,7 @@ use crate::{Exchange, ReadStream};
 const KEPT_MAX: usize = 64;
 
 /// The statistics of a version.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Statistics {
     /// The table.
     #[serde(flatten)]
@@ -29,7 +30,7 @@ pub struct Statistics {
 }
 
 /// A column. Values are told as text, as CSV has them; a NaN counts as larger than all numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ColumnStatistics {
     /// Its name.
     pub name: String,

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::blocking;
@@ -32,10 +33,11 @@ pub(crate) async fn list(State(state): State<HttpState>) -> Json<Listed> {
 }
 
 /// How a document is registered.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RegisterOptions {
     /// `backward`, `forward`, `full` or `none`; backward by default.
+    #[schemars(with = "Option<String>")]
     compatibility: Option<Compatibility>,
 }
 
@@ -61,7 +63,7 @@ pub(crate) async fn register(
 }
 
 /// Which version is shown.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ShowOptions {
     /// Its number; the newest by default.
@@ -83,7 +85,7 @@ pub(crate) async fn show(
 }
 
 /// Which versions are compared.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DiffOptions {
     /// The older one.
@@ -107,13 +109,16 @@ pub(crate) async fn differences(
 }
 
 /// What is to be bound, and where.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Bind {
+pub(crate) struct Bind {
     /// `eu/prices`, or `eu/*` for all tables whose names begin so.
     tables: String,
+    /// The name of the contract.
     contract: String,
+    /// `reject`, `coerce`, `quarantine` or `coerce_quarantine`; reject by default.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     mode: ContractMode,
 }
 
@@ -136,7 +141,7 @@ pub(crate) async fn bind(
 }
 
 /// Where a contract is taken off.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UnbindOptions {
     /// As it was bound.

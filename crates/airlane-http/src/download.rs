@@ -21,6 +21,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::media;
@@ -38,7 +39,7 @@ const ROW_OFFSET: HeaderName = HeaderName::from_static("airlane-row-offset");
 const TICKET: HeaderName = HeaderName::from_static("airlane-ticket");
 
 /// What a download is asked for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DownloadOptions {
     /// `arrows`, `arrow`, `csv`, `ndjson` or `parquet`; absent: by `Accept`, else an Arrow stream.

@@ -6,6 +6,8 @@
 //! | `GET /healthz` | `200 ok` while the process runs |
 //! | `GET /readyz` | `200` when requests will be served, else `503`, with each check as JSON |
 //! | `GET /metrics` | Prometheus text, to callers who have the right `admin` for all namespaces |
+//! | `GET /v1/openapi.json` | all requests, as an OpenAPI document |
+//! | `GET /docs` | the same as a page to try them |
 //!
 //! Errors are problem documents (RFC 9457), which name their code in the header `airlane-code` too.
 
@@ -16,6 +18,8 @@ mod contracts;
 mod download;
 mod media;
 pub mod metrics;
+mod openapi;
+mod page;
 mod problem;
 mod readiness;
 mod request;

@@ -22,6 +22,17 @@ pub(crate) fn type_of(format: Format) -> HeaderValue {
     HeaderValue::from_static(found.map_or("application/octet-stream", |(name, _)| name))
 }
 
+/// All media types of files.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|(name, _)| *name)
+}
+
+/// Those that answers have.
+pub(crate) fn names_of_answers() -> impl Iterator<Item = &'static str> {
+    let is_first = |place: &usize| !TABLE[..*place].iter().any(|(_, format)| *format == TABLE[*place].1);
+    (0..TABLE.len()).filter(is_first).map(|place| TABLE[place].0)
+}
+
 /// The format of an answer: what `?format=` says, else what `Accept` likes best of what there is, else an Arrow stream.
 ///
 /// # Errors

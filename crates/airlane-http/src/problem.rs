@@ -4,6 +4,7 @@ use airlane_model::{Error, ErrorKind};
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The header that names the code of an error, as the other doors have it.
@@ -24,14 +25,22 @@ pub fn refusal(error: &Error) -> Response {
 #[derive(Debug)]
 pub(crate) struct Problem(pub(crate) Error);
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// An error (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Document<'a> {
+    /// The code in words.
     title: &'a str,
+    /// The status of the answer.
     status: u16,
+    /// What is wrong.
     detail: &'a str,
+    /// What programs go by.
     code: &'a str,
+    /// Where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<&'a str>,
+    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
 }

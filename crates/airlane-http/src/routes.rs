@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::readiness::Report;
 use crate::request::From;
 use crate::upload::parts;
-use crate::{HttpState, changes, contracts, download, metrics, tables, tickets, upload};
+use crate::{HttpState, changes, contracts, download, metrics, openapi, page, tables, tickets, upload};
 
 /// A request that is answered.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ const fn stream(name: &'static str) -> Route {
 }
 
 /// All there are.
-pub const ROUTES: [Route; 30] = [
+pub const ROUTES: [Route; 33] = [
     call("GET /"),
     call("GET /healthz"),
     call("GET /readyz"),
@@ -62,6 +62,9 @@ pub const ROUTES: [Route; 30] = [
     stream("GET /v1/changes"),
     call("GET /v1/status"),
     call("POST /v1/keys/rotate"),
+    call("GET /v1/openapi.json"),
+    call("GET /docs"),
+    call("GET /docs/{file}"),
 ];
 
 /// What answers a route.
@@ -97,6 +100,9 @@ fn handler(name: &str) -> Option<MethodRouter<HttpState>> {
         "GET /v1/changes" => get(changes::events),
         "GET /v1/status" => get(tickets::status),
         "POST /v1/keys/rotate" => post(tickets::rotate_keys),
+        "GET /v1/openapi.json" => get(openapi::json),
+        "GET /docs" => get(page::page),
+        "GET /docs/{file}" => get(page::file),
         _ => return None,
     })
 }
@@ -157,7 +163,7 @@ Over HTTP:
     curl -T prices.csv http://<this host>:<this port>/v1/tables/prices
     curl \"http://<this host>:<this port>/v1/tables/prices?format=csv&limit=10\"
 
-GET /v1/tables lists the tables; GET /healthz, /readyz and /metrics tell how the server does.
+GET /docs is a page with all requests, and GET /v1/openapi.json tells them to programs. GET /v1/tables lists the tables; GET /healthz, /readyz and /metrics tell how the server does.
 ";
 
 async fn index() -> impl IntoResponse {
@@ -183,4 +189,4 @@ async fn unknown(method: Method, uri: Uri) -> Problem {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

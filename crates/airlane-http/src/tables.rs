@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use airlane_exchange::Statistics;
 use airlane_exchange::words::{DescribedTable, RetentionWords};
-use airlane_model::{Error, PlainTicket, TableInfo, TableName, Ticket, VersionInfo, codes};
+use airlane_model::{Error, PlainTicket, Retention, TableInfo, TableName, Ticket, Timestamp, VersionInfo, codes};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ use crate::state::HttpState;
 const PAGE_TABLES_MAX: usize = 1_000;
 
 /// Which tables are listed.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ListOptions {
     /// What their names begin with.
@@ -33,7 +34,7 @@ pub(crate) struct ListOptions {
 }
 
 /// A page of tables, in the order of their names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Page {
     tables: Vec<TableInfo>,
     /// What to say as `after` for the next page; absent at the end.
@@ -89,7 +90,7 @@ pub(crate) async fn statistics(
 }
 
 /// The versions of a table.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Versions {
     table: TableName,
     /// Oldest first; the last is the current one.
@@ -105,21 +106,32 @@ pub(crate) async fn versions(
     Ok(Json(Versions { table, versions }))
 }
 
+/// How long a table is kept.
+#[derive(Debug, JsonSchema, Serialize)]
+pub(crate) struct TableRetention {
+    table: TableName,
+    retention: Retention,
+    /// When it expires as things stand.
+    expires: Option<Timestamp>,
+}
+
 pub(crate) async fn retention(
     State(state): State<HttpState>,
     From(caller): From,
     Named(table): Named,
-) -> Result<Response, Problem> {
+) -> Result<Json<TableRetention>, Problem> {
     let description = state.exchange.describe(&caller, &PlainTicket::current(table))?;
     let TableInfo { table, retention, expires, .. } = description.info;
-    Ok(Json(serde_json::json!({ "table": table, "retention": retention, "expires": expires })).into_response())
+    Ok(Json(TableRetention { table, retention, expires }))
 }
 
-#[derive(Deserialize)]
-struct Rules {
+/// Rules of retention to change; `none` takes one off.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct Rules {
     #[serde(flatten)]
     rules: RetentionWords,
     #[serde(flatten)]
+    #[schemars(skip)]
     unknown: BTreeMap<String, IgnoredAny>,
 }
 

@@ -1,11 +1,12 @@
 //! Signed tickets, and what signs them.
 
+use airlane_exchange::Rotation;
 use airlane_exchange::words::{self, SignedTicketInfo, TicketRequest};
 use airlane_model::figures::ServerFigures;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::blocking;
@@ -27,9 +28,10 @@ pub(crate) async fn sign(
 }
 
 /// How the keys are changed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Rotation {
+pub(crate) struct KeyRotation {
+    /// Whether all that was signed before is void.
     revoke: bool,
 }
 
@@ -37,14 +39,12 @@ pub(crate) async fn rotate_keys(
     State(state): State<HttpState>,
     From(caller): From,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Json<Rotation>, Problem> {
     // Whoever may not learns nothing about the body.
     caller.check_admin()?;
-    let asked: Rotation = read_json(body, &state.patience, "send {} or {\"revoke\": true}").await?;
+    let asked: KeyRotation = read_json(body, &state.patience, "send {} or {\"revoke\": true}").await?;
     let exchange = state.exchange;
-    let rotation = blocking::run(move || exchange.rotate_ticket_keys(&caller, asked.revoke)).await?;
-    let told = serde_json::json!({ "key": rotation.key, "keys": rotation.keys, "revoked": rotation.revoked });
-    Ok(Json(told).into_response())
+    Ok(Json(blocking::run(move || exchange.rotate_ticket_keys(&caller, asked.revoke)).await?))
 }
 
 pub(crate) async fn status(State(state): State<HttpState>, From(caller): From) -> Result<Json<ServerFigures>, Problem> {

@@ -11,7 +11,7 @@ mod options;
 pub(crate) mod parts;
 mod pieces;
 mod pipe;
-mod running;
+pub(crate) mod running;
 
 use airlane_model::{Error, PutKey, PutMode, Result, codes};
 use axum::body::Body;

@@ -1,5 +1,6 @@
 //! What happens to tables, for whoever watches.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -8,7 +9,7 @@ use crate::name::TableName;
 use crate::table::{Durability, PutMode, Version};
 
 /// Something that happened to a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TableChange {
     /// When, by the wall clock.
     pub time: Timestamp,
@@ -23,7 +24,7 @@ pub struct TableChange {
 }
 
 /// What happened to a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Happening {
     /// A put was committed.

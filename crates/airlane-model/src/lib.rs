@@ -14,6 +14,7 @@ pub mod name;
 pub mod outcome;
 pub mod quota;
 pub mod retention;
+mod schema;
 pub mod secret;
 pub mod size;
 pub mod span;

@@ -12,6 +12,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, codes};
@@ -20,7 +21,7 @@ use crate::span::TimeSpan;
 pub use defaults::RetentionDefaults;
 
 /// How long a table is kept. Without a rule: until it is dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Retention {
     /// The table goes this long after its last commit.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -13,7 +14,7 @@ use crate::name::TableName;
 use crate::retention::Retention;
 
 /// The number of a committed content of a table, from 1 per table id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Version(u64);
 
@@ -45,7 +46,7 @@ impl fmt::Display for Version {
 }
 
 /// Whether a put gives a table a new content or adds to the one it has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PutMode {
     /// The new version holds the rows of this put only.
@@ -78,7 +79,7 @@ impl fmt::Display for PutMode {
 }
 
 /// What a table survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// Kept in memory: gone with the server.
@@ -180,7 +181,7 @@ impl<'de> Deserialize<'de> for RowRange {
 }
 
 /// What a put is answered with when it is committed; the last `PutResult` carries it as JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Receipt {
     /// The table's name.
     pub table: TableName,
@@ -204,7 +205,7 @@ pub struct Receipt {
 }
 
 /// What a data contract had to say of a put.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContractReceipt {
     /// The version of the contract, as it was registered; 0 for one that comes with Airlane.
     pub registered_version: u64,
@@ -217,7 +218,7 @@ pub struct ContractReceipt {
 }
 
 /// A version of a table that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionInfo {
     /// Its number.
     pub version: Version,
@@ -230,7 +231,7 @@ pub struct VersionInfo {
 }
 
 /// A table, as listing and describing show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TableInfo {
     /// The table's name.
     pub table: TableName,

@@ -1,19 +1,20 @@
 //! A table as JSON tells it.
 
 use airlane_model::TableInfo;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Description;
 
 /// A table as its description tells it: the facts of the version, and its fields.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct DescribedTable<'a> {
     #[serde(flatten)]
     info: &'a TableInfo,
     fields: Vec<Field<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Field<'a> {
     name: &'a str,
     r#type: String,

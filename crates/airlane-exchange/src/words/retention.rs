@@ -3,10 +3,11 @@
 use std::fmt;
 
 use airlane_model::{Result, RetentionChange};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The rules among the keys of an object.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct RetentionWords {
     ttl: Option<RuleValue>,
     idle: Option<RuleValue>,
@@ -17,7 +18,7 @@ pub struct RetentionWords {
 }
 
 /// A value, in whichever type the writer of the JSON finds natural.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum RuleValue {
     Text(String),

@@ -3,13 +3,14 @@
 use std::num::NonZeroU64;
 
 use airlane_model::{Caller, Error, Receipt, Result, RowRange, TableId, TableName, TimeSpan, Timestamp, Version};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Exchange, TicketSpec};
 
 /// A ticket that is to be signed: `{"ticket": "prices", "columns": ["a"], "rows": "0-1000", "ttl": "10m", "caller": "ci", "reads": 1,
 /// "at_most_once": true}`; all but `ticket` may be left out.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TicketRequest {
     ticket: String,
@@ -23,7 +24,7 @@ pub struct TicketRequest {
 }
 
 /// A signed ticket and what it says.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct SignedTicketInfo {
     ticket: String,
     table: TableName,

@@ -7,6 +7,7 @@ use airlane_segment::TableSchema;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -33,8 +34,8 @@ pub(super) struct Running {
 }
 
 /// What an upload is answered.
-#[derive(Debug, Serialize)]
-struct Uploaded {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Uploaded {
     #[serde(flatten)]
     receipt: Receipt,
     /// What the content was, where that was said.
@@ -44,7 +45,8 @@ struct Uploaded {
     fields: Vec<Field>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "UploadedField")]
 struct Field {
     name: String,
     r#type: String,
