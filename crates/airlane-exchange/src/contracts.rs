@@ -235,13 +235,19 @@ impl Exchange {
         names.into_iter().map(|name| registry.info(name)).collect()
     }
 
-    /// The document of a contract, in its newest version or in another one.
+    /// The document of a contract, in its newest version or in another one; version 0 is that which comes with Airlane.
     ///
     /// # Errors
     /// `contract_not_found`.
     pub fn contract(&self, name: &str, version: Option<u64>) -> Result<ContractDocument> {
         let registry = self.contracts.registry();
         let info = registry.info(name);
+        if let Some(own) = builtin(name).filter(|_| version == Some(0)) {
+            return Ok(ContractDocument {
+                info: ContractInfo { version: 0, ..info },
+                document: own?.to_yaml().to_owned(),
+            });
+        }
         let document = match version.filter(|version| *version != info.version) {
             None => registry.newest(name)?.1.to_yaml().to_owned(),
             Some(version) => {

@@ -239,7 +239,9 @@ async fn h3_who_dies_in_the_middle_leaves_nothing_behind() {
             let tables = server.exchange.list(&Caller::local(), "");
             let held: u64 =
                 tables.iter().map(|_| parts.iter().map(|part| part.file_bytes().len() as u64).sum::<u64>()).sum();
-            if free.as_u64() - server.exchange.memory_free().as_u64() == held {
+            // With what there is to know of the table, where it was committed.
+            let facts_max = tables.len() as u64 * (16 << 10);
+            if (held..=held + facts_max).contains(&(free.as_u64() - server.exchange.memory_free().as_u64())) {
                 break;
             }
             assert!(waiting.elapsed() < PATIENCE, "step {step}: memory is not free again");

@@ -109,6 +109,9 @@ async fn h5_a_reader_that_lets_go_of_nothing_is_refused_and_harms_nobody_else() 
     other.open("t").await;
 }
 
+/// What there is to know of a small table takes less.
+const FACTS_BYTES_MAX: u64 = 16 << 10;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_counts_until_the_last_lease_ends() {
     let server = server();
@@ -118,10 +121,15 @@ async fn memory_counts_until_the_last_lease_ends() {
     let large = segments(1, 20_000);
     let bytes = large[0].file_bytes().len() as u64;
     client.put(named("t"), &large).await;
-    assert_eq!(used().as_u64(), free.as_u64() - bytes);
+    // With what there is to know of the table.
+    let counts = |what: &str| {
+        let taken = free.as_u64() - used().as_u64();
+        assert!((bytes..bytes + FACTS_BYTES_MAX).contains(&taken), "{what}: {taken} of {bytes}");
+    };
+    counts("it is there");
     let (table, _descriptors) = client.open("t").await;
     server.exchange.drop_table(&Caller::local(), &"t".parse().expect("a name")).await.expect("dropped");
-    assert_eq!(used().as_u64(), free.as_u64() - bytes, "a reader has it");
+    counts("a reader has it");
     client.send(Release { leases: vec![table.lease], ended: Vec::new() }, &[]).await;
     // Answers come in order.
     client.ask(Quota::default()).await;

@@ -131,9 +131,11 @@ impl Spans {
             // Names and attributes of the semantic conventions: for HTTP, and for RPC.
             Some(method) => {
                 attributes.push(KeyValue::new("http.request.method", method.as_str().to_owned()));
-                attributes.push(KeyValue::new("http.route", request.rpc));
+                // The name of a route has its method before it.
+                let route = request.rpc.split_once(' ').map_or(request.rpc, |(_, path)| path);
+                attributes.push(KeyValue::new("http.route", route));
                 attributes.push(KeyValue::new("http.response.status_code", i64::from(request.http_status)));
-                format!("{method} {}", request.rpc)
+                format!("{method} {route}")
             }
             None => {
                 attributes.push(KeyValue::new("rpc.system", "grpc"));
