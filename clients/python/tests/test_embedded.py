@@ -17,8 +17,8 @@ def test_a_program_hands_its_worker_a_table_and_takes_one_back() -> None:
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines() == [
         "put desk/orders@1 with 100000 rows",
-        "the worker read 100000 rows by shared_memory",
-        "east: 99997.0",
-        "north: 99999.0",
-        "west: 100001.0",
+        "the worker read 100000 rows by shared memory",
+        "east: 100002",
+        "north: 99997",
+        "west: 99996",
     ]
