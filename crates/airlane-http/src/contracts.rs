@@ -3,24 +3,23 @@
 use std::collections::BTreeMap;
 
 use airlane_exchange::{Binding, Change, Compatibility, ContractDocument, ContractInfo, ContractMode};
-use airlane_model::{Error, Result, codes};
+use airlane_model::{ByteSize, Result};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, Limited};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::blocking;
-use crate::body::read_json;
+use crate::body::{read_json, read_whole};
 use crate::problem::Problem;
 use crate::request::{From, Options};
 use crate::state::HttpState;
 
-/// A document has so many bytes at most; the parser says so too, in better words.
-const DOCUMENT_BYTES_MAX: usize = (1 << 20) + 1;
+/// A document has so many bytes at most; for one byte more the parser says so in better words.
+const DOCUMENT_BYTES_MAX: ByteSize = ByteSize::bytes((1 << 20) + 1);
 
 /// All contracts, and what is bound to what.
 #[derive(Debug, Serialize)]
@@ -50,11 +49,7 @@ pub(crate) async fn register(
 ) -> std::result::Result<Response, Problem> {
     // Whoever may not learns nothing about the document.
     caller.check_admin()?;
-    let collected = async {
-        let broken = |error| Error::new(codes::CONNECTION_BROKEN, format!("the document did not come: {error}"));
-        Limited::new(body, DOCUMENT_BYTES_MAX).collect().await.map_err(broken)
-    };
-    let document = state.patience.for_request(collected).await?.to_bytes();
+    let document = read_whole(body, DOCUMENT_BYTES_MAX, &state.patience).await?;
     let (exchange, compatibility) = (state.exchange, options.compatibility.unwrap_or_default());
     let register = move || exchange.register_contract(&caller, &name, &document, compatibility);
     let info = blocking::run(register).await?;
