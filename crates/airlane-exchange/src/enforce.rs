@@ -71,6 +71,8 @@ impl Guard {
         let rejected = PutSpec {
             mode: PutMode::Append,
             durability: spec.durability,
+            // So that a put that is repeated sets nothing aside again.
+            key: spec.key.clone(),
             caller: spec.caller.clone(),
             ..PutSpec::new(table)
         };

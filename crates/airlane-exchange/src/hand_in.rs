@@ -11,7 +11,7 @@ use airlane_segment::{Home, HomeFactory, SealedMemfds, Sealing, Segment, Trust};
 use airlane_store::PutSpec;
 
 use crate::put::Putting;
-use crate::{Exchange, PutStream};
+use crate::{Exchange, PutStream, access};
 
 /// How much of a file is copied at once.
 const COPY_BYTES: usize = 1 << 20;
@@ -56,7 +56,7 @@ impl Exchange {
     /// # Errors
     /// `permission_denied`, `credentials_missing`, `rate_limited`.
     pub fn hand_in(&self, caller: &Caller, spec: PutSpec, producer: Producer) -> Result<HandIn> {
-        let spec = self.may_put(caller, spec)?;
+        let spec = access::begin_put(caller, spec)?;
         let (putting, table) = (self.putting(), spec.table.clone());
         Ok(HandIn { putting, producer, table, put: Begun::Not(Some(Box::new(spec))) })
     }

@@ -41,7 +41,7 @@ pub use hand_out::{Descriptor, HandOut, Piece, ReadEnd};
 pub use keys::Rotation;
 pub use pause::Pause;
 pub use put::PutStream;
-use put::{Putting, RefusedPuts};
+use put::Putting;
 pub use read::{ReadStream, StreamMessage};
 pub use refusals::RefusedTickets;
 pub use statistics::{ColumnStatistics, Statistics};
@@ -162,7 +162,7 @@ impl Exchange {
     /// `message_invalid`, `schema_invalid`, `schema_mismatch`, `durability_conflict`, `shutting_down`,
     /// `permission_denied`, `credentials_missing`, `rate_limited`, `quota_exceeded`.
     pub fn put_stream(&self, caller: &Caller, spec: PutSpec, schema_header: &[u8]) -> Result<PutStream> {
-        self.putting().stream(self.may_put(caller, spec)?, schema_header)
+        self.putting().stream(access::begin_put(caller, spec)?, schema_header)
     }
 
     /// Begins a put of batches made in this process.
@@ -171,16 +171,11 @@ impl Exchange {
     /// `schema_mismatch`, `durability_conflict`, `shutting_down`, `permission_denied`, `credentials_missing`,
     /// `rate_limited`, `quota_exceeded`.
     pub fn put_batches(&self, caller: &Caller, spec: PutSpec, schema: TableSchema) -> Result<PutStream> {
-        self.putting().batches(self.may_put(caller, spec)?, schema)
+        self.putting().batches(access::begin_put(caller, spec)?, schema)
     }
 
     fn putting(&self) -> Putting {
         Putting { store: self.store.clone(), contracts: self.contracts.clone() }
-    }
-
-    fn may_put(&self, caller: &Caller, spec: PutSpec) -> Result<PutSpec> {
-        let refusals = RefusedPuts::of(&self.store, &spec.table);
-        refusals.tell(access::begin_put(caller, spec))
     }
 
     /// Opens what a ticket names for reading. The table is not idle as long as the answer is held, unless that is of no

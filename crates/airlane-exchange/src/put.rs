@@ -59,7 +59,7 @@ impl Putting {
     }
 }
 
-/// Tells watchers of a put that is refused.
+/// Tells watchers of a put that is refused. One by who may not put is none of the table.
 pub(crate) struct RefusedPuts {
     store: Store,
     table: TableName,
@@ -179,15 +179,11 @@ impl PutStream {
 
 /// A segment that was laid out elsewhere stays as it is when all of it is good and nothing is changed.
 fn adopt_guarded(put: &mut Put, guard: &mut Guard, segment: Segment) -> Result<()> {
-    let mut good = Vec::new();
-    let looks = guard.only_looks();
+    let mut good = Vec::with_capacity(segment.batch_count());
     for index in 0..segment.batch_count() {
-        let checked = guard.check(&segment.batch(index)?)?;
-        if !looks || !guard.only_looks() || !good.is_empty() {
-            good.push(checked);
-        }
+        good.push(guard.check(&segment.batch(index)?)?);
     }
-    match looks && guard.only_looks() {
+    match guard.only_looks() {
         true => put.adopt(segment),
         false => good.iter().try_for_each(|batch| put.append(batch)),
     }

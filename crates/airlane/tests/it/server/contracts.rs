@@ -165,6 +165,57 @@ async fn every_door_keeps_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bad_row_at_the_end_of_a_segment_takes_none_of_the_good_ones_with_it() {
+    const ROWS: i64 = 100_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("local.sock");
+    let server = TestServer::start_with(|_, options| {
+        options.local.socket = airlane::server::LocalSocket::At(socket.clone());
+    })
+    .await;
+    let at = server.address();
+    assert_eq!(register(&at, CONTRACT, "").await.status, 201);
+    bind(&at, "eu/*", "quarantine").await;
+    let options = ConnectOptions { local_socket: Some(socket), ..ConnectOptions::default() };
+    let client = Client::connect_with(&format!("grpc://{at}"), &options).await.expect("connected");
+    assert!(client.shares_memory());
+    let part = |first: i64, last_price: f64| {
+        let mut prices = vec![1.0; ROWS as usize];
+        prices[ROWS as usize - 1] = last_price;
+        batch(&vec!["AIR"; ROWS as usize], &prices, &(first..first + ROWS).collect::<Vec<_>>())
+    };
+    // Each is a batch of its own in the segment.
+    let parts = [part(0, 1.0), part(ROWS, 1.0), part(2 * ROWS, -1.0)];
+    let schema = parts[0].schema();
+    let name = "eu/t".parse().expect("a name");
+    let put = client.put(&name, schema, stream::iter(parts.map(Ok)), PutOptions::default());
+    assert_eq!(put.await.expect("put").rows, 3 * ROWS as u64 - 1);
+    let rejected = ask(&at, "GET", "/v1/tables/eu/t.rejected?format=ndjson", "", b"").await;
+    assert!(rejected.text().contains(&format!("\"_row\":{}", 3 * ROWS - 1)), "{}", rejected.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_that_is_repeated_sets_nothing_aside_again() {
+    let server = server("quarantine").await;
+    let at = server.address();
+    let headers = "content-type: text/csv\r\nidempotency-key: once\r\n";
+    let csv = b"symbol,price,id\nAIR,1.5,1\nLANES,2.5,2\n";
+    for _ in 0..2 {
+        let put = ask(&at, "PUT", "/v1/tables/eu/prices", headers, csv).await;
+        assert_eq!((put.json()["version"].clone(), put.json()["rows"].clone()), (1.into(), 1.into()), "{}", put.text());
+    }
+    let rejected = ask(&at, "GET", "/v1/versions/eu/prices.rejected", "", b"").await.json();
+    assert_eq!(rejected["versions"].as_array().map(Vec::len), Some(1), "{rejected}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_too_large_is_told_so() {
+    let server = TestServer::start().await;
+    let refused = register(&server.address(), &" ".repeat(2 << 20), "").await;
+    assert_eq!(refused.json()["code"], "limit_exceeded", "{}", refused.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn versions_keep_their_promises_and_outlive_the_server() {
     let server = server("reject").await;
     let at = server.address();
