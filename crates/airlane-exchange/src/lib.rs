@@ -3,6 +3,7 @@
 //! Each operation takes who asks for it and looks at the rights first.
 
 mod access;
+pub mod blocking;
 mod changes;
 mod contracts;
 mod enforce;

@@ -1,12 +1,14 @@
 //! What doors ask and answer in words that are the same at each of them: the bodies of JSON and the names of options.
 
 mod description;
+mod get;
 mod put;
 mod retention;
 mod status;
 mod ticket;
 
-pub use description::DescribedTable;
+pub use description::{DescribedTable, FieldInfo};
+pub use get::{codec, is_plain};
 pub use put::PutOptions;
 pub use retention::RetentionWords;
 pub use status::{Figures, status};

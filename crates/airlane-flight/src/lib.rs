@@ -9,7 +9,6 @@
 //! This is the only crate that knows Flight and tonic on the server side.
 
 mod answer;
-mod blocking;
 mod caller;
 mod deadline;
 mod descriptor;

@@ -1,11 +1,9 @@
 //! What a put is asked to do, as request headers say it.
 
 use airlane_exchange::words::PutOptions;
+use airlane_gate::{OWN_PREFIX, header_text};
 use airlane_model::{Error, Result, codes};
 use http::HeaderMap;
-
-/// The prefix of Airlane's own request headers.
-pub(crate) const PREFIX: &str = "airlane-";
 
 /// The options in the headers `airlane-mode`, `airlane-durability`, `airlane-idempotency-key` and those of the rules of retention,
 /// such as `airlane-ttl`.
@@ -16,16 +14,11 @@ pub(crate) const PREFIX: &str = "airlane-";
 pub(crate) fn of_headers(headers: &HeaderMap) -> Result<PutOptions> {
     let mut options = PutOptions::default();
     for (name, value) in headers {
-        let Some(option) = name.as_str().strip_prefix(PREFIX) else { continue };
-        let place = || format!("header `{name}`");
-        let text = value.to_str().map_err(|_| {
-            Error::new(codes::OPTION_INVALID, format!("a value is no text: {value:?}"))
-                .at(place())
-                .hint("use printable ASCII")
-        })?;
-        let found = PutOptions::of(option, text).map_err(|error| error.at(place()))?;
+        let Some(option) = name.as_str().strip_prefix(OWN_PREFIX) else { continue };
+        let text = header_text(name, value)?;
+        let found = PutOptions::of(option, text).map_err(|error| error.at(format!("header `{name}`")))?;
         let found = found.ok_or_else(|| {
-            let valid: Vec<String> = PutOptions::names().map(|name| format!("{PREFIX}{name}")).collect();
+            let valid: Vec<String> = PutOptions::names().map(|name| format!("{OWN_PREFIX}{name}")).collect();
             Error::new(codes::OPTION_INVALID, format!("there is no header `{name}`"))
                 .hint(format!("valid headers: {}", valid.join(", ")))
         })?;

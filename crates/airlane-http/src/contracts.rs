@@ -12,11 +12,11 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::blocking;
 use crate::body::{read_json, read_whole};
 use crate::problem::Problem;
 use crate::request::{From, Options};
 use crate::state::HttpState;
+use airlane_exchange::blocking;
 
 /// A document has so many bytes at most; for one byte more the parser says so in better words.
 const DOCUMENT_BYTES_MAX: ByteSize = ByteSize::bytes((1 << 20) + 1);

@@ -12,12 +12,13 @@
 mod arrow;
 mod encoded;
 
-use airlane_exchange::{Description, ReadOptions, ReadStream, Window};
+use airlane_exchange::{Description, ReadOptions, ReadStream, Window, words};
 use airlane_format::Format;
 use airlane_model::{Caller, Error, TableInfo, Ticket, codes};
 use airlane_segment::Codec;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -56,99 +57,88 @@ pub(crate) struct DownloadOptions {
     types: Option<String>,
 }
 
-pub(crate) async fn table(
-    State(state): State<HttpState>,
-    From(caller): From,
-    Named(table): Named,
-    Options(options): Options<DownloadOptions>,
+/// A request to read, but for what it is to read.
+pub(crate) struct Asked {
+    state: HttpState,
+    caller: Caller,
+    options: DownloadOptions,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    answer(&state, &caller, &Ticket::current(table), &options, &headers)
 }
 
-pub(crate) async fn ticket(
-    State(state): State<HttpState>,
-    From(caller): From,
-    Redeemed(ticket): Redeemed,
-    Options(options): Options<DownloadOptions>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    answer(&state, &caller, &ticket, &options, &headers)
+impl FromRequestParts<HttpState> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Problem> {
+        let Ok(From(caller)) = From::from_request_parts(parts, state).await;
+        let Options(options) = Options::from_request_parts(parts, state).await?;
+        Ok(Self { state: state.clone(), caller, options, headers: parts.headers.clone() })
+    }
 }
 
-pub(crate) async fn head_of_table(
-    State(state): State<HttpState>,
-    From(caller): From,
-    Named(table): Named,
-    Options(options): Options<DownloadOptions>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    look(&state, &caller, &Ticket::current(table), &options, &headers)
+pub(crate) async fn table(Named(table): Named, asked: Asked) -> Result<Response, Problem> {
+    asked.answer(&Ticket::current(table))
 }
 
-pub(crate) async fn head_of_ticket(
-    State(state): State<HttpState>,
-    From(caller): From,
-    Redeemed(ticket): Redeemed,
-    Options(options): Options<DownloadOptions>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    look(&state, &caller, &ticket, &options, &headers)
+pub(crate) async fn ticket(Redeemed(ticket): Redeemed, asked: Asked) -> Result<Response, Problem> {
+    asked.answer(&ticket)
 }
 
-/// The headers of an answer without reading it.
-fn look(
-    state: &HttpState,
-    caller: &Caller,
-    ticket: &Ticket,
-    options: &DownloadOptions,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
-    let format = media::of_answer(options.format.as_deref(), headers)?;
-    let Description { info, .. } = state.exchange.look(caller, ticket)?;
-    let mut response = Body::empty().into_response();
-    response.headers_mut().extend(facts(&info, format, options));
-    Ok(response)
+pub(crate) async fn head_of_table(Named(table): Named, asked: Asked) -> Result<Response, Problem> {
+    asked.look(&Ticket::current(table))
 }
 
-fn answer(
-    state: &HttpState,
-    caller: &Caller,
-    ticket: &Ticket,
-    options: &DownloadOptions,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
-    let format = media::of_answer(options.format.as_deref(), headers)?;
-    if headers.contains_key(header::IF_NONE_MATCH) {
-        // A read that is counted is not begun for what the reader has already.
-        let Description { info, .. } = state.exchange.look(caller, ticket)?;
-        if is_known(&etag(&info, format, options), headers) {
-            let mut response = StatusCode::NOT_MODIFIED.into_response();
-            response.headers_mut().extend(facts(&info, format, options));
-            return Ok(response);
+pub(crate) async fn head_of_ticket(Redeemed(ticket): Redeemed, asked: Asked) -> Result<Response, Problem> {
+    asked.look(&ticket)
+}
+
+impl Asked {
+    fn format(&self) -> Result<Format, Error> {
+        media::of_answer(self.options.format.as_deref(), &self.headers)
+    }
+
+    /// The headers of an answer without reading it.
+    fn look(&self, ticket: &Ticket) -> Result<Response, Problem> {
+        let format = self.format()?;
+        let Description { info, .. } = self.state.exchange.look(&self.caller, ticket)?;
+        let mut response = Body::empty().into_response();
+        response.headers_mut().extend(facts(&info, format, &self.options));
+        Ok(response)
+    }
+
+    fn answer(&self, ticket: &Ticket) -> Result<Response, Problem> {
+        let Self { state, caller, options, headers } = self;
+        let format = self.format()?;
+        if headers.contains_key(header::IF_NONE_MATCH) {
+            // A read that is counted is not begun for what the reader has already.
+            let Description { info, .. } = state.exchange.look(caller, ticket)?;
+            if is_known(&etag(&info, format, options), headers) {
+                let mut response = StatusCode::NOT_MODIFIED.into_response();
+                response.headers_mut().extend(facts(&info, format, options));
+                return Ok(response);
+            }
         }
+        let window = Window {
+            columns: options.columns.as_deref().map(|names| names.split(',').map(str::to_owned).collect()),
+            offset: options.offset,
+            limit: options.limit,
+        };
+        let (codec, is_plain) = (codec(options, format)?, is_plain(options)?);
+        let resumable = ReadOptions { is_resumable: true, ..ReadOptions::default() };
+        let stream = state.exchange.read_window(caller, ticket, &window, resumable)?;
+        let stream = if is_plain { stream.in_plain_types()? } else { stream };
+        let mut response = Response::new(Body::empty());
+        let into = response.headers_mut();
+        into.extend(facts(stream.info(), format, options));
+        into.insert(ROWS, stream.rows().into());
+        into.insert(ROW_OFFSET, stream.position().into());
+        if let Some(ticket) = stream.resume_ticket().map(ToString::to_string) {
+            let location = format!("/v1/tickets/{}", utf8_percent_encode(&ticket, PART));
+            into.extend(HeaderValue::from_str(&location).ok().map(|location| (header::CONTENT_LOCATION, location)));
+            into.extend(HeaderValue::from_str(&ticket).ok().map(|ticket| (TICKET, ticket)));
+        }
+        *response.body_mut() = body(stream, format, codec)?;
+        Ok(response)
     }
-    let window = Window {
-        columns: options.columns.as_deref().map(|names| names.split(',').map(str::to_owned).collect()),
-        offset: options.offset,
-        limit: options.limit,
-    };
-    let (codec, is_plain) = (codec(options, format)?, is_plain(options)?);
-    let resumable = ReadOptions { is_resumable: true, ..ReadOptions::default() };
-    let stream = state.exchange.read_window(caller, ticket, &window, resumable)?;
-    let stream = if is_plain { stream.in_plain_types()? } else { stream };
-    let mut response = Response::new(Body::empty());
-    let into = response.headers_mut();
-    into.extend(facts(stream.info(), format, options));
-    into.insert(ROWS, stream.rows().into());
-    into.insert(ROW_OFFSET, stream.position().into());
-    if let Some(ticket) = stream.resume_ticket().map(ToString::to_string) {
-        let location = format!("/v1/tickets/{}", utf8_percent_encode(&ticket, PART));
-        into.extend(HeaderValue::from_str(&location).ok().map(|location| (header::CONTENT_LOCATION, location)));
-        into.extend(HeaderValue::from_str(&ticket).ok().map(|ticket| (TICKET, ticket)));
-    }
-    *response.body_mut() = body(stream, format, codec)?;
-    Ok(response)
 }
 
 fn body(stream: ReadStream, format: Format, codec: Option<Codec>) -> Result<Body, Error> {
@@ -189,29 +179,20 @@ fn is_known(etag: &str, headers: &HeaderMap) -> bool {
 }
 
 fn codec(options: &DownloadOptions, format: Format) -> Result<Option<Codec>, Error> {
-    let codec = match options.compression.as_deref() {
-        None | Some("none") => return Ok(None),
-        Some("lz4") => Codec::Lz4Frame,
-        Some("zstd") => Codec::Zstd,
-        Some(other) => {
-            let message = format!("there is no compression `{}`", other.escape_debug());
-            return Err(Error::new(codes::OPTION_INVALID, message).hint("valid compressions: lz4, zstd, none"));
-        }
-    };
-    if format == Format::ArrowStream {
-        return Ok(Some(codec));
+    let Some(text) = options.compression.as_deref() else { return Ok(None) };
+    let codec = words::codec(text.as_bytes()).map_err(|hint| {
+        Error::new(codes::OPTION_INVALID, format!("there is no compression `{}`", text.escape_debug())).hint(hint)
+    })?;
+    if codec.is_none() || format == Format::ArrowStream {
+        return Ok(codec);
     }
     Err(Error::new(codes::OPTION_INVALID, format!("the buffers of `{format}` are not compressed so"))
         .hint("`compression` is for `format=arrows`"))
 }
 
 fn is_plain(options: &DownloadOptions) -> Result<bool, Error> {
-    match options.types.as_deref() {
-        None | Some("own") => Ok(false),
-        Some("plain") => Ok(true),
-        Some(other) => {
-            let message = format!("there are no types `{}`", other.escape_debug());
-            Err(Error::new(codes::OPTION_INVALID, message).hint("valid types: plain, own"))
-        }
-    }
+    let Some(text) = options.types.as_deref() else { return Ok(false) };
+    words::is_plain(text.as_bytes()).map_err(|hint| {
+        Error::new(codes::OPTION_INVALID, format!("there are no types `{}`", text.escape_debug())).hint(hint)
+    })
 }

@@ -11,7 +11,6 @@
 //!
 //! Errors are problem documents (RFC 9457), which name their code in the header `airlane-code` too.
 
-mod blocking;
 mod body;
 mod changes;
 mod contracts;

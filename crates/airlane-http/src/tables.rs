@@ -12,11 +12,11 @@ use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::blocking;
 use crate::body::read_json;
 use crate::problem::Problem;
 use crate::request::{From, Named, Options, Redeemed};
 use crate::state::HttpState;
+use airlane_exchange::blocking;
 
 /// The tables of a page, unless the request asks for fewer, and the most.
 const PAGE_TABLES_MAX: usize = 1_000;

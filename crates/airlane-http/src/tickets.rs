@@ -9,11 +9,11 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::blocking;
 use crate::body::read_json;
 use crate::problem::Problem;
 use crate::request::From;
 use crate::state::HttpState;
+use airlane_exchange::blocking;
 
 const HINT: &str = "send {\"ticket\": \"prices\", \"columns\": [\"a\"], \"rows\": \"0-1000\", \"ttl\": \"10m\", \"caller\": \"ci\", \
                     \"reads\": 1, \"at_most_once\": true}; all but `ticket` may be left out";

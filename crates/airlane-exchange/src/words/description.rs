@@ -1,6 +1,7 @@
 //! A table as JSON tells it.
 
 use airlane_model::TableInfo;
+use airlane_segment::TableSchema;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -11,24 +12,33 @@ use crate::Description;
 pub struct DescribedTable<'a> {
     #[serde(flatten)]
     info: &'a TableInfo,
-    fields: Vec<Field<'a>>,
+    fields: Vec<FieldInfo>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct Field<'a> {
-    name: &'a str,
+/// A column, with its type as Arrow writes it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Field")]
+pub struct FieldInfo {
+    name: String,
     r#type: String,
     nullable: bool,
+}
+
+impl FieldInfo {
+    /// The columns of a schema.
+    pub fn all(schema: &TableSchema) -> Vec<Self> {
+        let fields = schema.arrow().fields().iter().map(|field| Self {
+            name: field.name().clone(),
+            r#type: field.data_type().to_string(),
+            nullable: field.is_nullable(),
+        });
+        fields.collect()
+    }
 }
 
 impl<'a> DescribedTable<'a> {
     /// Of a description.
     pub fn new(description: &'a Description) -> Self {
-        let fields = description.schema.arrow().fields().iter().map(|field| Field {
-            name: field.name(),
-            r#type: field.data_type().to_string(),
-            nullable: field.is_nullable(),
-        });
-        Self { info: &description.info, fields: fields.collect() }
+        Self { info: &description.info, fields: FieldInfo::all(&description.schema) }
     }
 }

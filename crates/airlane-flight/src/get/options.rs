@@ -1,11 +1,10 @@
 //! What a get is asked for beside its ticket, as request headers say it.
 
-use airlane_exchange::ReadOptions;
+use airlane_exchange::{ReadOptions, words};
+use airlane_gate::OWN_PREFIX;
 use airlane_model::{Error, Result, codes};
 use airlane_segment::Codec;
 use http::{HeaderMap, HeaderValue};
-
-use crate::options::PREFIX;
 
 const COMPRESSION: &str = "airlane-compression";
 const TYPES: &str = "airlane-types";
@@ -34,17 +33,12 @@ impl GetOptions {
     /// # Errors
     /// `option_invalid` for other headers that begin with `airlane-`, and for unknown or contradicting values.
     pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self> {
-        let is_other = |name: &str| name.starts_with(PREFIX) && !ALL.contains(&name);
+        let is_other = |name: &str| name.starts_with(OWN_PREFIX) && !ALL.contains(&name);
         if let Some(name) = headers.keys().find(|name| is_other(name.as_str())) {
             return Err(Error::new(codes::OPTION_INVALID, format!("a get has no header `{name}`"))
                 .hint(format!("valid headers of a get: {}", ALL.join(", "))));
         }
-        let codec = option(headers, COMPRESSION, |text| match text {
-            b"none" => Ok(None),
-            b"lz4" => Ok(Some(Codec::Lz4Frame)),
-            b"zstd" => Ok(Some(Codec::Zstd)),
-            _ => Err("valid compressions: lz4, zstd, none"),
-        })?;
+        let codec = option(headers, COMPRESSION, words::codec)?;
         let row_offset = option(headers, ROW_OFFSET, |text| {
             let text = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
             text.and_then(|text| text.parse::<u64>().ok()).ok_or("a row offset is a whole number")
@@ -73,11 +67,7 @@ impl GetOptions {
 /// # Errors
 /// `option_invalid` for unknown or contradicting values.
 pub(crate) fn asks_plain_types(headers: &HeaderMap) -> Result<bool> {
-    let is_plain = option(headers, TYPES, |text| match text {
-        b"plain" => Ok(true),
-        b"own" => Ok(false),
-        _ => Err("valid types: plain, own"),
-    })?;
+    let is_plain = option(headers, TYPES, words::is_plain)?;
     Ok(is_plain.unwrap_or(false))
 }
 

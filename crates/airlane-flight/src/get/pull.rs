@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Sleep, sleep};
 
-use crate::blocking;
+use airlane_exchange::blocking;
 
 /// What all reads of a door share.
 #[derive(Clone, Debug)]

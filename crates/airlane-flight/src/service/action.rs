@@ -6,7 +6,7 @@ use airlane_model::{Caller, Error, PlainTicket, Result, Ticket, codes, limits};
 use arrow_flight::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
-use crate::blocking;
+use airlane_exchange::blocking;
 
 use super::{body, endpoint, retention, session, status, ticket};
 
@@ -106,8 +106,7 @@ pub(super) async fn run(
         "rotate_ticket_keys" => {
             let (exchange, caller, body) = (exchange.clone(), caller.clone(), action.body.clone());
             // It waits for the disk.
-            let rotating = tokio::task::spawn_blocking(move || ticket::rotate(&exchange, &caller, &body));
-            json(&crate::blocking::joined(rotating.await)??)
+            json(&blocking::run(move || ticket::rotate(&exchange, &caller, &body)).await?)
         }
         "status" => json(&status::answer(exchange, figures, caller, &action.body)?),
         "CancelFlightInfo" => endpoint::cancel(exchange, caller, &action.body),
@@ -129,8 +128,8 @@ async fn confirm(exchange: &Exchange, caller: &Caller, action: &Action) -> Resul
     body::check_size("confirm", &action.body, limits::COMMAND_BYTES_MAX, "send the ticket, as it is")?;
     let ticket = Ticket::parse_bytes(&action.body).map_err(|error| error.at(place()))?;
     let (exchange, caller) = (exchange.clone(), caller.clone());
-    let confirmed = tokio::task::spawn_blocking(move || exchange.confirm(&caller, &ticket)).await;
-    json(&serde_json::json!({ "table": blocking::joined(confirmed)?? }))
+    let confirmed = blocking::run(move || exchange.confirm(&caller, &ticket)).await?;
+    json(&serde_json::json!({ "table": confirmed }))
 }
 
 #[derive(Deserialize)]

@@ -8,9 +8,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, stream};
 use tonic::Status;
 
-use crate::blocking;
 use crate::descriptor;
 use crate::status::from_error;
+use airlane_exchange::blocking;
 
 /// The info of what a descriptor names, with the schema of a read in plain types where that is asked for.
 pub(super) async fn of_descriptor(
@@ -34,8 +34,7 @@ async fn plan(exchange: Exchange, caller: Caller, ticket: Ticket, endpoints_max:
     if matches!(&ticket, Ticket::Plain(plain) if is_whole(plain)) {
         return exchange.flights(&caller, &ticket, endpoints_max);
     }
-    let planned = tokio::task::spawn_blocking(move || exchange.flights(&caller, &ticket, endpoints_max));
-    blocking::joined(planned.await)?
+    blocking::run(move || exchange.flights(&caller, &ticket, endpoints_max)).await
 }
 
 /// The prefix of names in a criteria.

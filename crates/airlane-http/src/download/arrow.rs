@@ -13,7 +13,7 @@ use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream;
 
-use crate::blocking;
+use airlane_exchange::blocking;
 
 const CONTINUATION: u32 = u32::MAX;
 /// Bodies below this are copied behind their header: that costs less than a piece of their own.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::stream;
 use parking_lot::Mutex;
 
-use crate::blocking;
+use airlane_exchange::blocking;
 
 /// A piece has so many bytes at least, but for the last.
 const PIECE_BYTES_MIN: usize = 64 << 10;

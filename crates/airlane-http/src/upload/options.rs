@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use airlane_exchange::words::PutOptions;
+use airlane_gate::{OWN_PREFIX, header_text};
 use airlane_model::{Error, PutMode, Result, codes};
 use axum::http::HeaderMap;
 use serde::Deserialize;
 
-/// The prefix of Airlane's own request headers.
-const PREFIX: &str = "airlane-";
 /// The header of draft-ietf-httpapi-idempotency-key-header.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -37,19 +36,14 @@ impl UploadOptions {
         for (name, value) in headers {
             let option = match name.as_str() {
                 IDEMPOTENCY_KEY => IDEMPOTENCY_KEY,
-                name => match name.strip_prefix(PREFIX) {
+                name => match name.strip_prefix(OWN_PREFIX) {
                     Some(option) => option,
                     None => continue,
                 },
             };
-            let place = || format!("header `{name}`");
-            let text = value.to_str().map_err(|_| {
-                Error::new(codes::OPTION_INVALID, format!("a value is no text: {value:?}"))
-                    .at(place())
-                    .hint("use printable ASCII")
-            })?;
-            let found = PutOptions::of(option, text).map_err(|error| error.at(place()))?;
-            options = options.join(found.ok_or_else(|| unknown(&format!("header `{name}`"), PREFIX))?)?;
+            let text = header_text(name, value)?;
+            let found = PutOptions::of(option, text).map_err(|error| error.at(format!("header `{name}`")))?;
+            options = options.join(found.ok_or_else(|| unknown(&format!("header `{name}`"), OWN_PREFIX))?)?;
         }
         Ok(options)
     }

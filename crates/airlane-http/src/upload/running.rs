@@ -1,5 +1,6 @@
 //! An upload that is being taken: the thread that parses it, and what it is answered at its end.
 
+use airlane_exchange::words::FieldInfo;
 use airlane_exchange::{Exchange, PutSpec, PutStream};
 use airlane_format::{BatchReader, Format, ReadOptions};
 use airlane_model::{Caller, Error, Receipt, Result, Version, codes};
@@ -42,15 +43,7 @@ pub(crate) struct Uploaded {
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<&'static str>,
     /// The columns of the table.
-    fields: Vec<Field>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "UploadedField")]
-struct Field {
-    name: String,
-    r#type: String,
-    nullable: bool,
+    fields: Vec<FieldInfo>,
 }
 
 impl Running {
@@ -113,12 +106,7 @@ impl Running {
         drop(self.inlet);
         let parsed = self.parsed.await;
         let put = parsed.map_err(|_| Error::new(codes::INTERNAL, "the thread that takes an upload has ended"))??;
-        let fields = put.schema().arrow().fields().iter().map(|field| Field {
-            name: field.name().clone(),
-            r#type: field.data_type().to_string(),
-            nullable: field.is_nullable(),
-        });
-        let fields = fields.collect();
+        let fields = FieldInfo::all(put.schema());
         let receipt = put.commit().await?;
         let status = if receipt.version == Version::FIRST { StatusCode::CREATED } else { StatusCode::OK };
         let format = self.content.format.map(Format::name);
