@@ -281,7 +281,7 @@ impl Client {
         self.act("status", String::new()).await
     }
 
-    async fn act<T: serde::de::DeserializeOwned>(&self, name: &str, body: String) -> Result<T> {
+    pub(crate) async fn act<T: serde::de::DeserializeOwned>(&self, name: &str, body: String) -> Result<T> {
         let action = Action { r#type: name.into(), body: body.into() };
         let answer = self.rpcs().do_action(action).await.map_err(|status| self.error(&status))?;
         let result = answer.into_inner().message().await.map_err(|status| self.error(&status))?;

@@ -27,6 +27,7 @@ mod address;
 mod authorize;
 mod client;
 mod connect;
+mod contracts;
 mod encode;
 mod error;
 mod local;

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use airlane_model::contract::Mode;
 use airlane_model::{ByteSize, Error, Result, Timestamp, codes};
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow_buffer::BooleanBuffer;
@@ -31,50 +32,6 @@ pub use plan::{REASON_COLUMNS, SchemaBreak, SchemaBreaks};
 use keys::Keys;
 use plan::{Plan, Source};
 use rules::{Counter, Rule};
-
-/// What happens to data that breaks a contract.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// The first bad row ends the stream. Nothing is changed.
-    #[default]
-    Reject,
-    /// What can be cast without loss is; the first bad row ends the stream.
-    Coerce,
-    /// Good rows pass, bad ones are set aside. Nothing is cast.
-    Quarantine,
-    /// What can be cast without loss is; rows that are then bad are set aside.
-    CoerceQuarantine,
-}
-
-impl Mode {
-    /// Its name: `reject`, `coerce`, `quarantine`, `coerce_quarantine`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Reject => "reject",
-            Self::Coerce => "coerce",
-            Self::Quarantine => "quarantine",
-            Self::CoerceQuarantine => "coerce_quarantine",
-        }
-    }
-
-    /// The mode of a name.
-    pub fn by_name(name: &str) -> Option<Self> {
-        [Self::Reject, Self::Coerce, Self::Quarantine, Self::CoerceQuarantine]
-            .into_iter()
-            .find(|mode| mode.name() == name)
-    }
-
-    /// Whether columns are cast.
-    pub fn casts(self) -> bool {
-        matches!(self, Self::Coerce | Self::CoerceQuarantine)
-    }
-
-    /// Whether bad rows are set aside instead of ending the stream.
-    pub fn sets_aside(self) -> bool {
-        matches!(self, Self::Quarantine | Self::CoerceQuarantine)
-    }
-}
 
 /// How a stream is checked.
 pub struct CheckOptions {

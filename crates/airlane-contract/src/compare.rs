@@ -8,9 +8,7 @@
 //! Both are judged with casts allowed, as in the mode `coerce`: an optional column may be absent, columns may move, and a
 //! wider type takes what a narrower one held. A reader ignores columns that it does not know.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+use airlane_model::contract::{Change, Compatibility};
 
 use crate::check::rules as words;
 use crate::condition::Condition;
@@ -22,103 +20,6 @@ mod types;
 
 use effect::{Effect, bound, conditions, multiples, values};
 use types::Relation;
-
-/// What a new version of a contract must leave whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compatibility {
-    /// Writers by the old version may go on.
-    #[default]
-    Backward,
-    /// Readers by the old version may go on.
-    Forward,
-    /// Both may go on.
-    Full,
-    /// Anything may change.
-    None,
-}
-
-impl Compatibility {
-    /// Its name: `backward`, `forward`, `full`, `none`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Backward => "backward",
-            Self::Forward => "forward",
-            Self::Full => "full",
-            Self::None => "none",
-        }
-    }
-
-    /// The compatibility of a name.
-    pub fn by_name(name: &str) -> Option<Self> {
-        [Self::Backward, Self::Forward, Self::Full, Self::None].into_iter().find(|one| one.name() == name)
-    }
-}
-
-/// One difference between two versions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// The column; `None` for what is about the table.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub column: Option<String>,
-    /// What changed: `column_removed`, `column_added`, `column_moved`, `type`, `required`, `range`, `multipleOf`,
-    /// `validValues`, `missingValues`, `pattern`, `length`, `unit`, `format`, `key`, `rowCount`, `freshness`,
-    /// `additionalColumns`, a metric, or `description`.
-    pub what: String,
-    /// How it was; `None` where there was nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// How it is; `None` where there is nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-    /// Whether writers by the old version are refused.
-    pub breaks_backward: bool,
-    /// Whether readers by the old version find what they do not expect.
-    pub breaks_forward: bool,
-}
-
-impl Change {
-    /// Whether a compatibility forbids it.
-    pub fn breaks(&self, compatibility: Compatibility) -> bool {
-        match compatibility {
-            Compatibility::Backward => self.breaks_backward,
-            Compatibility::Forward => self.breaks_forward,
-            Compatibility::Full => self.breaks_backward || self.breaks_forward,
-            Compatibility::None => false,
-        }
-    }
-
-    /// What to do about it where it breaks something.
-    pub fn hint(&self) -> &'static str {
-        match (self.what.as_str(), self.breaks_backward, self.breaks_forward) {
-            (_, false, false) => "",
-            ("column_removed", _, _) => "keep the column, optional if it is no longer filled",
-            ("column_added", _, _) => "make the new column optional",
-            ("type", _, _) => "add a column of the new type beside the old one",
-            ("unit", _, _) => "add a column with the new unit beside the old one: the same numbers mean something else",
-            (_, true, true) => "keep the rule as it was, or give the contract a new name",
-            (_, true, false) => {
-                "tighten only when all writers keep the new rule: then register with `forward` or `none`"
-            }
-            (_, _, true) => "loosen only when all readers bear it: then register with `backward` or `none`",
-        }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(column) = &self.column {
-            write!(f, "column \"{}\": ", crate::yaml::shorten(column))?;
-        }
-        f.write_str(&self.what)?;
-        match (&self.from, &self.to) {
-            (Some(from), Some(to)) => write!(f, " from {from} to {to}"),
-            (Some(from), None) => write!(f, " no longer {from}"),
-            (None, Some(to)) => write!(f, " now {to}"),
-            (None, None) => Ok(()),
-        }
-    }
-}
 
 /// The changes that a compatibility forbids; empty when `new` may follow `old`.
 pub fn compare(old: &Contract, new: &Contract, compatibility: Compatibility) -> Vec<Change> {

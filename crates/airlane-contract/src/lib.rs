@@ -17,11 +17,10 @@ mod types;
 mod value;
 mod yaml;
 
+pub use airlane_model::contract::{Change, Compatibility, Mode};
 pub use builtin::{builtin, builtin_names};
-pub use check::{
-    Broken, CheckOptions, Checked, Checker, Mode, REASON_COLUMNS, SchemaBreak, SchemaBreaks, Spill, Verdict,
-};
-pub use compare::{Change, Compatibility, compare, diff};
+pub use check::{Broken, CheckOptions, Checked, Checker, REASON_COLUMNS, SchemaBreak, SchemaBreaks, Spill, Verdict};
+pub use compare::{compare, diff};
 pub use model::{Column, Contract, NotChecked, Table};
 pub use report::{CastReport, Report, RuleReport};
 pub use types::write as type_name;

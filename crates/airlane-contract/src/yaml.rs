@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+pub(crate) use airlane_model::error::shorten;
 use airlane_model::{ByteSize, Error, Result, codes};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
@@ -135,16 +136,6 @@ impl Builder {
         }
         Ok(())
     }
-}
-
-/// A text of a stranger for a message: escaped, and not longer than a line.
-pub(crate) fn shorten(text: &str) -> String {
-    const CHARS_MAX: usize = 64;
-    let mut short: String = text.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect();
-    if text.chars().nth(CHARS_MAX).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 impl Node {

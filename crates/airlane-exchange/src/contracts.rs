@@ -9,7 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use airlane_contract::{Change, Compatibility, Contract, Mode, builtin, builtin_names, compare, diff};
+use airlane_contract::{Contract, builtin, builtin_names, compare, diff};
+use airlane_model::contract::{Binding, Change, Compatibility, ContractDocument, ContractInfo, Mode};
+use airlane_model::error::shorten;
 use airlane_model::{Caller, Error, Result, TableName, Timestamp, codes};
 use airlane_store::{KeptFile, Store};
 use parking_lot::{Mutex, RwLock};
@@ -53,39 +55,13 @@ struct Registered {
     parsed: Option<Arc<Contract>>,
 }
 
-/// What the tables of a pattern keep to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Binding {
-    /// The contract.
-    pub contract: String,
-    /// What happens to rows that break it.
-    pub mode: Mode,
-}
-
-/// A contract, as lists show it.
-#[derive(Clone, Debug, Serialize)]
-pub struct ContractInfo {
-    /// Its name.
-    pub contract: String,
-    /// Its newest version; 0 for one that comes with Airlane and was not registered.
-    pub version: u64,
-    /// When it was registered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub registered: Option<Timestamp>,
-    /// By whom.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-    /// What the names are that it is bound to, and how.
-    pub bound_to: BTreeMap<String, Mode>,
-}
-
-/// A document in one version.
-#[derive(Clone, Debug)]
-pub struct ContractDocument {
-    /// The contract.
-    pub info: ContractInfo,
-    /// The YAML, as it was registered.
-    pub document: String,
+/// What a version of a contract is compared with.
+#[derive(Clone, Copy, Debug)]
+pub enum Newer<'a> {
+    /// A version that is registered; the newest by default.
+    Version(Option<u64>),
+    /// A document that is not registered.
+    Document(&'a [u8]),
 }
 
 /// A contract that a put keeps to.
@@ -172,16 +148,30 @@ impl Registry {
         }
     }
 
-    fn info(&self, name: &str) -> ContractInfo {
-        let versions = self.contracts.get(name).map(Vec::as_slice).unwrap_or_default();
+    fn versions(&self, name: &str) -> &[Registered] {
+        self.contracts.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// A version that was registered.
+    fn registered(&self, name: &str, version: u64) -> Option<&Registered> {
+        let index = usize::try_from(version.checked_sub(1)?).ok()?;
+        self.versions(name).get(index)
+    }
+
+    fn info(&self, name: &str, version: u64) -> ContractInfo {
+        let registered = self.registered(name, version);
         let bound = self.bindings.iter().filter(|(_, binding)| binding.contract == name);
         ContractInfo {
             contract: name.to_owned(),
-            version: versions.len() as u64,
-            registered: versions.last().map(|newest| newest.registered),
-            by: versions.last().map(|newest| newest.by.clone()),
+            version,
+            registered: registered.map(|registered| registered.registered),
+            by: registered.map(|registered| registered.by.clone()),
             bound_to: bound.map(|(pattern, binding)| (pattern.clone(), binding.mode)).collect(),
         }
+    }
+
+    fn newest_info(&self, name: &str) -> ContractInfo {
+        self.info(name, self.versions(name).len() as u64)
     }
 
     fn bytes(&self) -> usize {
@@ -223,7 +213,7 @@ impl Exchange {
                 by,
                 parsed: Some(Arc::new(contract)),
             });
-            Ok(registry.info(name))
+            Ok(registry.newest_info(name))
         })
     }
 
@@ -232,7 +222,7 @@ impl Exchange {
         let registry = self.contracts.registry();
         let mut names: BTreeSet<&str> = builtin_names().collect();
         names.extend(registry.contracts.keys().map(String::as_str));
-        names.into_iter().map(|name| registry.info(name)).collect()
+        names.into_iter().map(|name| registry.newest_info(name)).collect()
     }
 
     /// The document of a contract, in its newest version or in another one; version 0 is that which comes with Airlane.
@@ -241,33 +231,36 @@ impl Exchange {
     /// `contract_not_found`.
     pub fn contract(&self, name: &str, version: Option<u64>) -> Result<ContractDocument> {
         let registry = self.contracts.registry();
-        let info = registry.info(name);
-        if let Some(own) = builtin(name).filter(|_| version == Some(0)) {
-            return Ok(ContractDocument {
-                info: ContractInfo { version: 0, ..info },
-                document: own?.to_yaml().to_owned(),
-            });
-        }
-        let document = match version.filter(|version| *version != info.version) {
-            None => registry.newest(name)?.1.to_yaml().to_owned(),
-            Some(version) => {
-                let index = version.checked_sub(1).and_then(|index| usize::try_from(index).ok());
-                let found = index.and_then(|index| registry.contracts.get(name)?.get(index));
-                found
-                    .map(|registered| registered.document.clone())
-                    .ok_or_else(|| not_found(&format!("{name}@{version}")))?
-            }
+        let number = version.unwrap_or(registry.versions(name).len() as u64);
+        let missing = || not_found(&version.map_or(name.to_owned(), |version| format!("{name}@{version}")));
+        let document = match registry.registered(name, number) {
+            Some(registered) => registered.document.clone(),
+            None => builtin(name).filter(|_| number == 0).ok_or_else(missing)??.to_yaml().to_owned(),
         };
-        Ok(ContractDocument { info: ContractInfo { version: version.unwrap_or(info.version), ..info }, document })
+        Ok(ContractDocument { info: registry.info(name, number), document })
     }
 
-    /// What changes from one version of a contract to another.
+    /// What changes from one version of a contract to another, or to a document. Without `from` it is the version before the
+    /// other one; for a document, the newest.
     ///
     /// # Errors
-    /// `contract_not_found`.
-    pub fn contract_diff(&self, name: &str, from: u64, to: Option<u64>) -> Result<Vec<Change>> {
-        let parse = |version| Contract::parse(&self.contract(name, version)?.document);
-        Ok(diff(&parse(Some(from))?, &parse(to)?))
+    /// `contract_not_found`, `contract_invalid`.
+    pub fn contract_diff(&self, name: &str, from: Option<u64>, to: Newer<'_>) -> Result<Vec<Change>> {
+        let parse = |document: &ContractDocument| Contract::parse(&document.document);
+        let (before, newer) = match to {
+            Newer::Document(document) => (from, Contract::parse_bytes(document)?),
+            Newer::Version(to) => {
+                let newer = self.contract(name, to)?;
+                let before = || newer.info.version.checked_sub(1).ok_or_else(|| first_of(name));
+                (Some(from.map_or_else(before, Ok)?), parse(&newer)?)
+            }
+        };
+        Ok(diff(&parse(&self.contract(name, before)?)?, &newer))
+    }
+
+    /// What is bound to what: the tables, `eu/prices` or `eu/*`, and the contract.
+    pub fn contract_bindings(&self) -> BTreeMap<String, Binding> {
+        self.contracts.registry().bindings.clone()
     }
 
     /// Binds a contract to a table, or to all whose names begin so (`eu/*`). Tables that are there already stay as they are.
@@ -334,7 +327,12 @@ fn check_compatible(name: &str, breaks: &[Change]) -> Result<()> {
         .hint("mend the document, or register it with another compatibility: backward, forward, full, none"))
 }
 
+fn first_of(name: &str) -> Error {
+    Error::new(codes::CONTRACT_NOT_FOUND, format!("`{}` has no version before its first", shorten(name)))
+        .hint("name the version to compare it with, or give a document")
+}
+
 fn not_found(name: &str) -> Error {
-    Error::new(codes::CONTRACT_NOT_FOUND, format!("there is no contract `{}`", name.escape_debug()))
+    Error::new(codes::CONTRACT_NOT_FOUND, format!("there is no contract `{}`", shorten(name)))
         .hint("`airlane contract ls` lists them")
 }

@@ -33,10 +33,9 @@ use airlane_store::{ReadSpec, Store};
 
 pub use airlane_store::PutSpec;
 
-pub use airlane_contract::{Change, Compatibility, Mode as ContractMode};
 pub use changes::{NumberedChange, Seen, Watch};
 use contracts::Contracts;
-pub use contracts::{Binding, ContractDocument, ContractInfo};
+pub use contracts::Newer;
 pub use hand_in::{HandIn, Producer};
 pub use hand_out::{Descriptor, HandOut, Piece, ReadEnd};
 pub use keys::Rotation;

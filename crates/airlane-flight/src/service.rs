@@ -32,6 +32,7 @@ use airlane_gate::Patience;
 
 mod action;
 mod body;
+mod contract;
 mod endpoint;
 mod handshake;
 mod info;

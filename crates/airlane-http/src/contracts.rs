@@ -2,33 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use airlane_exchange::{Binding, Change, Compatibility, ContractDocument, ContractInfo, ContractMode};
-use airlane_model::{ByteSize, Result};
+use airlane_exchange::words::{BindRequest, ContractChanges, Contracts, UnbindRequest};
+use airlane_exchange::{Newer, blocking};
+use airlane_model::ByteSize;
+use airlane_model::contract::{Binding, Compatibility, ContractDocument};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::body::{read_json, read_whole};
 use crate::problem::Problem;
 use crate::request::{From, Options};
 use crate::state::HttpState;
-use airlane_exchange::blocking;
 
 /// A document has so many bytes at most; for one byte more the parser says so in better words.
 const DOCUMENT_BYTES_MAX: ByteSize = ByteSize::bytes((1 << 20) + 1);
 
-/// All contracts, and what is bound to what.
-#[derive(Debug, Serialize)]
-pub(crate) struct Listed {
-    contracts: Vec<ContractInfo>,
-}
-
-pub(crate) async fn list(State(state): State<HttpState>) -> Json<Listed> {
-    Json(Listed { contracts: state.exchange.contracts() })
+pub(crate) async fn list(State(state): State<HttpState>) -> Json<Contracts> {
+    Json(Contracts::of(&state.exchange))
 }
 
 /// How a document is registered.
@@ -80,45 +75,23 @@ pub(crate) async fn show(
 }
 
 /// Which versions are compared.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct DiffOptions {
-    /// The older one.
-    from: u64,
+    /// The older one; the one before the newer by default.
+    from: Option<u64>,
     /// The newer one; the newest by default.
     to: Option<u64>,
-}
-
-/// What changes between two versions.
-#[derive(Debug, Serialize)]
-pub(crate) struct Differences {
-    changes: Vec<Change>,
 }
 
 pub(crate) async fn differences(
     State(state): State<HttpState>,
     Path(name): Path<String>,
     Options(options): Options<DiffOptions>,
-) -> std::result::Result<Json<Differences>, Problem> {
-    Ok(Json(Differences { changes: state.exchange.contract_diff(&name, options.from, options.to)? }))
+) -> std::result::Result<Json<ContractChanges>, Problem> {
+    let changes = state.exchange.contract_diff(&name, options.from, Newer::Version(options.to))?;
+    Ok(Json(ContractChanges { changes }))
 }
-
-/// What is to be bound, and where.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Bind {
-    /// `eu/prices`, or `eu/*` for all tables whose names begin so.
-    tables: String,
-    /// The name of the contract.
-    contract: String,
-    /// `reject`, `coerce`, `quarantine` or `coerce_quarantine`; reject by default.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    mode: ContractMode,
-}
-
-const HINT: &str = "send {\"tables\": \"eu/*\", \"contract\": \"market_data\", \"mode\": \"reject\"}; modes: reject, coerce, quarantine, \
-                    coerce_quarantine";
 
 pub(crate) async fn bind(
     State(state): State<HttpState>,
@@ -126,29 +99,16 @@ pub(crate) async fn bind(
     body: Body,
 ) -> std::result::Result<Json<BTreeMap<String, Binding>>, Problem> {
     caller.check_admin()?;
-    let Bind { tables, contract, mode } = read_json(body, &state.patience, HINT).await?;
-    let (exchange, binding) = (state.exchange, Binding { contract, mode });
-    let bind = move || {
-        exchange.bind_contract(&caller, &tables, binding.clone())?;
-        Ok(BTreeMap::from([(tables, binding)]))
-    };
-    Ok(Json(blocking::run(bind).await?))
-}
-
-/// Where a contract is taken off.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UnbindOptions {
-    /// As it was bound.
-    tables: String,
+    let asked: BindRequest = read_json(body, &state.patience, BindRequest::HINT).await?;
+    let exchange = state.exchange;
+    Ok(Json(blocking::run(move || asked.bind(&exchange, &caller)).await?))
 }
 
 pub(crate) async fn unbind(
     State(state): State<HttpState>,
     From(caller): From,
-    Options(options): Options<UnbindOptions>,
+    Options(asked): Options<UnbindRequest>,
 ) -> std::result::Result<Json<Binding>, Problem> {
     let exchange = state.exchange;
-    let unbind = move || -> Result<Binding> { exchange.unbind_contract(&caller, &options.tables) };
-    Ok(Json(blocking::run(unbind).await?))
+    Ok(Json(blocking::run(move || exchange.unbind_contract(&caller, &asked.tables)).await?))
 }

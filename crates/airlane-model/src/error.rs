@@ -264,5 +264,15 @@ impl std::error::Error for Error {
     }
 }
 
+/// A text of a stranger for a message: escaped, and not longer than a line.
+pub fn shorten(text: &str) -> String {
+    const CHARS_MAX: usize = 64;
+    let mut short: String = text.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(CHARS_MAX).is_some() {
+        short.push('…');
+    }
+    short
+}
+
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 pub mod caller;
 mod change;
 pub mod clock;
+pub mod contract;
 pub mod error;
 pub mod figures;
 pub mod id;

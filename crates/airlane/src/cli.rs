@@ -172,7 +172,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Rm(rm) => block_on(rm.run(globals)),
         Command::Ticket(ticket) => block_on(ticket.run(globals)),
         Command::RotateKeys(rotate) => block_on(rotate.run(globals)),
-        Command::Contract(contract) => done(contract.run(globals)),
+        Command::Contract(contract) => contract.run(globals),
         Command::Doctor(doctor) => end_of(doctor.run(globals)),
         Command::Top(top) => block_on(top.run(globals)),
         Command::User(user) => done(user.run(globals)),

@@ -1,16 +1,16 @@
 //! The actions: what Flight has no RPC for.
 
 use airlane_exchange::Exchange;
-use airlane_exchange::words::{DescribedTable, Figures};
+use airlane_exchange::words::{Contracts, DescribedTable, Figures};
 use airlane_model::{Caller, Error, PlainTicket, Result, Ticket, codes, limits};
 use arrow_flight::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
 use airlane_exchange::blocking;
 
-use super::{body, endpoint, retention, session, status, ticket};
+use super::{body, contract, endpoint, retention, session, status, ticket};
 
-const ACTIONS: [(&str, &str); 12] = [
+const ACTIONS: [(&str, &str); 19] = [
     (
         "describe",
         "Describes a table. Body: its name or ticket, or {\"table\": \"name\"}. \
@@ -47,6 +47,40 @@ const ACTIONS: [(&str, &str); 12] = [
         "status",
         "Tells how the server does, to callers with the right admin for all namespaces. No body. Result: JSON with requests, rows, \
          bytes and memory, and the largest and most read of the tables that the caller may read.",
+    ),
+    (
+        "contract_add",
+        "Registers a data contract or a new version of one, for callers with the right admin for all namespaces. Body: {\"contract\": \
+         \"name\", \"document\": \"YAML\", \"compatibility\": \"backward\"}. Result: JSON with the contract and its version.",
+    ),
+    (
+        "contract_list",
+        "Lists the data contracts, those that come with Airlane among them. No body. Result: JSON with contracts and what each is \
+         bound to.",
+    ),
+    (
+        "contract_show",
+        "Answers the document of a data contract as it was registered. Body: {\"contract\": \"name\", \"version\": 2}, the newest \
+         without a version. Result: JSON with the document.",
+    ),
+    (
+        "contract_diff",
+        "Compares two versions of a data contract, or one and a document. Body: {\"contract\": \"name\", \"from\": 1, \"to\": 2}, or \
+         {\"contract\": \"name\", \"document\": \"YAML\"}. Result: JSON with the changes and what each breaks.",
+    ),
+    (
+        "contract_bind",
+        "Binds a data contract to tables, for callers with the right admin for all namespaces. Body: {\"tables\": \"eu/*\", \
+         \"contract\": \"name\", \"mode\": \"reject\"}. Result: JSON with the binding.",
+    ),
+    (
+        "contract_unbind",
+        "Takes a data contract off tables, for callers with the right admin for all namespaces. Body: {\"tables\": \"eu/*\"}. Result: \
+         JSON with the binding that was there.",
+    ),
+    (
+        "contract_bindings",
+        "Tells which data contracts are bound to which tables. No body. Result: JSON with the bindings.",
     ),
     (
         "CancelFlightInfo",
@@ -105,9 +139,18 @@ pub(super) async fn run(
         "confirm" => confirm(exchange, caller, action).await,
         "rotate_ticket_keys" => {
             let (exchange, caller, body) = (exchange.clone(), caller.clone(), action.body.clone());
-            // It waits for the disk.
-            json(&blocking::run(move || ticket::rotate(&exchange, &caller, &body)).await?)
+            blocking_json(move || ticket::rotate(&exchange, &caller, &body)).await
         }
+        "contract_add" => contract::add(exchange, caller, &action.body).await,
+        "contract_list" => {
+            body::check_empty("contract_list", &action.body)?;
+            json(&Contracts::of(exchange))
+        }
+        "contract_show" => json(&contract::show(exchange, &action.body)?),
+        "contract_diff" => contract::diff(exchange, &action.body).await,
+        "contract_bind" => contract::bind(exchange, caller, &action.body).await,
+        "contract_unbind" => contract::unbind(exchange, caller, &action.body).await,
+        "contract_bindings" => contract::bindings(exchange, &action.body),
         "status" => json(&status::answer(exchange, figures, caller, &action.body)?),
         "CancelFlightInfo" => endpoint::cancel(exchange, caller, &action.body),
         "RenewFlightEndpoint" => endpoint::renew(exchange, caller, &action.body),
@@ -128,8 +171,7 @@ async fn confirm(exchange: &Exchange, caller: &Caller, action: &Action) -> Resul
     body::check_size("confirm", &action.body, limits::COMMAND_BYTES_MAX, "send the ticket, as it is")?;
     let ticket = Ticket::parse_bytes(&action.body).map_err(|error| error.at(place()))?;
     let (exchange, caller) = (exchange.clone(), caller.clone());
-    let confirmed = blocking::run(move || exchange.confirm(&caller, &ticket)).await?;
-    json(&serde_json::json!({ "table": confirmed }))
+    blocking_json(move || Ok(serde_json::json!({ "table": exchange.confirm(&caller, &ticket)? }))).await
 }
 
 #[derive(Deserialize)]
@@ -160,7 +202,15 @@ fn named(action: &Action) -> Result<Ticket> {
     target.table.parse().map_err(|error: Error| error.at(place()))
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+/// The JSON of what waits for the disk or takes a processor.
+pub(super) async fn blocking_json<T: Serialize + Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<Vec<u8>> {
+    json(&blocking::run(work).await?)
+}
+
+/// An answer as JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value)
         .map_err(|error| Error::new(codes::INTERNAL, "a result cannot be written as JSON").source(error))
 }

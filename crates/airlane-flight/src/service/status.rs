@@ -3,7 +3,7 @@
 use airlane_exchange::Exchange;
 use airlane_exchange::words::{self, Figures};
 use airlane_model::figures::ServerFigures;
-use airlane_model::{Caller, Error, Result, codes};
+use airlane_model::{Caller, Result};
 
 use super::body;
 
@@ -16,9 +16,6 @@ pub(super) fn answer(
 ) -> Result<ServerFigures> {
     // Whoever may not learns nothing about the body.
     caller.check_admin()?;
-    if !body.is_empty() {
-        let message = format!("the action takes no body, and has one of {} bytes", body.len());
-        return Err(Error::new(codes::OPTION_INVALID, message).at(body::place("status")).hint("send none"));
-    }
+    body::check_empty("status", body)?;
     words::status(exchange, figures, caller)
 }

@@ -1,6 +1,8 @@
 //! Every request in words. What the options and the answers hold comes from their types.
 
-use airlane_exchange::words::{DescribedTable, PutOptions, SignedTicketInfo, TicketRequest};
+use airlane_exchange::words::{
+    BindRequest, DescribedTable, PutOptions, SignedTicketInfo, TicketRequest, UnbindRequest,
+};
 use airlane_exchange::{Rotation, Statistics};
 use airlane_model::error::Code;
 use airlane_model::figures::ServerFigures;
@@ -10,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::Schemas;
 use super::operation::Operation;
 use crate::changes::ChangeOptions;
-use crate::contracts::{Bind, DiffOptions, RegisterOptions, ShowOptions, UnbindOptions};
+use crate::contracts::{DiffOptions, RegisterOptions, ShowOptions};
 use crate::download::DownloadOptions;
 use crate::media;
 use crate::readiness::Report;
@@ -178,11 +180,11 @@ pub(super) fn of(name: &str, schemas: &mut Schemas) -> Option<Operation> {
                 .errors(&[codes::CONTRACT_NOT_FOUND, codes::OPTION_INVALID])
         }
         "PUT /v1/bindings" => op("Bind a data contract to tables", "For callers with `admin` for all namespaces.")
-            .json_body::<Bind>(schemas)
+            .json_body::<BindRequest>(schemas)
             .answer(200, "The binding.", &[], Some(object()))
             .errors(&[codes::CONTRACT_NOT_FOUND, codes::OPTION_INVALID, codes::PERMISSION_DENIED]),
         "DELETE /v1/bindings" => op("Take a data contract off tables", "For callers with `admin` for all namespaces.")
-            .query::<UnbindOptions>(schemas)
+            .query::<UnbindRequest>(schemas)
             .answer(200, "The binding that was there.", &[], Some(object()))
             .errors(&[codes::CONTRACT_NOT_FOUND, codes::OPTION_INVALID, codes::PERMISSION_DENIED]),
         "GET /v1/status" => op("How the server does", "For callers with `admin` for all namespaces.")

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use airlane_model::error::codes::SCHEMA_INVALID;
+pub(crate) use airlane_model::error::shorten;
 use airlane_model::{ByteSize, Error, Result};
 use arrow_ipc::{DateUnit, Endianness, Field, Int, IntervalUnit, KeyValue, Precision, TimeUnit, Type, UnionMode};
 use flatbuffers::{ForwardsUOffset, Vector};
@@ -42,16 +43,6 @@ pub(crate) fn judge(schema: &arrow_ipc::Schema<'_>) -> Result<()> {
 pub(crate) fn place(path: &[impl AsRef<str>]) -> String {
     let names: Vec<String> = path.iter().map(|name| shorten(name.as_ref())).collect();
     format!("column \"{}\"", names.join("."))
-}
-
-/// A text of a stranger for a message: escaped, and not longer than a line.
-pub(crate) fn shorten(text: &str) -> String {
-    const CHARS_MAX: usize = 64;
-    let mut short: String = text.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect();
-    if text.chars().nth(CHARS_MAX).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 #[derive(Default)]

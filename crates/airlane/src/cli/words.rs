@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use airlane_format::Format;
+use airlane_model::contract::{Compatibility, Mode};
 use airlane_model::{Durability, PutMode};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -16,6 +17,14 @@ pub(crate) fn mode() -> impl TypedValueParser<Value = PutMode> {
 
 pub(crate) fn durability() -> impl TypedValueParser<Value = Durability> {
     parser(["ephemeral", "durable"])
+}
+
+pub(crate) fn contract_mode() -> impl TypedValueParser<Value = Mode> {
+    parser(Mode::names())
+}
+
+pub(crate) fn compatibility() -> impl TypedValueParser<Value = Compatibility> {
+    parser(Compatibility::names())
 }
 
 fn parser<T, const N: usize>(words: [&'static str; N]) -> impl TypedValueParser<Value = T>

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use airlane_model::contract::Binding;
 use airlane_model::{Caller, TableName};
 use arrow_flight::{
     Action, CancelFlightInfoRequest, Criteria, Empty, FlightEndpoint, FlightInfo, HandshakeRequest,
@@ -61,6 +62,13 @@ const TABLE: &[(&str, Need)] = &[
     ("DoAction ticket", Need::Read),
     ("DoAction confirm", Need::Read),
     ("DoAction retention", Need::Drop),
+    ("DoAction contract_add", Need::Admin),
+    ("DoAction contract_list", Need::Known),
+    ("DoAction contract_show", Need::Known),
+    ("DoAction contract_diff", Need::Known),
+    ("DoAction contract_bind", Need::Admin),
+    ("DoAction contract_unbind", Need::Admin),
+    ("DoAction contract_bindings", Need::Known),
     ("DoAction status", Need::Admin),
     ("DoAction rotate_ticket_keys", Need::Admin),
     ("DoAction CancelFlightInfo", Need::Read),
@@ -158,8 +166,7 @@ async fn ask(server: &TestServer, what: &str, token: Option<&str>, object: &str)
             "v1/contracts/{name}" => "v1/contracts/cell".to_owned(),
             "v1/contract-changes/{name}" => "v1/contract-changes/cell?from=0".to_owned(),
             "v1/bindings" if method == "DELETE" => {
-                let binding = airlane_exchange::Binding { contract: "cell".into(), mode: Default::default() };
-                server.handle.exchange().bind_contract(&Caller::local(), "zz/*", binding).expect("bound");
+                bind_cell(server);
                 "v1/bindings?tables=zz/*".to_owned()
             }
             path => path.split_once('{').map_or_else(|| path.to_owned(), |(path, _)| format!("{path}{object}")),
@@ -168,10 +175,7 @@ async fn ask(server: &TestServer, what: &str, token: Option<&str>, object: &str)
             ("PUT" | "POST", "v1/tables/{name}") => "n\n1\n".to_owned(),
             ("POST", "v1/tickets") => format!(r#"{{"ticket":"{object}"}}"#),
             ("PATCH", _) => r#"{"versions":3}"#.to_owned(),
-            ("PUT", "v1/contracts/{name}") => {
-                let cell = airlane_testkit::workspace().join("spec/contracts/cell.yaml");
-                std::fs::read_to_string(cell).expect("a contract")
-            }
+            ("PUT", "v1/contracts/{name}") => cell(),
             ("PUT", "v1/bindings") => r#"{"tables":"zz/*","contract":"cell"}"#.to_owned(),
             _ => "{}".to_owned(),
         };
@@ -225,6 +229,32 @@ async fn call(server: &TestServer, what: &str, token: Option<&str>, object: &str
             let name = what.trim_start_matches("DoAction ");
             _ = client.do_action(with(token, Action { r#type: name.into(), body: Vec::new().into() })).await?;
         }
+        "DoAction contract_add" | "DoAction contract_bind" | "DoAction contract_unbind" => {
+            let name = what.trim_start_matches("DoAction ");
+            if name == "contract_unbind" {
+                bind_cell(server);
+            }
+            let body = match name {
+                // Who may not learns nothing about the body.
+                _ if token != Some(&token_of("operator")) => "no JSON".to_owned(),
+                "contract_add" => serde_json::json!({"contract": "cell", "document": cell()}).to_string(),
+                "contract_bind" => r#"{"tables":"zz/*","contract":"cell"}"#.to_owned(),
+                _ => r#"{"tables":"zz/*"}"#.to_owned(),
+            };
+            _ = client.do_action(with(token, Action { r#type: name.into(), body: body.into() })).await?;
+        }
+        "DoAction contract_list" | "DoAction contract_bindings" => {
+            let name = what.trim_start_matches("DoAction ");
+            _ = client.do_action(with(token, Action { r#type: name.into(), body: Vec::new().into() })).await?;
+        }
+        "DoAction contract_show" | "DoAction contract_diff" => {
+            let name = what.trim_start_matches("DoAction ");
+            let body = match name {
+                "contract_show" => serde_json::json!({"contract": "cell"}),
+                _ => serde_json::json!({"contract": "cell", "from": 0, "document": cell()}),
+            };
+            _ = client.do_action(with(token, Action { r#type: name.into(), body: body.to_string().into() })).await?;
+        }
         "DoAction describe" => _ = client.do_action(with(token, act("describe"))).await?,
         "DoAction retention" => {
             let body = format!("{{\"table\":\"{object}\",\"ttl\":\"1h\"}}").into_bytes().into();
@@ -258,6 +288,17 @@ async fn call(server: &TestServer, what: &str, token: Option<&str>, object: &str
         _ => panic!("the test does not know how to ask for {what}"),
     }
     Ok(())
+}
+
+/// A contract.
+fn cell() -> String {
+    let cell = airlane_testkit::workspace().join("spec/contracts/cell.yaml");
+    std::fs::read_to_string(cell).expect("a contract")
+}
+
+fn bind_cell(server: &TestServer) {
+    let binding = Binding { contract: "cell".into(), mode: Default::default() };
+    server.handle.exchange().bind_contract(&Caller::local(), "zz/*", binding).expect("bound");
 }
 
 fn endpoint(ticket: &str) -> FlightEndpoint {
