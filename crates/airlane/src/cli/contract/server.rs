@@ -220,6 +220,11 @@ impl Bindings {
     }
 }
 
+/// How a file is called in errors.
+fn name_of(file: &Path) -> String {
+    if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() }
+}
+
 /// A document that the server is to read.
 fn document(file: &Path) -> Result<String> {
     let bytes = match file.to_str() {
@@ -230,21 +235,18 @@ fn document(file: &Path) -> Result<String> {
         _ => std::fs::read(file),
     };
     let bytes = bytes.map_err(|error| {
-        Error::new(codes::FILE_FAILED, format!("the contract cannot be read: {error}"))
-            .at(file.display().to_string())
-            .source(error)
+        Error::new(codes::FILE_FAILED, format!("the contract cannot be read: {error}")).at(name_of(file)).source(error)
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let first = error.utf8_error().valid_up_to();
-        Error::new(codes::CONTRACT_INVALID, format!("the document is not UTF-8 at byte {first}"))
-            .at(file.display().to_string())
+        Error::new(codes::CONTRACT_INVALID, format!("the document is not UTF-8 at byte {first}")).at(name_of(file))
     })
 }
 
 /// An error of the server that may be one of a file.
 fn of_document(error: Error, file: &Path) -> Error {
     match error.code() {
-        codes::CONTRACT_INVALID => in_file(error, &file.display().to_string()),
+        codes::CONTRACT_INVALID => in_file(error, &name_of(file)),
         _ => error,
     }
 }

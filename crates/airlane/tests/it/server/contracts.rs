@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use airlane_client::{Client, ConnectOptions, PutOptions, Transport};
+use airlane_model::contract::{Compatibility, Mode};
 use airlane_model::{PutMode, codes};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use futures::stream;
@@ -206,6 +207,62 @@ async fn a_put_that_is_repeated_sets_nothing_aside_again() {
     }
     let rejected = ask(&at, "GET", "/v1/versions/eu/prices.rejected", "", b"").await.json();
     assert_eq!(rejected["versions"].as_array().map(Vec::len), Some(1), "{rejected}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_registers_shows_compares_and_binds() {
+    let server = TestServer::start().await;
+    let client = Client::connect(&format!("grpc://{}", server.address())).await.expect("connected");
+    let added = client.add_contract("prices", CONTRACT, Compatibility::Backward).await.expect("added");
+    assert_eq!((added.version, added.by.is_some()), (1, true));
+    let shown = client.contract("prices", None).await.expect("shown");
+    assert_eq!((shown.document.as_str(), shown.info.registered), (CONTRACT, added.registered));
+    let own = client.contract("cell", None).await.expect("comes with Airlane");
+    assert_eq!((own.info.version, own.info.registered), (0, None));
+    let tighter = CONTRACT.replace("minimum: 0", "minimum: 5");
+    let changes = client.contract_changes_with("prices", None, &tighter).await.expect("compared");
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert!(changes[0].breaks_backward && !changes[0].breaks_forward && changes[0].to_string().contains("at least 5"));
+    let refused = client.add_contract("prices", &tighter, Compatibility::Full).await.expect_err("refused");
+    assert_eq!(refused.code(), codes::CONTRACT_INCOMPATIBLE);
+    assert!(refused.message().contains(&changes[0].to_string()), "{refused}");
+    let second = client.add_contract("prices", &tighter, Compatibility::Forward).await.expect("looser for readers");
+    assert_eq!(second.version, 2);
+    assert_eq!(client.contract_changes("prices", None, None).await.expect("compared"), changes);
+    assert_eq!(client.contract_changes("prices", Some(2), Some(2)).await.expect("compared"), []);
+    let before = client.contract("prices", Some(1)).await.expect("shown").info;
+    assert_eq!((before.version, before.registered), (1, added.registered), "of that version, not of the newest");
+    client.bind_contract("eu/*", "prices", Mode::Quarantine).await.expect("bound");
+    client.bind_contract("us/cells", "cell", Mode::Coerce).await.expect("bound by its name");
+    let bindings = client.contract_bindings().await.expect("bindings");
+    assert_eq!(bindings.keys().collect::<Vec<_>>(), ["eu/*", "us/cells"]);
+    let listed = client.contracts().await.expect("listed");
+    let prices = listed.iter().find(|one| one.contract == "prices").expect("there");
+    assert_eq!((prices.version, prices.bound_to.get("eu/*")), (2, Some(&Mode::Quarantine)));
+    assert_eq!(client.unbind_contract("eu/*").await.expect("unbound"), bindings["eu/*"]);
+    for (name, version, code) in [
+        ("nobody", None, codes::CONTRACT_NOT_FOUND),
+        ("prices", Some(3), codes::CONTRACT_NOT_FOUND),
+        ("prices", Some(0), codes::CONTRACT_NOT_FOUND),
+    ] {
+        assert_eq!(client.contract(name, version).await.expect_err(name).code(), code, "{name} {version:?}");
+    }
+    assert_eq!(client.unbind_contract("eu/*").await.expect_err("gone").code(), codes::CONTRACT_NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a9_a_document_may_be_as_long_by_an_action_as_by_http_and_no_longer() {
+    let server = TestServer::start().await;
+    let client = Client::connect(&format!("grpc://{}", server.address())).await.expect("connected");
+    // JSON writes a line end as two bytes: as long as any document of this size becomes.
+    for (bytes, message) in [(1 << 20, "no YAML"), ((1 << 20) + 1, "longer than"), (4 << 20, "a body has")] {
+        let document = "\n".repeat(bytes - 1) + "[";
+        let refused = client.add_contract("c", &document, Compatibility::Backward).await.expect_err("no contract");
+        assert!(refused.message().contains(message), "{bytes}: {refused}");
+        let refused = client.contract_changes_with("cell", None, &document).await.expect_err("no contract");
+        assert!(refused.message().contains(message), "{bytes}: {refused}");
+    }
+    assert_eq!(client.contract("c", None).await.expect_err("none").code(), codes::CONTRACT_NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]
