@@ -30,6 +30,7 @@ mod order;
 mod panics;
 mod pings;
 mod proxy;
+mod put_cases;
 mod quotas;
 mod raw;
 mod readers;

@@ -125,7 +125,8 @@ impl Shell<'_> {
     }
 }
 
-fn difference(written: &str, answered: &str) -> String {
+/// The lines of which only one text has them.
+pub(crate) fn difference(written: &str, answered: &str) -> String {
     let mut text = String::new();
     let (mut left, mut right) = (written.lines(), answered.lines());
     loop {

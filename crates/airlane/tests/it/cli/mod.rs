@@ -18,6 +18,8 @@ use std::process::{Child, Command, Output};
 
 use airlane_testkit::process;
 
+pub(crate) use cases::difference;
+
 pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_airlane"))
 }

@@ -20,6 +20,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Of a head and what came behind it.
+    pub(crate) fn of(head: String, body: Vec<u8>) -> Self {
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let body = if head.contains("transfer-encoding: chunked") { unchunked(&body) } else { body };
+        Self { status, head, body }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
@@ -42,9 +49,7 @@ impl Answer {
 pub(crate) async fn ask(address: &str, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
     let headers = format!("{headers}content-length: {}\r\n", body.len());
     let (head, body) = exchange_at(address, method, path, &headers, body).await;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    let body = if head.contains("transfer-encoding: chunked") { unchunked(&body) } else { body };
-    Answer { status, head, body }
+    Answer::of(head, body)
 }
 
 fn unchunked(mut body: &[u8]) -> Vec<u8> {

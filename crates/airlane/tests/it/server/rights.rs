@@ -119,6 +119,11 @@ pub(crate) async fn exchange_at(
     } else {
         tcp.read_to_end(&mut answer).await.expect("an answer");
     }
+    split_head(answer)
+}
+
+/// The head of an answer, and what came behind it.
+pub(crate) fn split_head(mut answer: Vec<u8>) -> (String, Vec<u8>) {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
     let body = answer.split_off(end + 4);
     (String::from_utf8(answer).expect("a head is text").trim_end().to_owned(), body)

@@ -14,7 +14,7 @@ use crate::cli::binary;
 const DISK_BYTES: u64 = 24 << 20;
 
 /// A server whose data folder is a file system of its own, which ends with it.
-struct Small {
+pub(super) struct Small {
     server: ServerProcess,
     /// The file system as this process can reach it.
     disk: PathBuf,
@@ -24,7 +24,7 @@ struct Small {
 
 impl Small {
     /// None, and said why, where nobody may mount.
-    async fn start(test: &str) -> Option<Self> {
+    pub(super) async fn start(test: &str) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().display().to_string();
         let mount = format!(
@@ -44,6 +44,10 @@ impl Small {
         let disk = PathBuf::from(format!("/proc/{}/root{path}", server.id()));
         let client = client_of(&format!("127.0.0.1:{}", server.port())).await;
         Some(Self { server, disk, client, _folder: folder })
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.server.port())
     }
 
     async fn put(&mut self, name: &str, rows: usize, durability: &str) -> Result<(), Status> {
