@@ -10,8 +10,8 @@
 //! | `application/grpc-web`, `application/grpc-web+proto` | bytes |
 //! | `application/grpc-web-text`, `application/grpc-web-text+proto` | base64; in the answer where `accept` asks for it |
 //!
-//! The bytes of an answer are copied once more than in gRPC. There are no headers for CORS: a page of another origin
-//! cannot read the answers, and a proxy that lets it says so itself.
+//! The bytes of an answer are copied once more than in gRPC. Whether a page of another origin can read the answers is said
+//! elsewhere, for all doors.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -111,6 +111,7 @@ fn options(settings: &ServerSettings) -> Result<ServerOptions> {
         body_bytes_max: settings.body_bytes_max.0,
         header_bytes_max: settings.header_bytes_max.0,
         header_list_bytes_max: settings.header_list_bytes_max.0,
+        http_origins: settings.http_origins.clone(),
         connections: ConnectionLimits {
             all: settings.connections_max.0,
             per_address: settings.connections_per_address_max.0,

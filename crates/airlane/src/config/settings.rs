@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use airlane::server::{LocalSocket, ServerOptions};
+use airlane::server::{LocalSocket, Origins, ServerOptions};
 use airlane_model::{Result, RetentionDefaults, Secret};
 
 use super::value::{ClientAuth, Count, HostNames, LogFormat, OrNone, Size, TlsMode};
@@ -222,6 +222,14 @@ settings! {
         /// an error of the transport; four times as much ends the connection. Range: 1 KiB to 1 MiB. Default: `16KiB`.
         header_list_bytes_max: Size<{ 1 << 10 }, { 1 << 20 }> =
             |_| Size(ServerOptions::default().header_list_bytes_max), "SIZE";
+
+        /// The origins whose pages may read answers in browsers, with commas between them.
+        ///
+        /// Pages of the server's own origin always may; those of others may where this names them as browsers send them, such as
+        /// `https://app.example.org`, over HTTP and gRPC-web alike. `*` is every origin, and then browsers send no cookies,
+        /// certificates or passwords of their own; a page may still send a token. Who may do what is for the rights file to say.
+        /// Default: none.
+        http_origins: Origins = |_| Origins::None, "ORIGINS";
 
         /// How many connections there may be, of all clients.
         ///

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use airlane::server::{ClientCertificates, LocalSocket};
+use airlane::server::{ClientCertificates, LocalSocket, Origins};
 use airlane_model::{ByteSize, RetentionDefaults, Secret, TimeSpan};
 
 /// A type of values.
@@ -276,6 +276,16 @@ impl Value for HostNames {
 
     fn to_toml(&self) -> Option<String> {
         (!self.0.is_empty()).then(|| quote(&self.0.join(",")))
+    }
+}
+
+impl Value for Origins {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        (*self != Self::None).then(|| quote(&self.to_text()))
     }
 }
 

@@ -80,6 +80,7 @@ impl Opened {
         let flight = doors.flight.clone();
         let (drain, streams) = (Drain::default(), Streams::new(options.streams_max));
         let doors = doors.behind(gate.clone(), drain.clone(), streams.clone(), options.observer.clone());
+        let doors = doors.open_to(&options.http_origins);
         let watching =
             rights.map(|file| tokio::spawn(file.watch(gate.clone(), options.rights_interval, reload.clone())));
         Ok(Self {

@@ -11,6 +11,7 @@ use airlane_model::{ByteSize, RetentionDefaults};
 use airlane_segment::DecodeLimits;
 
 use super::connections::ConnectionLimits;
+use super::cors::Origins;
 use super::local::LocalListening;
 use super::readers::ReaderPatience;
 use super::tls::TlsOptions;
@@ -59,6 +60,8 @@ pub struct ServerOptions {
     pub header_bytes_max: ByteSize,
     /// All headers of a request over HTTP/2, as the protocol counts them: 32 bytes more for each. Below 4 GiB.
     pub header_list_bytes_max: ByteSize,
+    /// The origins whose pages may read answers in browsers, beside the server's own.
+    pub http_origins: Origins,
     /// Who hears of each request, such as an exporter of traces.
     pub observer: Option<Arc<dyn Observer>>,
     /// How long the stream of a read may say nothing: before, a record batch without rows is sent, so that no proxy
@@ -98,6 +101,7 @@ impl Default for ServerOptions {
             body_bytes_max: DecodeLimits::default().body_bytes_max,
             header_bytes_max: ByteSize::kib(8),
             header_list_bytes_max: ByteSize::kib(16),
+            http_origins: Origins::None,
             observer: None,
             quiet_max: Duration::from_secs(5),
             patience: Patience::default(),

@@ -14,15 +14,17 @@ use axum::Router;
 use axum::body::Body as HttpBody;
 use axum::response::Response as HttpResponse;
 use bytes::Bytes;
-use futures::FutureExt;
-use futures::future::Map;
+use futures::future::{self, Map};
+use futures::{FutureExt, TryFutureExt};
 use http::request::Parts;
 use http_body::Body;
-use http_body_util::{BodyExt, Either, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Either, Empty, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tower::{Layer, Service, ServiceExt};
+use tower_http::cors::CorsLayer;
 
+use super::cors::Origins;
 use super::readers::Delivered;
 
 /// The doors of one port. Cloned for each request.
@@ -43,7 +45,8 @@ impl Doors {
         streams: Streams,
         observer: Option<Arc<dyn Observer>>,
     ) -> GatedDoors {
-        GatedDoors(GateLayer::new(gate, drain, self.clone()).bounded(streams).observed(observer).layer(self))
+        let gated = GateLayer::new(gate, drain, self.clone()).bounded(streams).observed(observer).layer(self);
+        GatedDoors { gated, cors: None }
     }
 }
 
@@ -128,50 +131,81 @@ fn of_http(response: HttpResponse) -> Response<AnyBody> {
 
 /// The doors behind the gate.
 #[derive(Clone, Debug)]
-pub(super) struct GatedDoors(Gated<Doors, Doors>);
+pub(super) struct GatedDoors {
+    gated: Gated<Doors, Doors>,
+    cors: Option<Arc<CorsLayer>>,
+}
 
 impl GatedDoors {
-    /// The doors as one connection comes to them.
-    pub(super) fn at(&self, peer: Peer, shown: Shown) -> Connected {
-        Connected { doors: self.0.clone(), peer, shown }
+    /// Lets pages of these origins read the answers.
+    pub(super) fn open_to(self, origins: &Origins) -> Self {
+        Self { cors: origins.layer().map(Arc::new), ..self }
     }
 
-    /// Answers a request that came by another server. The gate is always ready.
-    pub(super) fn call(&self, request: Request<HttpBody>) -> Answering {
-        self.0.clone().call(request)
+    /// The doors as one connection comes to them.
+    pub(super) fn at(&self, peer: Peer, shown: Shown) -> Connected {
+        Connected { doors: self.clone(), peer, shown }
+    }
+
+    /// Answers a request. The gate is always ready.
+    pub(super) fn call<B>(&self, request: Request<B>) -> Answering
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<axum::BoxError> + fmt::Display,
+    {
+        let mut gated = self.gated.clone();
+        let Some(cors) = &self.cors else {
+            return future::Either::Left(gated.call(request).map(of_gate as fn(OfGate) -> Answered));
+        };
+        let gated =
+            ServiceExt::<Request<B>>::map_response(gated, |response: Response<Audited<AnyBody>>| response.map(Some));
+        let answering = cors.layer(gated).call(request);
+        // The answer to a preflight has no body.
+        let body = |body: Option<_>| body.map_or_else(|| Either::Right(Empty::new()), Either::Left);
+        future::Either::Right(Box::pin(answering.map_ok(move |response| response.map(body))))
     }
 }
 
 /// The doors as one connection comes to them.
 #[derive(Clone, Debug)]
 pub(super) struct Connected {
-    doors: Gated<Doors, Doors>,
+    doors: GatedDoors,
     peer: Peer,
     shown: Shown,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Connected {
-    type Response = Response<Delivered<Audited<AnyBody>>>;
+    type Response = Response<Delivered<AnsweredBody>>;
     type Error = Infallible;
     type Future = Map<Answering, fn(Answered) -> Result<Self::Response, Infallible>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
         request.extensions_mut().insert(self.shown.clone());
-        // The gate is always ready.
-        let answering = self.doors.clone().call(request);
+        let answering = self.doors.call(request);
         answering.map(deliver as fn(Answered) -> Result<Self::Response, Infallible>)
     }
 }
 
-pub(super) type Answered = Result<Response<Audited<AnyBody>>, Infallible>;
-pub(super) type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
+/// A body from behind the gate, or none, of what was answered before it.
+pub(super) type AnsweredBody = Either<Audited<AnyBody>, Empty<Rope>>;
+pub(super) type Answered = Result<Response<AnsweredBody>, Infallible>;
+type OfGate = Result<Response<Audited<AnyBody>>, Infallible>;
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(super) type Answering = future::Either<Map<Boxed<OfGate>, fn(OfGate) -> Answered>, Boxed<Answered>>;
 
-fn deliver(answered: Answered) -> Result<Response<Delivered<Audited<AnyBody>>>, Infallible> {
+fn of_gate(answered: OfGate) -> Answered {
+    answered.map(|response| response.map(Either::Left))
+}
+
+fn deliver(answered: Answered) -> Result<Response<Delivered<AnsweredBody>>, Infallible> {
     answered.map(|response| {
         response.map(|body| {
-            let trail = body.trail();
-            Delivered::new(body, Some(trail))
+            let trail = match &body {
+                Either::Left(audited) => Some(audited.trail()),
+                Either::Right(_) => None,
+            };
+            Delivered::new(body, trail)
         })
     })
 }

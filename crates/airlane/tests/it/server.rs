@@ -8,6 +8,7 @@ mod claims;
 mod compressed;
 mod connections;
 mod contracts;
+mod cors;
 mod counted;
 mod drain;
 mod floods;
