@@ -67,17 +67,8 @@ fn command_line() -> String {
         "stdout carries data and answers, stderr everything else. Settings such as `--url` and `--port` can stand in \
          variables and in a file as well: see [settings](settings.md).\n",
     );
-    let (commands, shown): (Vec<_>, Vec<_>) = command
-        .get_subcommands()
-        .filter(|command| !command.is_hide_set() && command.get_name() != "help")
-        .map(|command| (command.clone(), command.get_name().to_owned()))
-        .unzip();
-    page.push_str("\n| command | what it does |\n| --- | --- |\n");
-    for (command, name) in commands.iter().zip(&shown) {
-        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        let _ = writeln!(page, "| [`airlane {name}`](#airlane-{name}) | {about} |");
-    }
-    for command in &commands {
+    list(&mut page, &command);
+    for command in shown(&command) {
         section(&mut page, command);
     }
     page.push_str("\n## Global options\n\nEvery command takes them.\n\n");
@@ -111,10 +102,32 @@ fn meaning(kind: ErrorKind) -> &'static str {
     }
 }
 
+fn shown(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
+}
+
+/// Its name with those of the commands that it is part of.
+fn name(command: &Command) -> &str {
+    command.get_bin_name().unwrap_or(command.get_name())
+}
+
+fn list(page: &mut String, command: &Command) {
+    page.push_str("\n| command | what it does |\n| --- | --- |\n");
+    for command in shown(command) {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(page, "| [`{}`](#{}) | {about} |", name(command), name(command).replace(' ', "-"));
+    }
+}
+
 fn section(page: &mut String, command: &Command) {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
-    let _ = write!(page, "\n## airlane {}\n\n```text\n{usage}\n```\n\n{}", command.get_name(), paragraphs(command));
+    let _ = write!(page, "\n## {}\n\n```text\n{usage}\n```\n\n{}", name(command), paragraphs(command));
+    if shown(command).next().is_some() {
+        list(page, command);
+        shown(command).for_each(|command| section(page, command));
+        return;
+    }
     let own = || command.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help");
     if own().next().is_some() {
         options(page, own());
