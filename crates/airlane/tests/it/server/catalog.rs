@@ -91,18 +91,13 @@ async fn actions_describe_and_drop() {
     let mut client = server.client().await;
     let listed: Vec<_> = client.list_actions(Empty {}).await.expect("a list").into_inner().try_collect().await.unwrap();
     let names: Vec<&str> = listed.iter().map(|action| action.r#type.as_str()).collect();
-    let of_the_protocol = [
-        "ticket",
-        "confirm",
-        "rotate_ticket_keys",
-        "status",
-        "CancelFlightInfo",
-        "RenewFlightEndpoint",
-        "SetSessionOptions",
-        "GetSessionOptions",
-        "CloseSession",
-    ];
-    assert_eq!(names, [&["describe", "retention", "drop"][..], &of_the_protocol].concat());
+    let own = ["describe", "retention", "drop", "ticket", "confirm", "rotate_ticket_keys", "status"];
+    let of_contracts =
+        ["add", "list", "show", "diff", "bind", "unbind", "bindings"].map(|word| format!("contract_{word}"));
+    let of_the_protocol =
+        ["CancelFlightInfo", "RenewFlightEndpoint", "SetSessionOptions", "GetSessionOptions", "CloseSession"];
+    let expected = own.into_iter().chain(of_contracts.iter().map(String::as_str)).chain(of_the_protocol);
+    assert_eq!(names, expected.collect::<Vec<_>>());
     assert!(listed.iter().all(|action| action.description.len() > 20));
 
     let receipt = put(&mut client, "eu/t", &[kinds(10)]).await.expect("a table");
