@@ -345,11 +345,11 @@ fn told(answer: &Answer) -> String {
         let fields: Vec<String> = fields.map(|field| format!("{} {}", field["name"], field["type"])).collect();
         return format!("| taken: {} rows, {}\n", problem["rows"], fields.join(", "));
     }
-    // How many bytes there are already is another number with a table that is there.
-    let bytes = Regex::new(r"\b\d+ bytes").expect("a pattern");
+    // How much there is already is another number with a table that is there; how much came depends on the network.
+    let size = Regex::new(r"\b(\d+ bytes|\d+\.\d [KMG]iB)").expect("a pattern");
     let text = |key: &str| {
         let text = problem[key].as_str().unwrap_or_default().replace('\n', "\\n");
-        bytes.replace_all(&text, "[COUNT] bytes").into_owned()
+        size.replace_all(&text, "[SIZE]").into_owned()
     };
     let mut told = format!("| {} {}: {}\n", answer.status, text("code"), text("detail"));
     for (key, word) in [("place", "at"), ("hint", "hint")] {
