@@ -5,7 +5,7 @@ use airlane_exchange::{Exchange, Newer};
 use airlane_model::contract::{Compatibility, ContractDocument, ContractInfo};
 use airlane_model::{ByteSize, Caller, Error, Result, codes};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::action::{blocking_json, json};
 use super::body;
@@ -101,10 +101,6 @@ pub(super) async fn unbind(exchange: &Exchange, caller: &Caller, bytes: &Bytes) 
 
 /// What is bound to what.
 pub(super) fn bindings(exchange: &Exchange, bytes: &Bytes) -> Result<Vec<u8>> {
-    #[derive(Serialize)]
-    struct Bindings<T> {
-        bindings: T,
-    }
     body::check_empty("contract_bindings", bytes)?;
-    json(&Bindings { bindings: exchange.contract_bindings() })
+    json(&serde_json::json!({ "bindings": exchange.contract_bindings() }))
 }
