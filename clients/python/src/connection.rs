@@ -120,6 +120,38 @@ impl Connection {
         let client = self.client()?;
         json(&call.wait(py, async { client.status().await })?)
     }
+
+    fn contract_add(
+        &self,
+        py: Python<'_>,
+        contract: &str,
+        document: &str,
+        compatibility: &str,
+        call: &Call,
+    ) -> PyResult<String> {
+        let (client, compatibility) = (self.client()?, compatibility.parse().map_err(raise)?);
+        json(&call.wait(py, async { client.add_contract(contract, document, compatibility).await })?)
+    }
+
+    fn contracts(&self, py: Python<'_>, call: &Call) -> PyResult<String> {
+        let client = self.client()?;
+        json(&call.wait(py, async { client.contracts().await })?)
+    }
+
+    fn contract_show(&self, py: Python<'_>, contract: &str, version: Option<u64>, call: &Call) -> PyResult<String> {
+        let client = self.client()?;
+        Ok(call.wait(py, async { client.contract(contract, version).await })?.document)
+    }
+
+    fn contract_bind(&self, py: Python<'_>, tables: &str, contract: &str, mode: &str, call: &Call) -> PyResult<()> {
+        let (client, mode) = (self.client()?, mode.parse().map_err(raise)?);
+        call.wait(py, async { client.bind_contract(tables, contract, mode).await })
+    }
+
+    fn contract_unbind(&self, py: Python<'_>, tables: &str, call: &Call) -> PyResult<String> {
+        let client = self.client()?;
+        json(&call.wait(py, async { client.unbind_contract(tables).await })?)
+    }
 }
 
 impl Connection {

@@ -17,6 +17,8 @@ def calls(url: str, data: airlane.Result) -> list[str]:
             assert_type(batch, airlane.Batch)
         ticket = client.ticket("eu/prices", columns=["price"], rows=(0, 10), reads=1, ttl=60)
         assert_type(client.get(ticket).num_rows, int)
+        client.contract_bind("eu/*", "market_data", mode="coerce")
+        assert_type(client.contract_show("market_data"), str)
         try:
             client.drop("eu/prices")
         except airlane.NotFoundError as error:

@@ -27,6 +27,40 @@ def test_list_describe_drop(client, name):
         client.info(name)
 
 
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: numbers
+version: 1.0.0
+status: active
+schema:
+  - name: numbers
+    properties:
+      - {name: n, logicalType: integer, physicalType: bigint, logicalTypeOptions: {minimum: 1}}
+      - {name: text, logicalType: string}
+"""
+
+
+def test_contracts(client, name):
+    added = client.contract_add("numbers", CONTRACT)
+    assert (added["contract"], added["version"]) == ("numbers", 1)
+    assert client.contract_show("numbers") == client.contract_show("numbers", 1) == CONTRACT
+    client.contract_bind(name, "numbers")
+    assert {one["contract"]: one["bound_to"] for one in client.contract_ls()}["numbers"] == {name: "reject"}
+    assert client.put(name, TABLE).rows == 3
+    with pytest.raises(airlane.InvalidArgumentError, match="at least 1") as caught:
+        client.put(name, pa.table({"n": [0], "text": ["a"]}))
+    assert caught.value.code == "contract_broken"
+    with pytest.raises(airlane.AlreadyExistsError, match="at least 2"):
+        client.contract_add("numbers", CONTRACT.replace("minimum: 1", "minimum: 2"))
+    assert client.contract_unbind(name) == {"contract": "numbers", "mode": "reject"}
+    with pytest.raises(airlane.NotFoundError):
+        client.contract_unbind(name)
+    with pytest.raises(airlane.InvalidArgumentError, match="no mode"):
+        client.contract_bind(name, "numbers", mode="refuse")
+    assert client.contract_show("market_data").startswith("apiVersion")
+
+
 def test_reads_once(client, name):
     client.put(name, TABLE, durability="ephemeral", reads=1)
     assert client.get(name).to_arrow() == TABLE

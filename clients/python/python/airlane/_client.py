@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 URL_DEFAULT = ""
 
 Mode = Literal["replace", "append"]
+Compatibility = Literal["backward", "forward", "full", "none"]
+ContractMode = Literal["reject", "coerce", "quarantine", "coerce_quarantine"]
 #: A time: seconds, or a number and a unit such as ``"30s"``, ``"10m"``, ``"8h"``, ``"7d"``; ``"none"`` takes a rule off.
 Time: TypeAlias = "float | str"
 
@@ -300,6 +302,60 @@ class Client:
     def status(self, *, timeout: float | None = None) -> dict[str, Any]:
         """How the server does: figures by their names."""
         answer: dict[str, Any] = json.loads(self._connection.status(self._call(timeout)))
+        return answer
+
+    def contract_add(
+        self, name: str, document: str, *, compatibility: Compatibility = "backward", timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Registers a data contract, or a new version of one: YAML of the Open Data Contract Standard. Answers its facts.
+
+        Args:
+            compatibility: What a new version must leave whole: what writers by the old one do (``"backward"``), what readers by it
+                expect (``"forward"``), both (``"full"``), or ``"none"``.
+
+        Raises:
+            InvalidArgumentError: The document cannot be used; the place is its line.
+            AlreadyExistsError: It breaks what the version before promises; the message names each break.
+        """
+        answer: dict[str, Any] = json.loads(
+            self._connection.contract_add(name, document, compatibility, self._call(timeout))
+        )
+        return answer
+
+    def contract_ls(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
+        """The data contracts, those that come with Airlane among them, and what each is bound to."""
+        answer: list[dict[str, Any]] = json.loads(self._connection.contracts(self._call(timeout)))
+        return answer
+
+    def contract_show(self, name: str, version: int | None = None, *, timeout: float | None = None) -> str:
+        """The document of a data contract, as it was registered: of the newest version, or of another one.
+
+        Raises:
+            NotFoundError: No such contract or version.
+        """
+        return self._connection.contract_show(name, version, self._call(timeout))
+
+    def contract_bind(
+        self, tables: str, contract: str, *, mode: ContractMode = "reject", timeout: float | None = None
+    ) -> None:
+        """Has puts into a table, or into all whose names begin alike (``"eu/*"``), keep to a contract.
+
+        Args:
+            mode: What happens to rows that break it: they end the put (``"reject"``), after what can be cast without loss was
+                (``"coerce"``), or are set aside (``"quarantine"``, ``"coerce_quarantine"``).
+
+        Raises:
+            NotFoundError: No such contract.
+        """
+        self._connection.contract_bind(tables, contract, mode, self._call(timeout))
+
+    def contract_unbind(self, tables: str, *, timeout: float | None = None) -> dict[str, Any]:
+        """Takes a contract off tables, named as they were bound, and answers the binding that was there.
+
+        Raises:
+            NotFoundError: Nothing is bound there.
+        """
+        answer: dict[str, Any] = json.loads(self._connection.contract_unbind(tables, self._call(timeout)))
         return answer
 
     def upload_dataframe(self, frame: Data, path: str, *, timeout: float | None = None) -> Receipt:
