@@ -12,17 +12,16 @@ pub(crate) fn choose(source: &Source, asked: Option<Format>, by_name: Option<For
         return Ok(format);
     }
     let head = source.head();
-    refuse_packed(head, source.name())?;
+    refuse_archive(head, source.name())?;
     match (by_name, by_bytes(head)) {
-        // `.arrow` names both Arrow formats in practice; the bytes decide which one it is.
-        (Some(Format::ArrowFile | Format::ArrowStream), Some(found @ (Format::ArrowFile | Format::ArrowStream))) => {
-            Ok(found)
-        }
+        // `.arrow` names both Arrow formats in practice, and `.json` both of JSON; the bytes decide which one it is.
+        (Some(Format::ArrowFile | Format::ArrowStream), Some(found @ (Format::ArrowFile | Format::ArrowStream)))
+        | (Some(Format::Json | Format::Ndjson), Some(found @ (Format::Json | Format::Ndjson))) => Ok(found),
         (Some(format), _) => Ok(format),
         (None, Some(format)) => Ok(format),
         (None, None) if head.is_empty() => Err(invalid("the input is empty", source.name())),
         (None, None) => Err(invalid("the format cannot be told from the name or the first bytes", source.name())
-            .hint("name it: `--format csv`, `ndjson`, `parquet`, `arrow` or `arrows`")),
+            .hint("name it: `--format csv`, `ndjson`, `json`, `parquet`, `arrow` or `arrows`")),
     }
 }
 
@@ -42,6 +41,9 @@ fn by_bytes(head: &[u8]) -> Option<Format> {
     if text.starts_with(b"{") {
         return Some(Format::Ndjson);
     }
+    if text.starts_with(b"[") {
+        return Some(Format::Json);
+    }
     is_text(text).then_some(Format::Csv)
 }
 
@@ -54,12 +56,12 @@ fn is_text(bytes: &[u8]) -> bool {
     valid && !bytes.is_empty() && !bytes.contains(&0)
 }
 
-fn refuse_packed(head: &[u8], name: &str) -> Result<()> {
+/// Packings that are not undone here.
+fn refuse_archive(head: &[u8], name: &str) -> Result<()> {
     let (packing, command) = match head {
-        [0x1f, 0x8b, ..] => ("gzip", "gzip -dc"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => ("zstd", "zstd -dc"),
         [b'P', b'K', 3, 4, ..] => ("zip", "unzip -p"),
         [b'B', b'Z', b'h', ..] => ("bzip2", "bzip2 -dc"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz", "xz -dc"),
         _ => return Ok(()),
     };
     Err(invalid(format!("the file is packed with {packing}"), name)
@@ -77,6 +79,7 @@ mod tests {
             (b"ARROW1\0\0", Some(Format::ArrowFile)),
             (b"\xff\xff\xff\xff\x78\0\0\0", Some(Format::ArrowStream)),
             (b"\xef\xbb\xbf {\"a\":1}", Some(Format::Ndjson)),
+            (b" [\n{\"a\":1}", Some(Format::Json)),
             (b"a,b\n1,2\n", Some(Format::Csv)),
             (b"name\nJ\xc3", Some(Format::Csv)),
             (b"a,b\n\0", None),

@@ -11,9 +11,12 @@ pub(crate) fn invalid(message: impl Into<String>, place: impl Into<String>) -> E
     Error::new(codes::FILE_INVALID, message).at(place)
 }
 
-/// `file_failed` with a place.
+/// `file_failed` with a place, unless the reader below has said itself what is wrong.
 pub(crate) fn failed(error: io::Error, place: impl Into<String>) -> Error {
-    Error::new(codes::FILE_FAILED, lower_first(&error.to_string())).at(place).source(error)
+    match error.downcast::<Error>() {
+        Ok(said) => said,
+        Err(error) => Error::new(codes::FILE_FAILED, lower_first(&error.to_string())).at(place).source(error),
+    }
 }
 
 /// An error of the Arrow libraries: `file_failed` when the operating system refused, else `file_invalid`.
@@ -42,6 +45,7 @@ pub(crate) fn from_parquet(error: ParquetError, place: impl Into<String>) -> Err
 /// An error of reading: a library reports bytes that end too early as an error of input.
 fn from_io(error: io::Error, message: String, place: impl Into<String>) -> Error {
     match error.kind() {
+        _ if error.get_ref().is_some_and(|inner| inner.is::<Error>()) => failed(error, place),
         io::ErrorKind::UnexpectedEof => invalid("the file ends too early", place),
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other
             if error.raw_os_error().is_none() =>

@@ -1,8 +1,8 @@
 //! Bytes to record batches and back: CSV, NDJSON, Parquet, Arrow IPC stream and file.
 //!
 //! ```text
-//! file or pipe → source (first bytes looked at) → detect (which format) → csv | ndjson | parquet | arrow → batches
-//! batches → writer of a format → file or pipe
+//! file or pipe → source (first bytes looked at) → unpacked → detect (which format) → csv | ndjson, json | parquet | arrow → batches
+//! batches → writer of a format → packed → file or pipe
 //! ```
 //!
 //! Readers hand out one batch at a time, in bounded memory, and answer every malformed input with an error that names
@@ -14,20 +14,25 @@ mod csv;
 mod detect;
 mod dictionary;
 mod error;
+mod format;
 pub mod guard;
 mod ndjson;
+mod packing;
 mod parquet;
+mod rows;
 mod source;
 
-use std::fmt;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::str::FromStr;
 
-use airlane_model::{ByteSize, Error, Result, codes};
+use airlane_model::{ByteSize, Result};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+pub use crate::format::Format;
+use crate::packing::PackedWriter;
+pub use crate::packing::{EXPANSION_FREE, ExpansionLimits, Packing};
+use crate::rows::Form;
 use crate::source::Source;
 
 /// The most rows of a batch that a reader hands out.
@@ -37,78 +42,6 @@ pub const BATCH_BYTES_TARGET: ByteSize = ByteSize::mib(8);
 /// The part of a CSV or NDJSON file that decides the types of its columns, unless [`ReadOptions`] says otherwise.
 pub const SAMPLE_BYTES_DEFAULT: ByteSize = ByteSize::mib(1);
 
-/// A format of files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Comma-separated values with a header line (RFC 4180); an empty field is a null.
-    Csv,
-    /// One JSON object per line.
-    Ndjson,
-    /// Apache Parquet.
-    Parquet,
-    /// The Arrow IPC file format, with a footer; also known as Feather.
-    ArrowFile,
-    /// The Arrow IPC stream format.
-    ArrowStream,
-}
-
-impl Format {
-    /// Every format with its name, the extensions of its files, and what it is.
-    pub const TABLE: [(Format, &'static str, &'static [&'static str]); 5] = [
-        (Format::Csv, "csv", &["csv"]),
-        (Format::Ndjson, "ndjson", &["ndjson", "jsonl"]),
-        (Format::Parquet, "parquet", &["parquet", "pq"]),
-        (Format::ArrowFile, "arrow", &["arrow", "feather", "ipc"]),
-        (Format::ArrowStream, "arrows", &["arrows"]),
-    ];
-
-    /// By the extension of a file's name: `csv`, `ndjson`, `jsonl`, `parquet`, `pq`, `arrow`, `feather`, `ipc`,
-    /// `arrows`, in any case.
-    pub fn of_path(path: &Path) -> Option<Self> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        let row = Self::TABLE.iter().find(|row| row.2.contains(&extension.as_str()))?;
-        Some(row.0)
-    }
-
-    /// By its name, as `--format` takes it: `csv`, `ndjson`, `parquet`, `arrow` (a file) or `arrows` (a stream).
-    ///
-    /// # Errors
-    /// `option_invalid`, with the valid names.
-    pub fn parse(name: &str) -> Result<Self> {
-        let row = Self::TABLE.iter().find(|row| row.1 == name || row.2.contains(&name));
-        row.map(|row| row.0).ok_or_else(|| {
-            let names = Self::TABLE.map(|row| row.1).join(", ");
-            Error::new(codes::OPTION_INVALID, format!("`{}` is no format", name.escape_debug()))
-                .hint(format!("valid formats: {names}"))
-        })
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Ndjson => "ndjson",
-            Self::Parquet => "parquet",
-            Self::ArrowFile => "arrow",
-            Self::ArrowStream => "arrows",
-        }
-    }
-}
-
-impl FromStr for Format {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        Self::parse(name)
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// How to read a file.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadOptions {
@@ -117,11 +50,15 @@ pub struct ReadOptions {
     /// How much of a CSV or NDJSON input decides the types of its columns. A value further on that does not fit is an
     /// error, never a silent change of type.
     pub sample: ByteSize,
+    /// What the input must be packed with; absent: by its first bytes, which may say that it is not packed.
+    pub packing: Option<Packing>,
+    /// How much it may unpack to.
+    pub expansion: ExpansionLimits,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { format: None, sample: SAMPLE_BYTES_DEFAULT }
+        Self { format: None, sample: SAMPLE_BYTES_DEFAULT, packing: None, expansion: ExpansionLimits::default() }
     }
 }
 
@@ -155,10 +92,12 @@ pub fn read_stream(name: &str, input: Box<dyn Read + Send>, options: &ReadOption
 }
 
 fn open(source: Source, options: &ReadOptions, by_name: Option<Format>) -> Result<Box<dyn BatchReader>> {
+    let source = source.unpacked(options.packing, options.expansion)?;
     let format = detect::choose(&source, options.format, by_name)?;
     Ok(match format {
         Format::Csv => Box::new(csv::Reader::open(source, options.sample)?),
-        Format::Ndjson => Box::new(ndjson::Reader::open(source, options.sample)?),
+        Format::Ndjson => Box::new(ndjson::Reader::open(source, Form::Lines, options.sample)?),
+        Format::Json => Box::new(ndjson::Reader::open(source, Form::Array, options.sample)?),
         Format::Parquet => Box::new(parquet::Reader::open(source)?),
         Format::ArrowFile => Box::new(arrow_file::Reader::open(source)?),
         Format::ArrowStream => Box::new(arrow_stream::Reader::open(source)?),
@@ -181,18 +120,32 @@ pub trait BatchWriter: Send {
 }
 
 /// A writer of batches of `schema`. What is lost: CSV keeps neither types nor the difference between a null and an
-/// empty text, and NDJSON keeps JSON's types; Parquet and Arrow keep everything.
+/// empty text, and NDJSON and JSON keep JSON's types; Parquet and Arrow keep everything.
 ///
 /// # Errors
 /// `file_failed`; `file_invalid` for a type that the format does not have, naming the column.
 pub fn writer(output: Box<dyn Write + Send>, schema: SchemaRef, format: Format) -> Result<Box<dyn BatchWriter>> {
     Ok(match format {
         Format::Csv => Box::new(csv::Writer::new(output, schema)?),
-        Format::Ndjson => Box::new(ndjson::Writer::new(output)),
+        Format::Ndjson => Box::new(ndjson::LinesWriter::new(output)),
+        Format::Json => Box::new(ndjson::ArrayWriter::new(output)),
         Format::Parquet => Box::new(parquet::Writer::new(output, schema)?),
         Format::ArrowFile => Box::new(arrow_file::Writer::new(output, schema)?),
         Format::ArrowStream => Box::new(arrow_stream::Writer::new(output, schema)?),
     })
+}
+
+/// As [`writer`], and the file is packed.
+///
+/// # Errors
+/// As [`writer`].
+pub fn packed_writer(
+    output: Box<dyn Write + Send>,
+    schema: SchemaRef,
+    format: Format,
+    packing: Packing,
+) -> Result<Box<dyn BatchWriter>> {
+    Ok(Box::new(PackedWriter::new(output, packing, |output| writer(output, schema, format))?))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! NDJSON: one JSON object per line.
+//! JSON objects as rows: one per line (NDJSON), or all in one array.
 //!
 //! The columns and their types come from a sample of the file; a key or a value further on that does not fit is an
-//! error with its line, never dropped.
+//! error with its line or element, never dropped. The elements of an array become lines first ([`Rows`]).
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Cursor, Read, Write};
@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use airlane_model::{ByteSize, Error, Result};
 use arrow_array::RecordBatch;
-use arrow_json::LineDelimitedWriter;
+use arrow_json::writer::{JsonArray, JsonFormat, LineDelimited};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 
 use crate::csv::read_sample;
 use crate::error::{failed, from_arrow, invalid, message_of};
+use crate::rows::{Form, Rows};
 use crate::source::Source;
 use crate::{BATCH_BYTES_TARGET, BATCH_ROWS_MAX, BatchReader, BatchWriter};
 
@@ -21,9 +22,10 @@ mod whole;
 
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Reads NDJSON.
+/// Reads JSON objects.
 pub(crate) struct Reader {
     name: String,
+    form: Form,
     schema: SchemaRef,
     input: BufReader<Box<dyn Read + Send>>,
     /// The lines that are decoded together, kept so that an error can be traced to its line.
@@ -35,17 +37,18 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn open(source: Source, sample: ByteSize) -> Result<Self> {
+    pub(crate) fn open(source: Source, form: Form, sample: ByteSize) -> Result<Self> {
         let name = source.name().to_owned();
-        let mut input = source.into_stream();
+        let mut input = Rows::new(source.into_stream(), form, &name);
         let (sample, complete) = read_sample(&mut input, sample).map_err(|error| failed(error, &name))?;
-        let schema = infer(&sample, complete, &name)?;
+        let schema = infer(&sample, complete, form, &name)?;
         let start = if sample.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let mut sample = Cursor::new(sample);
         sample.set_position(start as u64);
         let input: Box<dyn Read + Send> = Box::new(sample.chain(input));
         Ok(Self {
             name,
+            form,
             schema,
             input: BufReader::with_capacity(CHUNK_BYTES, input),
             lines: Vec::new(),
@@ -87,7 +90,7 @@ impl Reader {
             .find_map(|(line, number)| decode(line, &self.schema).err().map(|error| (number, error)));
         let (number, error) = found.unwrap_or((self.line_first, error));
         let hint = "columns and types come from the first part of the file; a larger one (`--sample 64MiB`) sees more";
-        invalid(message_of(error), format!("{}, line {number}", self.name)).hint(hint)
+        invalid(message_of(error), format!("{}, {} {number}", self.name, self.form.word())).hint(hint)
     }
 }
 
@@ -115,7 +118,7 @@ fn decode(lines: &[u8], schema: &SchemaRef) -> Result<Vec<RecordBatch>, ArrowErr
     Ok(batches)
 }
 
-fn infer(sample: &[u8], complete: bool, name: &str) -> Result<SchemaRef> {
+fn infer(sample: &[u8], complete: bool, form: Form, name: &str) -> Result<SchemaRef> {
     let end = match memchr::memrchr(b'\n', sample) {
         Some(end) if !complete => end + 1,
         _ => sample.len(),
@@ -123,12 +126,13 @@ fn infer(sample: &[u8], complete: bool, name: &str) -> Result<SchemaRef> {
     let sample = &sample[..end];
     let sample = sample.strip_prefix(BYTE_ORDER_MARK).unwrap_or(sample);
     if sample.trim_ascii_start().starts_with(b"[") {
-        return Err(invalid("the file is one JSON array", format!("{name}, line 1"))
-            .hint("write one object per line: `jq -c '.[]' FILE | airlane put NAME - --format ndjson`"));
+        return Err(
+            invalid("the file is one JSON array", format!("{name}, line 1")).hint("the format of arrays is `json`")
+        );
     }
     let schema = match arrow_json::reader::infer_json_schema(sample, None) {
         Ok((schema, _)) => schema,
-        Err(error) => return Err(explain_infer(error, sample, name)),
+        Err(error) => return Err(explain_infer(error, sample, form, name)),
     };
     if schema.fields().is_empty() {
         return Err(invalid("the file holds no object with a key", name));
@@ -136,12 +140,17 @@ fn infer(sample: &[u8], complete: bool, name: &str) -> Result<SchemaRef> {
     Ok(Arc::new(Schema::new(schema.fields().iter().map(known).collect::<Vec<_>>())))
 }
 
-fn explain_infer(error: ArrowError, sample: &[u8], name: &str) -> Error {
+fn explain_infer(error: ArrowError, sample: &[u8], form: Form, name: &str) -> Error {
     let lines = sample.split_inclusive(|byte| *byte == b'\n').zip(1u64..);
     for (line, number) in lines {
         if let Err(error) = arrow_json::reader::infer_json_schema(line, None) {
-            return invalid(message_of(error), format!("{name}, line {number}"))
-                .hint("write one object per line: `jq -c . FILE | airlane put NAME - --format ndjson`");
+            let error = invalid(message_of(error), format!("{name}, {} {number}", form.word()));
+            return match form {
+                Form::Lines => {
+                    error.hint("write one object per line: `jq -c . FILE | airlane put NAME - --format ndjson`")
+                }
+                Form::Array => error,
+            };
         }
     }
     // Each line alone is right: two of them disagree on a key.
@@ -178,24 +187,32 @@ impl BatchReader for Reader {
     }
 }
 
-/// Writes NDJSON. Nulls are written, so that each line has every key.
-pub(crate) struct Writer {
-    inner: LineDelimitedWriter<Box<dyn Write + Send>>,
+/// Writes JSON objects. Nulls are written, so that each has every key.
+pub(crate) struct Writer<F: JsonFormat> {
+    inner: arrow_json::Writer<Box<dyn Write + Send>, F>,
 }
 
-impl Writer {
+/// One object on each line.
+pub(crate) type LinesWriter = Writer<LineDelimited>;
+/// One array of objects.
+pub(crate) type ArrayWriter = Writer<JsonArray>;
+
+const PLACE: &str = "the JSON output";
+
+impl<F: JsonFormat> Writer<F> {
     pub(crate) fn new(output: Box<dyn Write + Send>) -> Self {
         Self { inner: arrow_json::WriterBuilder::new().with_explicit_nulls(true).build(output) }
     }
 }
 
-impl BatchWriter for Writer {
+impl<F: JsonFormat + Send> BatchWriter for Writer<F> {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.inner.write(batch).map_err(|error| from_arrow(error, "the NDJSON output"))
+        self.inner.write(batch).map_err(|error| from_arrow(error, PLACE))
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        self.inner.finish().map_err(|error| from_arrow(error, "the NDJSON output"))
+        self.inner.finish().map_err(|error| from_arrow(error, PLACE))?;
+        self.inner.get_mut().flush().map_err(|error| failed(error, PLACE))
     }
 }
 

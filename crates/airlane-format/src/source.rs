@@ -7,6 +7,7 @@ use std::path::Path;
 use airlane_model::Result;
 
 use crate::error::{failed, invalid};
+use crate::packing::{ExpansionLimits, Packing, Unpacked};
 
 /// The bytes that are looked at to recognise a format.
 const HEAD_BYTES_MAX: u64 = 4096;
@@ -48,6 +49,25 @@ impl Source {
     pub(crate) fn from_stream(name: &str, mut input: Box<dyn Read + Send>) -> Result<Self> {
         let head = read_head(&mut input).map_err(|error| failed(error, name))?;
         Ok(Self { name: name.to_owned(), head, body: Body::Stream(input) })
+    }
+
+    /// What is in it, if it is packed: as it was said to be, else by its first bytes.
+    pub(crate) fn unpacked(self, said: Option<Packing>, limits: ExpansionLimits) -> Result<Self> {
+        let name = self.name.clone();
+        let packing = match (said, Packing::of_head(&self.head)) {
+            (Some(said), found) if found != Some(said) => {
+                return Err(invalid(format!("the content is said to be packed with {said}, and is not"), &name));
+            }
+            (_, None) => return Ok(self),
+            (_, Some(packing)) => packing,
+        };
+        let unpacked = Unpacked::new(self.into_stream(), packing, limits, &name);
+        let unpacked = unpacked.map_err(|error| failed(error, &name))?;
+        let inside = Self::from_stream(&name, Box::new(unpacked))?;
+        match Packing::of_head(&inside.head) {
+            None => Ok(inside),
+            Some(_) => Err(invalid("the content is packed twice", &name).hint("pack it once")),
+        }
     }
 
     /// What errors call it.

@@ -48,7 +48,8 @@ fn a_value_that_does_not_fit_is_named_with_row_and_column() {
         let price = if row == 1842 { "12,5".replace(',', "x") } else { "1.5".into() };
         text.push_str(&format!("{row},{price}\n"));
     }
-    let options = ReadOptions { format: Some(Format::Csv), sample: airlane_model::ByteSize::kib(1) };
+    let options =
+        ReadOptions { format: Some(Format::Csv), sample: airlane_model::ByteSize::kib(1), ..ReadOptions::default() };
     let error = read_with(text.as_bytes(), options).expect_err("refused");
     assert_eq!(error.message(), "\"12x5\" is not of type Float64");
     assert_eq!(error.place(), Some("input, row 1842, column \"price\""));
@@ -107,7 +108,11 @@ fn a_sample_that_ends_inside_quotes_changes_nothing() {
     }
     let whole = read(text.as_bytes(), Some(Format::Csv)).expect("read");
     for bytes in 1..200 {
-        let options = ReadOptions { format: Some(Format::Csv), sample: airlane_model::ByteSize::bytes(40 + bytes) };
+        let options = ReadOptions {
+            format: Some(Format::Csv),
+            sample: airlane_model::ByteSize::bytes(40 + bytes),
+            ..ReadOptions::default()
+        };
         let part = read_with(text.as_bytes(), options).expect("read");
         assert_eq!(part, whole, "a sample of {bytes} bytes");
     }

@@ -27,12 +27,13 @@ fn errors_name_the_line() {
     assert_eq!(place(&refuse("{\"a\":1}\n{\"a\":\n")), "input, line 2");
     assert_eq!(place(&refuse("{\"a\":1}\n{\"a\":1} x\n")), "input, line 2");
     let array = refuse("[{\"a\":1}]");
-    assert!(array.hint_text().expect("hint").contains("jq"), "{array}");
+    assert!(array.hint_text().expect("hint").contains("json"), "{array}");
     assert!(refuse("{}\n").message().contains("no object with a key"));
 
     let late = |line: &str| {
         let text = "{\"a\":1}\n".repeat(100) + line + "\n" + &"{\"a\":1}\n".repeat(100);
-        let options = ReadOptions { format: Some(Format::Ndjson), sample: ByteSize::bytes(64) };
+        let options =
+            ReadOptions { format: Some(Format::Ndjson), sample: ByteSize::bytes(64), ..ReadOptions::default() };
         read_with(text.as_bytes(), options).expect_err("refused")
     };
     for line in ["{\"a\":\"x\"}", "{\"a\":1,\"b\":2}", "{\"a\":1", "{\"a\":1.5}"] {
@@ -50,4 +51,27 @@ fn batches_are_bounded_in_rows_and_bytes() {
     let text = format!("{{\"a\":\"{}\"}}\n", "x".repeat(1 << 20)).repeat(20);
     let (_, batches) = read(text.as_bytes(), None).expect("read");
     assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [8, 8, 4]);
+}
+
+#[test]
+fn an_array_is_read_as_its_elements_are() {
+    let (schema, batches) =
+        read(b"[\n  {\"a\": 1, \"b\": \"x\\n\"},\n  {\"a\": null, \"b\": \"[\"}\n]\n", None).expect("read");
+    let (lines_schema, lines) = read(b"{\"a\":1,\"b\":\"x\\n\"}\n{\"a\":null,\"b\":\"[\"}\n", None).expect("read");
+    assert_eq!((schema, batches), (lines_schema, lines));
+    let elements = vec!["{\"a\":1}"; 300].join(",");
+    let options = ReadOptions { format: Some(Format::Json), sample: ByteSize::bytes(64), ..ReadOptions::default() };
+    let (_, batches) = read_with(format!("[{elements}]").as_bytes(), options).expect("read");
+    assert_eq!(batches[0].num_rows(), 300);
+    for (last, place) in [
+        ("{\"a\":\"x\"}", "input, element 301"),
+        ("{\"a\":1.5}", "input, element 301"),
+        ("{\"a\":1", "input, after element 301"),
+        ("7", "input, element 301"),
+    ] {
+        let error = read_with(format!("[{elements},{last}]").as_bytes(), options).expect_err("refused");
+        assert_eq!((error.code(), error.place()), (codes::FILE_INVALID, Some(place)), "{last}: {error}");
+    }
+    let error = read_with(b"{\"a\":1}\n", options).expect_err("no array");
+    assert!(error.hint_text().expect("hint").contains("ndjson"), "{error}");
 }

@@ -91,7 +91,7 @@ impl Put {
         let table = TableName::parse(&self.table)?;
         let retention = self.rules.change()?;
         let key = self.idempotency_key.as_deref().map(str::parse::<IdempotencyKey>).transpose()?;
-        let options = ReadOptions { format: self.format, sample: self.sample };
+        let options = ReadOptions { format: self.format, sample: self.sample, ..ReadOptions::default() };
         let path = self.file.clone();
         let opened = tokio::task::spawn_blocking(move || match path == Path::new("-") {
             true => airlane_format::read_stream("stdin", Box::new(io::stdin()), &options),
