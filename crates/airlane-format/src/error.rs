@@ -27,6 +27,18 @@ pub(crate) fn from_arrow(error: ArrowError, place: impl Into<String>) -> Error {
     }
 }
 
+/// What the check of Arrow messages says, about a file: `file_invalid`, unless a limit is reached.
+pub(crate) fn from_segment(error: Error, place: impl Into<String>) -> Error {
+    let code = if error.code() == codes::LIMIT_EXCEEDED { codes::LIMIT_EXCEEDED } else { codes::FILE_INVALID };
+    let place = place.into();
+    let place = error.place().map_or_else(|| place.clone(), |inner| format!("{place}, {inner}"));
+    let said = Error::new(code, error.message()).at(place);
+    match error.hint_text() {
+        Some(hint) => said.hint(hint),
+        None => said,
+    }
+}
+
 /// An error of the Parquet library, as [`from_arrow`].
 pub(crate) fn from_parquet(error: ParquetError, place: impl Into<String>) -> Error {
     match error {

@@ -10,6 +10,7 @@
 
 mod arrow_file;
 mod arrow_stream;
+pub mod child;
 mod csv;
 mod detect;
 mod dictionary;
@@ -25,10 +26,12 @@ mod source;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use airlane_model::{ByteSize, Result};
+use airlane_model::{ByteSize, Error, Result, codes};
+pub use airlane_segment::DecodeLimits;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+pub use crate::child::ChildParser;
 pub use crate::format::Format;
 use crate::packing::PackedWriter;
 pub use crate::packing::{EXPANSION_FREE, ExpansionLimits, Packing};
@@ -43,7 +46,7 @@ pub const BATCH_BYTES_TARGET: ByteSize = ByteSize::mib(8);
 pub const SAMPLE_BYTES_DEFAULT: ByteSize = ByteSize::mib(1);
 
 /// How to read a file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ReadOptions {
     /// The format; absent: by the extension of the file's name, else by its first bytes.
     pub format: Option<Format>,
@@ -54,11 +57,40 @@ pub struct ReadOptions {
     pub packing: Option<Packing>,
     /// How much it may unpack to.
     pub expansion: ExpansionLimits,
+    /// What the messages of Arrow files and streams may ask for. By default as much as there is memory: for files of one's own.
+    pub arrow: DecodeLimits,
+    /// Who parses Parquet.
+    pub parquet: ParquetParsing,
+}
+
+/// Who parses Parquet. Its library ends the process, out of memory or stack, for some files that were made to do that.
+#[derive(Clone, Debug, Default)]
+pub enum ParquetParsing {
+    /// This process: for files of one's own.
+    #[default]
+    Here,
+    /// A child, which may end.
+    InChild(ChildParser),
+    /// Nobody: it is refused.
+    Nowhere,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { format: None, sample: SAMPLE_BYTES_DEFAULT, packing: None, expansion: ExpansionLimits::default() }
+        let most = ByteSize::bytes(u64::MAX);
+        Self {
+            format: None,
+            sample: SAMPLE_BYTES_DEFAULT,
+            packing: None,
+            expansion: ExpansionLimits::default(),
+            arrow: DecodeLimits {
+                body_bytes_max: most,
+                decompressed_bytes_max: most,
+                dictionary_bytes_max: most,
+                ..DecodeLimits::default()
+            },
+            parquet: ParquetParsing::default(),
+        }
     }
 }
 
@@ -98,9 +130,20 @@ fn open(source: Source, options: &ReadOptions, by_name: Option<Format>) -> Resul
         Format::Csv => Box::new(csv::Reader::open(source, options.sample)?),
         Format::Ndjson => Box::new(ndjson::Reader::open(source, Form::Lines, options.sample)?),
         Format::Json => Box::new(ndjson::Reader::open(source, Form::Array, options.sample)?),
-        Format::Parquet => Box::new(parquet::Reader::open(source)?),
-        Format::ArrowFile => Box::new(arrow_file::Reader::open(source)?),
-        Format::ArrowStream => Box::new(arrow_stream::Reader::open(source)?),
+        Format::Parquet => match &options.parquet {
+            ParquetParsing::Here => Box::new(parquet::Reader::open(source)?),
+            ParquetParsing::InChild(parser) => Box::new(parser.open(source, options.arrow.clone())?),
+            ParquetParsing::Nowhere => {
+                return Err(Error::new(codes::NOT_IMPLEMENTED, "this server has no program that reads Parquet files")
+                    .at(source.name())
+                    .hint("send an Arrow stream or file; a program with a server in it names an `airlane` for that"));
+            }
+        },
+        Format::ArrowFile => Box::new(arrow_file::Reader::open(source, options.arrow.clone())?),
+        Format::ArrowStream => {
+            let name = source.name().to_owned();
+            Box::new(arrow_stream::Reader::open(source.into_stream(), &name, options.arrow.clone())?)
+        }
     })
 }
 

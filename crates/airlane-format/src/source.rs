@@ -45,6 +45,11 @@ impl Source {
         Ok(Self { name, head, body: Body::File(file) })
     }
 
+    /// A file that is open, at its start, whose format is known.
+    pub(crate) fn from_file(name: &str, file: File) -> Self {
+        Self { name: name.to_owned(), head: Vec::new(), body: Body::File(file) }
+    }
+
     /// Looks at the first bytes of a pipe.
     pub(crate) fn from_stream(name: &str, mut input: Box<dyn Read + Send>) -> Result<Self> {
         let head = read_head(&mut input).map_err(|error| failed(error, name))?;

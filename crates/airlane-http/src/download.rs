@@ -6,6 +6,7 @@
 //! | `airlane-rows`, `airlane-row-offset` | rows of the answer, and the position of the first in the version |
 //! | `airlane-ticket`, `content-location` | read the same of the same version: with `offset` a download that broke goes on |
 //! | `etag` | the same as long as the version is |
+//! | `content-encoding` | text is packed where `Accept-Encoding` asks for it |
 //!
 //! An answer that breaks off has no end: an Arrow stream lacks its end of stream, and the connection is cut.
 
@@ -13,7 +14,7 @@ mod arrow;
 mod encoded;
 
 use airlane_exchange::{Description, ReadOptions, ReadStream, Window, words};
-use airlane_format::Format;
+use airlane_format::{Format, Packing};
 use airlane_model::{Caller, Error, TableInfo, Ticket, codes};
 use airlane_segment::Codec;
 use axum::body::Body;
@@ -25,6 +26,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::encoding;
 use crate::media;
 use crate::problem::Problem;
 use crate::request::{From, Named, Options, Redeemed};
@@ -43,7 +45,7 @@ const TICKET: HeaderName = HeaderName::from_static("airlane-ticket");
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DownloadOptions {
-    /// `arrows`, `arrow`, `csv`, `ndjson` or `parquet`; absent: by `Accept`, else an Arrow stream.
+    /// `arrows`, `arrow`, `csv`, `ndjson`, `json` or `parquet`; absent: by `Accept`, else an Arrow stream.
     format: Option<String>,
     /// The columns, with commas between them, in the order of the answer.
     columns: Option<String>,
@@ -55,6 +57,13 @@ pub(crate) struct DownloadOptions {
     compression: Option<String>,
     /// `plain` for types that every Arrow reader knows.
     types: Option<String>,
+}
+
+/// What the bytes of an answer are.
+#[derive(Clone, Copy)]
+struct Form {
+    format: Format,
+    packing: Option<Packing>,
 }
 
 /// A request to read, but for what it is to read.
@@ -92,28 +101,29 @@ pub(crate) async fn head_of_ticket(Redeemed(ticket): Redeemed, asked: Asked) -> 
 }
 
 impl Asked {
-    fn format(&self) -> Result<Format, Error> {
-        media::of_answer(self.options.format.as_deref(), &self.headers)
+    fn form(&self) -> Result<Form, Error> {
+        let format = media::of_answer(self.options.format.as_deref(), &self.headers)?;
+        Ok(Form { format, packing: encoding::of_answer(&self.headers, format) })
     }
 
     /// The headers of an answer without reading it.
     fn look(&self, ticket: &Ticket) -> Result<Response, Problem> {
-        let format = self.format()?;
+        let form = self.form()?;
         let Description { info, .. } = self.state.exchange.look(&self.caller, ticket)?;
         let mut response = Body::empty().into_response();
-        response.headers_mut().extend(facts(&info, format, &self.options));
+        response.headers_mut().extend(facts(&info, form, &self.options));
         Ok(response)
     }
 
     fn answer(&self, ticket: &Ticket) -> Result<Response, Problem> {
         let Self { state, caller, options, headers } = self;
-        let format = self.format()?;
+        let form = self.form()?;
         if headers.contains_key(header::IF_NONE_MATCH) {
             // A read that is counted is not begun for what the reader has already.
             let Description { info, .. } = state.exchange.look(caller, ticket)?;
-            if is_known(&etag(&info, format, options), headers) {
+            if is_known(&etag(&info, form, options), headers) {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
-                response.headers_mut().extend(facts(&info, format, options));
+                response.headers_mut().extend(facts(&info, form, options));
                 return Ok(response);
             }
         }
@@ -122,13 +132,13 @@ impl Asked {
             offset: options.offset,
             limit: options.limit,
         };
-        let (codec, is_plain) = (codec(options, format)?, is_plain(options)?);
+        let (codec, is_plain) = (codec(options, form.format)?, is_plain(options)?);
         let resumable = ReadOptions { is_resumable: true, ..ReadOptions::default() };
         let stream = state.exchange.read_window(caller, ticket, &window, resumable)?;
         let stream = if is_plain { stream.in_plain_types()? } else { stream };
         let mut response = Response::new(Body::empty());
         let into = response.headers_mut();
-        into.extend(facts(stream.info(), format, options));
+        into.extend(facts(stream.info(), form, options));
         into.insert(ROWS, stream.rows().into());
         into.insert(ROW_OFFSET, stream.position().into());
         if let Some(ticket) = stream.resume_ticket().map(ToString::to_string) {
@@ -136,19 +146,19 @@ impl Asked {
             into.extend(HeaderValue::from_str(&location).ok().map(|location| (header::CONTENT_LOCATION, location)));
             into.extend(HeaderValue::from_str(&ticket).ok().map(|ticket| (TICKET, ticket)));
         }
-        *response.body_mut() = body(stream, format, codec)?;
+        *response.body_mut() = body(stream, form, codec)?;
         Ok(response)
     }
 }
 
-fn body(stream: ReadStream, format: Format, codec: Option<Codec>) -> Result<Body, Error> {
-    match format {
+fn body(stream: ReadStream, form: Form, codec: Option<Codec>) -> Result<Body, Error> {
+    match form.format {
         Format::ArrowStream => Ok(arrow::body(stream.compressed(codec))),
-        other => encoded::body(stream, other),
+        other => encoded::body(stream, other, form.packing),
     }
 }
 
-fn facts(info: &TableInfo, format: Format, options: &DownloadOptions) -> HeaderMap {
+fn facts(info: &TableInfo, form: Form, options: &DownloadOptions) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut insert = |name, text: String| {
         if let Ok(value) = HeaderValue::from_str(&text) {
@@ -157,19 +167,24 @@ fn facts(info: &TableInfo, format: Format, options: &DownloadOptions) -> HeaderM
     };
     insert(TABLE_ID, info.table_id.to_string());
     insert(VERSION, info.version.to_string());
-    insert(header::ETAG, etag(info, format, options));
-    headers.insert(header::CONTENT_TYPE, media::type_of(format));
-    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    insert(header::ETAG, etag(info, form, options));
+    headers.insert(header::CONTENT_TYPE, media::type_of(form.format));
+    if let Some(packing) = form.packing {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(packing.name()));
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
     // It may be kept, and must be asked for again: another version may be there, or the caller's rights gone.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers
 }
 
 /// Weak, since a merge may cut the same rows into other messages.
-fn etag(info: &TableInfo, format: Format, options: &DownloadOptions) -> String {
+fn etag(info: &TableInfo, form: Form, options: &DownloadOptions) -> String {
+    let Form { format, packing } = form;
+    let packing = packing.map(|packing| format!(".{packing}")).unwrap_or_default();
     let types = options.types.as_deref().unwrap_or("own");
     let compression = options.compression.as_deref().unwrap_or("none");
-    format!("W/\"{}.{}.{format}.{types}.{compression}\"", info.table_id, info.version)
+    format!("W/\"{}.{}.{format}.{types}.{compression}{packing}\"", info.table_id, info.version)
 }
 
 fn is_known(etag: &str, headers: &HeaderMap) -> bool {

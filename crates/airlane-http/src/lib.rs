@@ -15,6 +15,7 @@ mod body;
 mod changes;
 mod contracts;
 mod download;
+mod encoding;
 mod media;
 pub mod metrics;
 mod openapi;

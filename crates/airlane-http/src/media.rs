@@ -4,33 +4,24 @@ use airlane_format::Format;
 use airlane_model::{Error, Result, codes};
 use axum::http::{HeaderMap, HeaderValue, header};
 
-/// Media types and what they are of; the first of a format is what answers say.
-const TABLE: [(&str, Format); 8] = [
-    ("application/vnd.apache.arrow.stream", Format::ArrowStream),
-    ("application/vnd.apache.arrow.file", Format::ArrowFile),
-    ("text/csv", Format::Csv),
-    ("application/x-ndjson", Format::Ndjson),
-    ("application/jsonl", Format::Ndjson),
-    ("application/vnd.apache.parquet", Format::Parquet),
-    ("application/parquet", Format::Parquet),
-    ("application/csv", Format::Csv),
-];
-
 /// The media type of a format.
 pub(crate) fn type_of(format: Format) -> HeaderValue {
-    let found = TABLE.iter().find(|(_, of)| *of == format);
-    HeaderValue::from_static(found.map_or("application/octet-stream", |(name, _)| name))
+    HeaderValue::from_static(format.media_types()[0])
 }
 
-/// All media types of files.
+fn formats() -> impl Iterator<Item = Format> {
+    Format::TABLE.into_iter().map(|row| row.0)
+}
+
+/// All media types of files, those that answers have first.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().map(|(name, _)| *name)
+    let others = formats().flat_map(|format| format.media_types().iter().skip(1).copied());
+    names_of_answers().chain(others)
 }
 
 /// Those that answers have.
 pub(crate) fn names_of_answers() -> impl Iterator<Item = &'static str> {
-    let is_first = |place: &usize| !TABLE[..*place].iter().any(|(_, format)| *format == TABLE[*place].1);
-    (0..TABLE.len()).filter(is_first).map(|place| TABLE[place].0)
+    formats().map(|format| format.media_types()[0])
 }
 
 /// The format of an answer: what `?format=` says, else what `Accept` likes best of what there is, else an Arrow stream.
@@ -51,7 +42,7 @@ pub(crate) fn of_answer(named: Option<&str>, headers: &HeaderMap) -> Result<Form
             let format = match media {
                 "*/*" | "application/*" => Some(Format::ArrowStream),
                 "text/*" => Some(Format::Csv),
-                media => of_type(media),
+                media => Format::of_media_type(media),
             };
             if let Some(format) = format
                 && weight > 0.0
@@ -64,7 +55,7 @@ pub(crate) fn of_answer(named: Option<&str>, headers: &HeaderMap) -> Result<Form
     match best {
         Some((_, format)) => Ok(format),
         None if is_asked => {
-            let names: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = names().collect();
             Err(Error::new(codes::OPTION_INVALID, "nothing of what `Accept` names can be sent")
                 .at("header `accept`")
                 .hint(format!("there are {}", names.join(", "))))
@@ -82,15 +73,11 @@ pub(crate) fn of_body(named: Option<&str>, headers: &HeaderMap) -> Result<Option
         return Format::parse(name).map(Some);
     }
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    Ok(content_type.and_then(|text| of_type(weighed(text).0)))
+    Ok(content_type.and_then(|text| Format::of_media_type(weighed(text).0)))
 }
 
-fn of_type(media: &str) -> Option<Format> {
-    TABLE.iter().find(|(name, _)| name.eq_ignore_ascii_case(media)).map(|(_, format)| *format)
-}
-
-/// A media range without its parameters, and how much it is liked (RFC 9110, section 12.5.1).
-fn weighed(range: &str) -> (&str, f32) {
+/// A media range without its parameters, or a content coding, and how much it is liked (RFC 9110, section 12.4.2).
+pub(crate) fn weighed(range: &str) -> (&str, f32) {
     let mut parts = range.split(';').map(str::trim);
     let media = parts.next().unwrap_or_default();
     let weight = parts.find_map(|part| part.strip_prefix("q=")).and_then(|weight| weight.parse().ok());
@@ -112,6 +99,7 @@ mod tests {
             ("text/csv", Format::Csv),
             ("TEXT/CSV; charset=utf-8", Format::Csv),
             ("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", Format::ArrowStream),
+            ("application/json", Format::Json),
             ("text/csv;q=0.1, application/x-ndjson;q=0.5", Format::Ndjson),
             ("application/vnd.apache.parquet;q=0, text/csv;q=0.2", Format::Csv),
         ] {
@@ -128,6 +116,9 @@ mod tests {
     fn a_body_is_what_it_says() {
         let typed = |text: &'static str| HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(text))]);
         assert_eq!(of_body(None, &typed("text/csv; charset=utf-8")).expect("known"), Some(Format::Csv));
+        for packed in ["application/gzip", "application/zstd"] {
+            assert_eq!(of_body(None, &typed(packed)).expect("by its bytes"), None);
+        }
         assert_eq!(of_body(None, &typed("application/octet-stream")).expect("by its bytes"), None);
         assert_eq!(of_body(None, &HeaderMap::new()).expect("by its bytes"), None);
         assert_eq!(of_body(Some("ndjson"), &typed("text/csv")).expect("named"), Some(Format::Ndjson));

@@ -1,11 +1,14 @@
 //! Errors as problem documents (RFC 9457).
 
-use airlane_model::{Error, ErrorKind};
+use airlane_model::error::Code;
+use airlane_model::{Error, ErrorKind, codes};
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::encoding;
 
 /// The header that names the code of an error, as the other doors have it.
 const CODE: HeaderName = HeaderName::from_static("airlane-code");
@@ -57,8 +60,16 @@ impl IntoResponse for Problem {
     }
 }
 
+/// The status of a code: that of its kind, but where HTTP has one that clients go by.
+pub(crate) fn status_of(code: Code) -> u16 {
+    match code {
+        codes::ENCODING_UNSUPPORTED => StatusCode::UNSUPPORTED_MEDIA_TYPE.as_u16(),
+        code => code.kind().http_status(),
+    }
+}
+
 fn document(error: &Error) -> Response {
-    let status = error.kind().http_status();
+    let status = status_of(error.code());
     let title = error.code().name().replace('_', " ");
     let document = Document {
         title: &title,
@@ -76,6 +87,9 @@ fn document(error: &Error) -> Response {
     if let Some(time) = error.retry_after_time() {
         // Whole seconds (RFC 9110, section 10.2.3).
         headers.insert(header::RETRY_AFTER, HeaderValue::from(time.as_millis().div_ceil(1000) as u64));
+    }
+    if error.code() == codes::ENCODING_UNSUPPORTED {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding::ACCEPTED));
     }
     if error.kind() == ErrorKind::Unauthenticated {
         headers.extend(CHALLENGES.map(|challenge| (header::WWW_AUTHENTICATE, challenge)));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use airlane_exchange::Exchange;
 use airlane_exchange::words::Figures;
+use airlane_format::ReadOptions;
 use airlane_gate::Patience;
 
 use crate::readiness::Check;
@@ -22,6 +23,8 @@ pub struct HttpState {
     pub exchange: Exchange,
     /// The uploads that can be gone on with.
     pub uploads: Uploads,
+    /// How uploads are read, but for what each says of itself.
+    pub reading: ReadOptions,
     /// What tells one life of the server from another.
     pub life: String,
     /// How long clients may take to send.

@@ -20,6 +20,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 use axum::response::Response;
 
+use crate::encoding;
 use crate::media;
 use crate::problem::Problem;
 use crate::request::{From, Named, Options};
@@ -46,9 +47,10 @@ pub(crate) async fn put(
     let key = put.key.map(|key| PutKey::new(&caller, key));
     let (durability, retention) = (put.durability, put.retention);
     let spec = airlane_exchange::PutSpec { table, mode, durability, retention, key, caller: None };
+    let packing = encoding::of_body(&head.headers)?;
     let content = |headers: &HeaderMap| {
         let format = media::of_body(options.format(), headers)?;
-        Ok::<_, Error>(Content { format })
+        Ok::<_, Error>(Content { format, packing })
     };
     if !is_complete(&head.headers)? {
         let running = Running::begin(&state, caller.clone(), spec, content(&head.headers)?)?;
@@ -61,6 +63,7 @@ pub(crate) async fn put(
             Ok(running.take(&mut Whole::new(body, head.version)).await?)
         }
         Some(boundary) => {
+            encoding::refuse(&head.headers, "a form", "pack the file in it, and not the form")?;
             let (mut file, media) = open_form(body, &head, boundary, &state).await?;
             // What the form says of the file, not what the request says of the form.
             let typed = media.and_then(|media| media.parse().ok());

@@ -8,6 +8,7 @@ mod doctor;
 mod get;
 mod info;
 mod ls;
+mod parse_parquet;
 mod put;
 mod reference;
 mod retention;
@@ -40,10 +41,13 @@ use crate::config::{ClientSettings, Environment, Sources, file};
 use crate::output::report;
 use crate::telemetry;
 
+/// The command by which a server starts children of itself.
+const PARSE_PARQUET: &str = "parse-parquet";
+
 /// The exit code of a command that was stopped by Ctrl-C, as shells have it: 128 + SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// The exit code of `doctor` when a check failed.
+/// The exit code of `doctor` when a check failed, and of a child that has told an error.
 const EXIT_UNWELL: u8 = 1;
 
 const CONFIG_HELP: &str = "The configuration file
@@ -102,6 +106,8 @@ enum Command {
     Token(token::Token),
     Completions(completions::Completions),
     #[command(hide = true)]
+    ParseParquet(parse_parquet::ParseParquet),
+    #[command(hide = true)]
     Reference(reference::Reference),
 }
 
@@ -155,7 +161,7 @@ pub(crate) fn main() -> ExitCode {
 enum Outcome {
     Done,
     Interrupted,
-    /// `doctor` has found something that fails, and told it.
+    /// `doctor` has found something that fails, or a child an error, and told it.
     Unwell,
 }
 
@@ -178,6 +184,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::User(user) => done(user.run(globals)),
         Command::Token(token) => done(token.run(globals)),
         Command::Completions(completions) => done(completions.run()),
+        Command::ParseParquet(parse) => Ok(parse.run()),
         Command::Reference(reference) => done(reference.run()),
     }
 }

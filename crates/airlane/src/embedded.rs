@@ -28,6 +28,7 @@ use tokio::task::spawn_blocking;
 use crate::server::{self, Handle, IssuedToken, LocalListening, LocalSocket, MountedDoors, ServerOptions};
 
 pub use airlane_exchange::{PutSpec, SignedPass, TicketSpec};
+pub use airlane_format::ChildParser;
 
 /// The exchange inside a program. Dropping it ends it at once; see [`stop`](Self::stop).
 #[derive(Debug)]
@@ -48,11 +49,14 @@ pub struct EmbeddedOptions {
     /// Where it listens for Flight and HTTP; port 0 takes a free one. Absent: the program has the [doors](Embedded::doors) in a
     /// server of its own, or none.
     pub listen: Option<SocketAddr>,
+    /// Who parses Parquet files that come by HTTP, such as the command `parse-parquet` of an `airlane` that is installed; absent:
+    /// they are refused, since some would end the program.
+    pub parquet_parser: Option<ChildParser>,
 }
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self { data_dir: None, memory: None, listen: Some((Ipv4Addr::LOCALHOST, 0).into()) }
+        Self { data_dir: None, memory: None, listen: Some((Ipv4Addr::LOCALHOST, 0).into()), parquet_parser: None }
     }
 }
 
@@ -87,6 +91,7 @@ impl Embedded {
             listen: options.listen,
             data_dir: options.data_dir,
             memory: options.memory,
+            parquet_parser: options.parquet_parser,
             local: LocalListening { socket, ..LocalListening::default() },
             is_closed: true,
             ..ServerOptions::default()

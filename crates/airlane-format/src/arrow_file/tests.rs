@@ -63,3 +63,30 @@ fn a_claimed_length_is_compared_with_the_file() {
     let error = read(&bytes, None).expect_err("too long");
     assert!(error.message().starts_with("a footer of 2147483647 bytes"), "{error}");
 }
+
+/// The first buffer of a compressed body says how large it is uncompressed.
+#[test]
+fn a1_a_claimed_length_reserves_nothing() {
+    let column = Arc::new(Int32Array::from(vec![7; 1_234])) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("n", column)]).expect("batch");
+    for compression in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+        let options = || IpcWriteOptions::default().try_with_compression(Some(compression)).expect("options");
+        let mut file = FileWriter::try_new_with_options(Vec::new(), &batch.schema(), options()).expect("writer");
+        file.write(&batch).expect("write");
+        let mut stream = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options()).expect("writer");
+        stream.write(&batch).expect("write");
+        let honest = (4_i64 * 1_234).to_le_bytes();
+        for bytes in [file.into_inner().expect("finish"), stream.into_inner().expect("finish")] {
+            let places: Vec<usize> = (0..bytes.len() - 8).filter(|at| bytes[*at..*at + 8] == honest).collect();
+            assert!(!places.is_empty());
+            for claim in [-2, 0, 1 << 30, 1 << 40, 1 << 62, i64::MIN] {
+                let mut bytes = bytes.clone();
+                for at in &places {
+                    bytes[*at..*at + 8].copy_from_slice(&i64::to_le_bytes(claim));
+                }
+                let error = read(&bytes, None).expect_err("a lie");
+                assert!([codes::FILE_INVALID, codes::LIMIT_EXCEEDED].contains(&error.code()), "{claim}: {error}");
+            }
+        }
+    }
+}

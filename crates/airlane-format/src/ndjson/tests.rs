@@ -60,8 +60,8 @@ fn an_array_is_read_as_its_elements_are() {
     let (lines_schema, lines) = read(b"{\"a\":1,\"b\":\"x\\n\"}\n{\"a\":null,\"b\":\"[\"}\n", None).expect("read");
     assert_eq!((schema, batches), (lines_schema, lines));
     let elements = vec!["{\"a\":1}"; 300].join(",");
-    let options = ReadOptions { format: Some(Format::Json), sample: ByteSize::bytes(64), ..ReadOptions::default() };
-    let (_, batches) = read_with(format!("[{elements}]").as_bytes(), options).expect("read");
+    let options = || ReadOptions { format: Some(Format::Json), sample: ByteSize::bytes(64), ..ReadOptions::default() };
+    let (_, batches) = read_with(format!("[{elements}]").as_bytes(), options()).expect("read");
     assert_eq!(batches[0].num_rows(), 300);
     for (last, place) in [
         ("{\"a\":\"x\"}", "input, element 301"),
@@ -69,9 +69,9 @@ fn an_array_is_read_as_its_elements_are() {
         ("{\"a\":1", "input, after element 301"),
         ("7", "input, element 301"),
     ] {
-        let error = read_with(format!("[{elements},{last}]").as_bytes(), options).expect_err("refused");
+        let error = read_with(format!("[{elements},{last}]").as_bytes(), options()).expect_err("refused");
         assert_eq!((error.code(), error.place()), (codes::FILE_INVALID, Some(place)), "{last}: {error}");
     }
-    let error = read_with(b"{\"a\":1}\n", options).expect_err("no array");
+    let error = read_with(b"{\"a\":1}\n", options()).expect_err("no array");
     assert!(error.hint_text().expect("hint").contains("ndjson"), "{error}");
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use airlane_exchange::ReadStream;
-use airlane_format::{BatchWriter, Format};
+use airlane_format::{BatchWriter, Format, Packing};
 use airlane_model::Result;
 use axum::body::Body;
 use bytes::Bytes;
@@ -41,9 +41,13 @@ struct Encoding {
 ///
 /// # Errors
 /// `file_invalid` for a type that the format does not have.
-pub(super) fn body(stream: ReadStream, format: Format) -> Result<Body> {
+pub(super) fn body(stream: ReadStream, format: Format, packing: Option<Packing>) -> Result<Body> {
     let sink = Sink::default();
-    let writer = airlane_format::writer(Box::new(sink.clone()), stream.schema().arrow().clone(), format)?;
+    let (output, schema) = (Box::new(sink.clone()), stream.schema().arrow().clone());
+    let writer = match packing {
+        None => airlane_format::writer(output, schema, format)?,
+        Some(packing) => airlane_format::packed_writer(output, schema, format, packing)?,
+    };
     let state = Some(Encoding { stream, writer, sink });
     Ok(Body::from_stream(stream::try_unfold(state, |state| async move {
         let Some(encoding) = state else { return Ok::<_, airlane_model::Error>(None) };

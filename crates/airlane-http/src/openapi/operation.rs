@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::Schemas;
+use crate::problem::status_of;
 
 const JSON: &str = "application/json";
 
@@ -119,7 +120,7 @@ impl Operation {
     pub(super) fn write(self, name: &str, is_open: bool) -> Value {
         let mut by_status = BTreeMap::<u16, Vec<String>>::new();
         for code in self.errors {
-            by_status.entry(code.kind().http_status()).or_default().push(format!("`{}`", code.name()));
+            by_status.entry(status_of(code)).or_default().push(format!("`{}`", code.name()));
         }
         let has_body = !name.starts_with("HEAD ");
         let mut answers = self.answers;

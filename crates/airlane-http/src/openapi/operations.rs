@@ -26,7 +26,7 @@ const TICKET: &str =
 const ID: &str = "The upload, as `location` named it when it began.";
 
 const FACTS: [(&str, &str); 7] = [
-    ("etag", "The same as long as the version, the format and the types are."),
+    ("etag", "The same as long as the version, the format, the types and the packing are."),
     ("airlane-table-id", "The identity of the table."),
     ("airlane-version", "The version that is read."),
     ("airlane-rows", "The rows of the answer. Not with HEAD."),
@@ -48,9 +48,11 @@ const READ_ERRORS: [Code; 6] = [
     codes::TICKET_REFUSED,
     codes::TICKET_EXPIRED,
 ];
-const PUT_ERRORS: [Code; 8] = [
+const PUT_ERRORS: [Code; 10] = [
     codes::OPTION_INVALID,
     codes::FILE_INVALID,
+    codes::ENCODING_UNSUPPORTED,
+    codes::LIMIT_EXCEEDED,
     codes::PERMISSION_DENIED,
     codes::SCHEMA_MISMATCH,
     codes::IDEMPOTENCY_CONFLICT,
@@ -224,6 +226,7 @@ fn read(operation: Operation, schemas: &mut Schemas) -> Operation {
     let content: Map<String, Value> = media::names_of_answers().map(|media| (media.to_owned(), json!({}))).collect();
     operation
         .query::<DownloadOptions>(schemas)
+        .header("accept-encoding", "With `gzip` or `zstd` in it, CSV, NDJSON and JSON come packed.")
         .header("if-none-match", "An `etag` that is known: what has not changed is not sent again.")
         .answer(200, "The rows.", &FACTS, Some(content.into()))
         .answer(304, "What is known is still so.", &FACTS[..3], None)
@@ -239,7 +242,7 @@ fn upload(operation: Operation, schemas: &mut Schemas) -> Operation {
     content.insert("application/octet-stream".into(), json!({}));
     let form = json!({ "type": "object", "properties": { "file": { "type": "string", "format": "binary" } } });
     content.insert("multipart/form-data".into(), json!({ "schema": form }));
-    let format = json!({ "type": "string", "description": "`arrows`, `arrow`, `csv`, `ndjson` or `parquet`; absent: by `Content-Type`, else by the first bytes." });
+    let format = json!({ "type": "string", "description": "`arrows`, `arrow`, `csv`, `ndjson`, `json` or `parquet`; absent: by `Content-Type`, else by the first bytes." });
     let mut operation = operation.path("name", NAME).option("query", "format", format);
     let rules = schemas.fields::<Retention>();
     for name in PutOptions::names() {
@@ -262,6 +265,10 @@ fn upload(operation: Operation, schemas: &mut Schemas) -> Operation {
         operation = operation.option("query", name, schema.clone()).option("header", &header, schema);
     }
     operation
+        .header(
+            "content-encoding",
+            "What the body is packed with, once: `gzip` or `zstd`. Without it the first bytes tell.",
+        )
         .header("upload-complete", "`?0` begins an upload that can be gone on with at `location`.")
         .body(content)
         .json::<Uploaded>(200, "A new version.", schemas)

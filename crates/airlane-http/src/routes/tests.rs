@@ -55,6 +55,7 @@ async fn answer(caller: Option<Caller>, readiness: Arc<Fake>, method: &str, path
     let (store, _) = Store::open(StoreOptions::new(None)).unwrap();
     let state = HttpState {
         exchange: Exchange::open(store).unwrap(),
+        reading: airlane_format::ReadOptions::default(),
         uploads: Uploads::default(),
         life: "life".into(),
         patience: Patience::default(),

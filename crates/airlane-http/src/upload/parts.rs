@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use super::pieces::Whole;
 use super::running::Running;
 use super::{COMPLETE, is_complete};
+use crate::encoding;
 use crate::problem::Problem;
 use crate::request::From;
 use crate::state::HttpState;
@@ -180,6 +181,7 @@ pub(crate) async fn part(
 ) -> std::result::Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let upload = state.uploads.find(&id, &caller)?;
+    encoding::refuse(&head.headers, "a part", "say how the whole is packed when the upload begins")?;
     let (complete, said) = (is_complete(&head.headers)?, offset_of(&head.headers)?);
     let mut turn = upload.turn().await;
     let running = turn.as_mut().ok_or_else(ended)?;

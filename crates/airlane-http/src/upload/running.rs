@@ -1,8 +1,10 @@
 //! An upload that is being taken: the thread that parses it, and what it is answered at its end.
 
+use std::sync::Arc;
+
 use airlane_exchange::words::FieldInfo;
 use airlane_exchange::{Exchange, PutSpec, PutStream};
-use airlane_format::{BatchReader, Format, ReadOptions};
+use airlane_format::{BatchReader, Format, Packing, ParquetParsing, ReadOptions};
 use airlane_model::{Caller, Error, Receipt, Result, Version, codes};
 use airlane_segment::TableSchema;
 use axum::Json;
@@ -25,6 +27,19 @@ const NAME: &str = "the upload";
 pub(super) struct Content {
     /// Absent: by its first bytes.
     pub(super) format: Option<Format>,
+    /// What it is said to be packed with; absent: by its first bytes.
+    pub(super) packing: Option<Packing>,
+}
+
+impl Content {
+    /// How it is read for whoever holds `waiting`.
+    fn reading(&self, reading: &ReadOptions, waiting: &Arc<()>) -> ReadOptions {
+        let parquet = match &reading.parquet {
+            ParquetParsing::InChild(parser) => ParquetParsing::InChild(parser.for_whom(waiting)),
+            other => other.clone(),
+        };
+        ReadOptions { format: self.format, packing: self.packing, parquet, ..reading.clone() }
+    }
 }
 
 /// An upload on its way.
@@ -32,6 +47,8 @@ pub(super) struct Running {
     inlet: Inlet,
     parsed: oneshot::Receiver<Result<PutStream>>,
     content: Content,
+    /// Held as long as somebody waits for it: a child that parses it ends without.
+    _waiting: Arc<()>,
 }
 
 /// What an upload is answered.
@@ -55,7 +72,8 @@ impl Running {
         let (inlet, outlet) = pipe(state.patience);
         let (answer, parsed) = oneshot::channel();
         let (exchange, runtime) = (state.exchange.clone(), Handle::current());
-        let options = ReadOptions { format: content.format, ..ReadOptions::default() };
+        let waiting = Arc::new(());
+        let options = content.reading(&state.reading, &waiting);
         let parse = move || {
             let reader = airlane_format::read_stream(NAME, Box::new(outlet), &options);
             // Whoever does not wait any more has gone, and the put with it.
@@ -63,7 +81,7 @@ impl Running {
         };
         let spawned = std::thread::Builder::new().name("airlane-upload".into()).spawn(parse);
         spawned.map_err(|error| Error::new(codes::INTERNAL, format!("there is no thread: {error}")).source(error))?;
-        Ok(Self { inlet, parsed, content })
+        Ok(Self { inlet, parsed, content, _waiting: waiting })
     }
 
     /// The bytes that were taken so far.

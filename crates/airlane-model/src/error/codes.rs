@@ -30,7 +30,7 @@ pub const CONTRACT_INVALID: Code = Code::new("contract_invalid", ErrorKind::Inva
 pub const CONTRACT_BROKEN: Code = Code::new("contract_broken", ErrorKind::InvalidArgument);
 /// What was handed over at the local door as a segment cannot be taken: it is no memfd, lacks seals, has holes, or is of another length than announced.
 pub const SEGMENT_REFUSED: Code = Code::new("segment_refused", ErrorKind::InvalidArgument);
-/// A message or a table is larger than a limit of the server: body bytes, rows, decompressed bytes, dictionaries, or nesting.
+/// A message, a file or a table is larger than a limit of the server: body bytes, rows, decompressed bytes, dictionaries, or nesting; or reading a file takes more memory or time than there is for that.
 pub const LIMIT_EXCEEDED: Code = Code::new("limit_exceeded", ErrorKind::ResourceExhausted);
 /// No table has this name, or it has expired, or the caller may not see it.
 pub const TABLE_NOT_FOUND: Code = Code::new("table_not_found", ErrorKind::NotFound);
@@ -84,7 +84,7 @@ pub const SHUTTING_DOWN: Code = Code::retryable("shutting_down", ErrorKind::Unav
 pub const SERVER_UNREACHABLE: Code = Code::retryable("server_unreachable", ErrorKind::Unavailable);
 /// The connection to the server, or to a proxy before it, broke during a call. A put that was being committed may have been kept.
 pub const CONNECTION_BROKEN: Code = Code::new("connection_broken", ErrorKind::Unavailable);
-/// A file given to the command line cannot be read as the format its name or `--format` says.
+/// A file given to the command line, or uploaded, cannot be read as the format its name, `--format` or its media type says.
 pub const FILE_INVALID: Code = Code::new("file_invalid", ErrorKind::InvalidArgument);
 /// A file given to the command line cannot be opened, read or written.
 pub const FILE_FAILED: Code = Code::new("file_failed", ErrorKind::FailedPrecondition);
@@ -98,6 +98,8 @@ pub const ROUTE_NOT_FOUND: Code = Code::new("route_not_found", ErrorKind::NotFou
 pub const CONTRACT_NOT_FOUND: Code = Code::new("contract_not_found", ErrorKind::NotFound);
 /// A new version of a data contract breaks what the version before promises.
 pub const CONTRACT_INCOMPATIBLE: Code = Code::new("contract_incompatible", ErrorKind::AlreadyExists);
+/// The body of an HTTP request has a content coding that the server does not undo, or more than one, or has one where none can be. The HTTP status is 415.
+pub const ENCODING_UNSUPPORTED: Code = Code::new("encoding_unsupported", ErrorKind::InvalidArgument);
 /// There is no upload of this id that could be gone on with: it is complete, was given up, or was of an earlier life of the server.
 pub const UPLOAD_NOT_FOUND: Code = Code::new("upload_not_found", ErrorKind::NotFound);
 /// A part of an upload begins at another byte than the one after what the server has.
@@ -171,6 +173,7 @@ pub const ALL: &[Code] = &[
     ROUTE_NOT_FOUND,
     CONTRACT_NOT_FOUND,
     CONTRACT_INCOMPATIBLE,
+    ENCODING_UNSUPPORTED,
     UPLOAD_NOT_FOUND,
     UPLOAD_CONFLICT,
     DEADLINE_EXCEEDED,

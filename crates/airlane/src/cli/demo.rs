@@ -8,10 +8,12 @@ use std::net::SocketAddr;
 
 use airlane::server::{self, Handle, ServerOptions};
 use airlane_client::{Client, PORT_DEFAULT};
+use airlane_format::ChildParser;
+use airlane_format::child::{MEMORY_DEFAULT, TIME_DEFAULT};
 use airlane_model::{Error, Result, codes};
 
-use super::Globals;
 use super::serve::{self, Signals};
+use super::{Globals, PARSE_PARQUET};
 use crate::config::value::LogFormat;
 use crate::output;
 use crate::telemetry;
@@ -77,6 +79,7 @@ impl Demo {
         let options = |port| ServerOptions {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], port))),
             data_dir: Some(folder.join("data")),
+            parquet_parser: Some(ChildParser::of_this_program(PARSE_PARQUET, MEMORY_DEFAULT, TIME_DEFAULT)),
             ..ServerOptions::default()
         };
         match self.port {

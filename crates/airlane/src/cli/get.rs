@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use airlane_client::{Client, TableStream, TicketOptions};
-use airlane_format::Format;
+use airlane_format::{Format, Packing};
 use airlane_model::{Error, Result, Ticket, codes};
 use tempfile::TempPath;
 
@@ -40,7 +40,8 @@ pub(crate) struct Get {
     /// The format to write
     ///
     /// Without it: by the extension of the file's name; an Arrow stream on stdout. `arrow` is the Arrow file format,
-    /// `arrows` the Arrow stream format.
+    /// `arrows` the Arrow stream format. A name that ends with `.gz` or `.zst` has the file packed, such as
+    /// `prices.csv.gz`.
     #[arg(long, value_parser = words::format())]
     format: Option<Format>,
 }
@@ -58,7 +59,7 @@ impl Get {
         let format = self.format.or_else(|| Format::of_path(path)).ok_or_else(|| {
             let message = format!("the format of `{}` cannot be told from its name", path.display());
             Error::new(codes::OPTION_INVALID, message)
-                .hint("name it: `--format csv`, `ndjson`, `parquet`, `arrow` or `arrows`")
+                .hint("name it: `--format csv`, `ndjson`, `json`, `parquet`, `arrow` or `arrows`")
         })?;
         let client = globals.connect().await?;
         let total = self.rows_total(globals, &client).await;
@@ -66,7 +67,8 @@ impl Get {
         let target = Target::create(path)?;
         let output = target.file.try_clone().map_err(|error| file_failed(path, error))?;
         let progress = Progress::begin(globals.json, total);
-        let copied = copy(stream, Box::new(output), format, &progress).await;
+        let (_, packing) = Packing::split(path);
+        let copied = copy(stream, Box::new(output), (format, packing), &progress).await;
         let moved = progress.end();
         copied?;
         target.keep()?;
@@ -85,7 +87,7 @@ impl Get {
         let total = self.rows_total(globals, &client).await;
         let stream = client.get(&self.ticket).await?;
         let progress = Progress::begin(globals.json, total);
-        let copied = copy(stream, Box::new(io::stdout()), format, &progress).await;
+        let copied = copy(stream, Box::new(io::stdout()), (format, None), &progress).await;
         progress.end();
         copied
     }
@@ -131,11 +133,15 @@ fn for_a_while() -> TicketOptions {
 async fn copy(
     mut stream: TableStream,
     output: Box<dyn Write + Send>,
-    format: Format,
+    (format, packing): (Format, Option<Packing>),
     progress: &Progress,
 ) -> Result<()> {
     let output = Box::new(BufWriter::with_capacity(BUFFER_BYTES, output));
-    let sink = Sink::new(airlane_format::writer(output, stream.schema().clone(), format)?);
+    let schema = stream.schema().clone();
+    let sink = Sink::new(match packing {
+        None => airlane_format::writer(output, schema, format)?,
+        Some(packing) => airlane_format::packed_writer(output, schema, format, packing)?,
+    });
     while let Some(batch) = stream.next().await? {
         progress.add(&batch);
         if sink.write(batch).await.is_err() {

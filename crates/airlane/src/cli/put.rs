@@ -15,7 +15,7 @@ use crate::output::{self, human};
 
 /// Put a file as a table
 ///
-/// The file is read as CSV, NDJSON, Parquet or Arrow and becomes one new version of the table: all of it, or, when
+/// The file is read as CSV, NDJSON, JSON, Parquet or Arrow, packed with gzip or zstd or not, and becomes one new version of the table: all of it, or, when
 /// anything fails, none of it. The answer is the ticket that reads this version.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -74,7 +74,7 @@ pub(crate) struct Put {
     #[arg(long, value_name = "COUNT")]
     ticket_reads: Option<NonZeroU64>,
 
-    /// How much of a CSV or NDJSON file decides the types of its columns
+    /// How much of a CSV, NDJSON or JSON file decides the types of its columns
     ///
     /// A value further on that does not fit is an error, never a silent change.
     #[arg(long, value_name = "SIZE", default_value = "1MiB")]

@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use airlane::server::{self, ConnectionLimits, Handle, LocalListening, ReaderPatience, Reload, ServerOptions};
+use airlane_format::ChildParser;
 use airlane_model::{Error, Result, codes};
 
-use super::Globals;
+use super::{Globals, PARSE_PARQUET};
 use crate::config::flags::ServerFlags;
 use crate::config::value::LogFormat;
 use crate::config::{ServerSettings, print};
@@ -31,7 +32,7 @@ use crate::{output, telemetry};
   airlane serve ./data                         also make a table of each file in ./data
   airlane serve --port 0 --port-file port      take a free port and tell it")]
 pub(crate) struct Serve {
-    /// A folder: each Parquet, CSV, NDJSON and Arrow file in it becomes an ephemeral table
+    /// A folder: each Parquet, CSV, NDJSON, JSON and Arrow file in it becomes an ephemeral table
     ///
     /// A table has the name of its file without the extension, and the names of the folders between as namespaces:
     /// `DIR/eu/prices.csv` becomes `eu/prices`. The tables are loaded while the server runs; `/readyz` tells when all
@@ -118,6 +119,12 @@ fn options(settings: &ServerSettings) -> Result<ServerOptions> {
         },
         connection_age: settings.connection_age.0,
         streams_max: settings.streams_max.0,
+        upload_expanded_bytes_max: settings.upload_expanded_bytes_max.0,
+        parquet_parser: Some(ChildParser::of_this_program(
+            PARSE_PARQUET,
+            settings.parquet_memory_max.0,
+            settings.parquet_time_max,
+        )),
         readers: ReaderPatience {
             calm: settings.read_stall_max.0.unwrap_or(Duration::MAX),
             ..ReaderPatience::default()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use airlane::server::{LocalSocket, Origins, ServerOptions};
+use airlane_format::child::{MEMORY_DEFAULT, TIME_DEFAULT};
 use airlane_model::{Result, RetentionDefaults, Secret};
 
 use super::value::{ClientAuth, Count, HostNames, LogFormat, OrNone, Size, TlsMode};
@@ -265,6 +266,24 @@ settings! {
         /// something. While memory or streams are short it is 30 seconds at most. `none` lets readers pause as long as they
         /// like while nothing is short. Range: 1 s or more. Default: `10m`.
         read_stall_max: OrNone<1> = |_| OrNone(Some(ServerOptions::default().readers.calm)), "TIME";
+
+        /// What an upload over HTTP that is packed with gzip or zstd may unpack to.
+        ///
+        /// Beyond 64 MiB it may also not become 500 times as large as it is packed. Range: 1 MiB to 1 PiB. Default: `64GiB`.
+        upload_expanded_bytes_max: Size<{ 1 << 20 }, { 1 << 50 }> =
+            |_| Size(ServerOptions::default().upload_expanded_bytes_max), "SIZE";
+
+        /// How much memory reading one uploaded Parquet file may take.
+        ///
+        /// Each is parsed by a process of its own, four at a time, whose memory is not part of `memory`; a file that needs more is
+        /// refused with `limit_exceeded`. Raise it for large row groups and pages. Range: 32 MiB to 1 TiB. Default: `512MiB`.
+        parquet_memory_max: Size<{ 32 << 20 }, { 1 << 40 }> = |_| Size(MEMORY_DEFAULT), "SIZE";
+
+        /// How much processor time reading one uploaded Parquet file may take.
+        ///
+        /// A file that needs more is refused with `limit_exceeded`. A number and a unit: `s`, `m` or `h`; whole seconds count, and
+        /// one at least. Default: `5m`.
+        parquet_time_max: Duration = |_| TIME_DEFAULT, "TIME";
 
         /// Which events are logged, to stderr.
         ///

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use airlane_exchange::Exchange;
 use airlane_flight::{FlightDoor, FlightOptions};
+use airlane_format::{ExpansionLimits, ParquetParsing, ReadOptions};
 use airlane_gate::{Drain, Gate, GateOptions, Reload, RightsFile, Rules, Streams};
 use airlane_http::{HttpState, Uploads};
 use airlane_model::{Chance, Clock, Result, TableId};
@@ -52,6 +53,7 @@ impl Opened {
             quiet_max: options.quiet_max,
             patience: options.patience,
         };
+        let reading = reading(options, &store);
         let (gate, rights) = gate(options, &store)?;
         let (data_dir, clock, chance) = (store.folder.clone(), store.clock.clone(), store.chance.clone());
         let (store, recovery) = Store::open(store)?;
@@ -70,6 +72,7 @@ impl Opened {
             http: airlane_http::router(HttpState {
                 exchange: exchange.clone(),
                 uploads: Uploads::default(),
+                reading,
                 life: TableId::random(chance.as_ref()).to_string(),
                 patience: options.patience,
                 figures,
@@ -98,6 +101,16 @@ impl Opened {
             chance,
             watching,
         })
+    }
+}
+
+/// How files of strangers are read.
+fn reading(options: &ServerOptions, store: &StoreOptions) -> ReadOptions {
+    ReadOptions {
+        expansion: ExpansionLimits { bytes_max: options.upload_expanded_bytes_max, ..ExpansionLimits::default() },
+        arrow: store.limits.clone(),
+        parquet: options.parquet_parser.clone().map_or(ParquetParsing::Nowhere, ParquetParsing::InChild),
+        ..ReadOptions::default()
     }
 }
 

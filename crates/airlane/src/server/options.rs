@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use airlane_format::ChildParser;
 use airlane_gate::{Observer, Patience};
 use airlane_model::{ByteSize, RetentionDefaults};
 use airlane_segment::DecodeLimits;
@@ -77,6 +78,10 @@ pub struct ServerOptions {
     pub connection_age: Option<Duration>,
     /// How many streams of data there may be at once.
     pub streams_max: NonZeroU32,
+    /// What an upload that is packed may unpack to.
+    pub upload_expanded_bytes_max: ByteSize,
+    /// Who parses Parquet files that are uploaded; absent: they are refused, since some would end the process.
+    pub parquet_parser: Option<ChildParser>,
 }
 
 impl Default for ServerOptions {
@@ -109,6 +114,8 @@ impl Default for ServerOptions {
             connections: ConnectionLimits::default(),
             connection_age: Some(Duration::from_secs(3_600)),
             streams_max: NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MAX),
+            upload_expanded_bytes_max: ByteSize::gib(64),
+            parquet_parser: None,
         }
     }
 }

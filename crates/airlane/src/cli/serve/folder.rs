@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use airlane_format::Format;
+use airlane_format::{Format, Packing};
 use airlane_model::{Error, Result, TableName, codes};
 
 /// The files of a folder that become tables, and those that do not.
@@ -51,7 +51,8 @@ pub(super) fn scan(root: &Path) -> Result<Files> {
 
 impl Files {
     fn add(&mut self, namespaces: &[String], path: PathBuf) -> Result<()> {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let (unpacked, _) = Packing::split(&path);
+        let stem = unpacked.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let name = namespaces.iter().chain([&stem]).map(String::as_str).collect::<Vec<_>>().join("/");
         let table = match TableName::parse(&name) {
             Ok(table) => table,
@@ -92,6 +93,7 @@ mod tests {
             "cities.csv",
             "eu/prices.2026.parquet",
             "eu/de/x.arrow",
+            "events.json.gz",
             ".hidden.csv",
             ".git/y.csv",
             "notes.txt",
@@ -100,7 +102,7 @@ mod tests {
         ]);
         let files = scan(folder.path()).expect("scan");
         let names: Vec<_> = files.tables.keys().map(TableName::as_str).collect();
-        assert_eq!(names, ["cities", "eu/de/x", "eu/prices.2026", "z"]);
+        assert_eq!(names, ["cities", "eu/de/x", "eu/prices.2026", "events", "z"]);
         assert_eq!(files.skipped.len(), 1);
         assert!(files.skipped[0].place().expect("place").ends_with("a b.csv"));
     }

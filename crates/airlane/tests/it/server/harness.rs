@@ -3,6 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 
 use airlane::server::{Handle, ServerOptions, run_over};
+use airlane_format::ChildParser;
+use airlane_format::child::{MEMORY_DEFAULT, TIME_DEFAULT};
 use airlane_model::Receipt;
 use airlane_store::StoreOptions;
 use arrow_array::RecordBatch;
@@ -33,7 +35,7 @@ impl TestServer {
     pub(crate) async fn start_with(change: impl FnOnce(&mut StoreOptions, &mut ServerOptions)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut store = StoreOptions::new(Some(folder.path().join("data")));
-        let mut options = ServerOptions { listen: Some(([127, 0, 0, 1], 0).into()), ..ServerOptions::default() };
+        let mut options = options();
         change(&mut store, &mut options);
         let handle = run_over(store, options).await.expect("a server");
         Self { handle, folder }
@@ -45,8 +47,7 @@ impl TestServer {
         handle.stop();
         handle.wait().await.expect("stopped");
         let store = StoreOptions::new(Some(folder.path().join("data")));
-        let options = ServerOptions { listen: Some(([127, 0, 0, 1], 0).into()), ..ServerOptions::default() };
-        let handle = run_over(store, options).await.expect("a server");
+        let handle = run_over(store, options()).await.expect("a server");
         Self { handle, folder }
     }
 
@@ -68,6 +69,13 @@ impl TestServer {
             .map(|info| info.table.to_string())
             .collect()
     }
+}
+
+fn options() -> ServerOptions {
+    let binary = crate::cli::binary().to_owned();
+    let parser = ChildParser::new(binary, vec!["parse-parquet".into()], MEMORY_DEFAULT, TIME_DEFAULT);
+    let listen = Some(([127, 0, 0, 1], 0).into());
+    ServerOptions { listen, parquet_parser: Some(parser), ..ServerOptions::default() }
 }
 
 /// A stock client of any server, such as a process of its own.
