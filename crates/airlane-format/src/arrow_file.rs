@@ -24,7 +24,7 @@ use crate::arrow_stream::read_header;
 use crate::dictionary::DictionaryUnion;
 use crate::error::{failed, from_arrow, from_segment, invalid};
 use crate::source::Source;
-use crate::{BatchReader, BatchWriter};
+use crate::{BatchReader, BatchWriter, Spooling};
 
 /// Where the first message may begin: behind the mark, aligned as the writer does it.
 const FIRST: std::ops::RangeInclusive<u64> = 8..=64;
@@ -43,9 +43,9 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn open(source: Source, limits: DecodeLimits) -> Result<Self> {
+    pub(crate) fn open(source: Source, limits: DecodeLimits, spooling: &Spooling) -> Result<Self> {
         let name = source.name().to_owned();
-        let mut file = source.into_file()?;
+        let mut file = source.into_file(spooling)?;
         let file_bytes = file.metadata().map_err(|error| failed(error, &name))?.len();
         let place = format!("{name}, footer");
         let footer = read_footer(&mut file, file_bytes, &name)?;

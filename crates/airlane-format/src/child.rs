@@ -23,7 +23,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use crate::source::Source;
-use crate::{BatchReader, arrow_stream};
+use crate::{BatchReader, Spooling, arrow_stream};
 
 mod inside;
 mod output;
@@ -81,9 +81,9 @@ impl ChildParser {
     /// # Errors
     /// `file_invalid`; `limit_exceeded` for a file that needs more than a child has; `internal` when there is no child;
     /// `call_cancelled` when nobody waits for it.
-    pub(crate) fn open(&self, source: Source, limits: DecodeLimits) -> Result<Reader> {
+    pub(crate) fn open(&self, source: Source, limits: DecodeLimits, spooling: &Spooling) -> Result<Reader> {
         let name = source.name().to_owned();
-        let file = source.into_file()?;
+        let file = source.into_file(spooling)?;
         let slot = self.slots.take(|| self.is_wanted())?;
         let output = BufReader::new(Output::new(self.start(file, &name)?, self.clone(), name.clone(), slot));
         Ok(Reader { stream: arrow_stream::Reader::open(output, &name, limits)?, done: false })
@@ -132,3 +132,6 @@ impl BatchReader for Reader {
         self.stream.schema()
     }
 }
+
+#[cfg(test)]
+mod tests;

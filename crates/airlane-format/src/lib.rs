@@ -1,4 +1,4 @@
-//! Bytes to record batches and back: CSV, NDJSON, Parquet, Arrow IPC stream and file.
+//! Bytes to record batches and back: CSV, NDJSON, JSON, Parquet, Arrow IPC stream and file, packed or not.
 //!
 //! ```text
 //! file or pipe → source (first bytes looked at) → unpacked → detect (which format) → csv | ndjson, json | parquet | arrow → batches
@@ -24,7 +24,7 @@ mod rows;
 mod source;
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use airlane_model::{ByteSize, Error, Result, codes};
 pub use airlane_segment::DecodeLimits;
@@ -61,6 +61,23 @@ pub struct ReadOptions {
     pub arrow: DecodeLimits,
     /// Who parses Parquet.
     pub parquet: ParquetParsing,
+    /// Where a pipe is copied to whose format needs seeking.
+    pub spooling: Spooling,
+}
+
+/// Where pipes are copied to whose formats need seeking: Parquet and Arrow files.
+#[derive(Clone, Debug)]
+pub struct Spooling {
+    /// The folder of the files, which have no name there; absent: that of temporary files.
+    pub folder: Option<PathBuf>,
+    /// How large one may become.
+    pub bytes_max: ByteSize,
+}
+
+impl Default for Spooling {
+    fn default() -> Self {
+        Self { folder: None, bytes_max: ByteSize::bytes(u64::MAX) }
+    }
 }
 
 /// Who parses Parquet. Its library ends the process, out of memory or stack, for some files that were made to do that.
@@ -90,6 +107,7 @@ impl Default for ReadOptions {
                 ..DecodeLimits::default()
             },
             parquet: ParquetParsing::default(),
+            spooling: Spooling::default(),
         }
     }
 }
@@ -131,15 +149,17 @@ fn open(source: Source, options: &ReadOptions, by_name: Option<Format>) -> Resul
         Format::Ndjson => Box::new(ndjson::Reader::open(source, Form::Lines, options.sample)?),
         Format::Json => Box::new(ndjson::Reader::open(source, Form::Array, options.sample)?),
         Format::Parquet => match &options.parquet {
-            ParquetParsing::Here => Box::new(parquet::Reader::open(source)?),
-            ParquetParsing::InChild(parser) => Box::new(parser.open(source, options.arrow.clone())?),
+            ParquetParsing::Here => Box::new(parquet::Reader::open(source, &options.spooling)?),
+            ParquetParsing::InChild(parser) => {
+                Box::new(parser.open(source, options.arrow.clone(), &options.spooling)?)
+            }
             ParquetParsing::Nowhere => {
                 return Err(Error::new(codes::NOT_IMPLEMENTED, "this server has no program that reads Parquet files")
                     .at(source.name())
                     .hint("send an Arrow stream or file; a program with a server in it names an `airlane` for that"));
             }
         },
-        Format::ArrowFile => Box::new(arrow_file::Reader::open(source, options.arrow.clone())?),
+        Format::ArrowFile => Box::new(arrow_file::Reader::open(source, options.arrow.clone(), &options.spooling)?),
         Format::ArrowStream => {
             let name = source.name().to_owned();
             Box::new(arrow_stream::Reader::open(source.into_stream(), &name, options.arrow.clone())?)

@@ -14,10 +14,10 @@ use airlane_model::{ByteSize, Result};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use crate::error::{failed, from_arrow, from_parquet};
+use crate::error::{failed, from_arrow, from_parquet, invalid};
 use crate::guard::guarded;
 use crate::source::Source;
-use crate::{BATCH_BYTES_TARGET, BATCH_ROWS_MAX, BatchReader, BatchWriter};
+use crate::{BATCH_BYTES_TARGET, BATCH_ROWS_MAX, BatchReader, BatchWriter, Spooling};
 
 /// The encoded bytes at which a row group ends, even when it has few rows.
 const ROW_GROUP_BYTES_MAX: ByteSize = ByteSize::mib(128);
@@ -31,20 +31,22 @@ pub(crate) struct Reader {
     batch_rows: usize,
     group_next: usize,
     group: Option<ParquetRecordBatchReader>,
+    /// Rows of the group that are still to come, as the footer has it.
+    group_rows: i64,
     done: bool,
 }
 
 impl Reader {
-    pub(crate) fn open(source: Source) -> Result<Self> {
+    pub(crate) fn open(source: Source, spooling: &Spooling) -> Result<Self> {
         let name = source.name().to_owned();
-        let file = source.into_file()?;
+        let file = source.into_file(spooling)?;
         let place = || format!("{name}, footer");
         let metadata = guarded(place, || {
             ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())
                 .map_err(|error| from_parquet(error, place()))
         })?;
         let batch_rows = batch_rows(&metadata);
-        Ok(Self { name, file, metadata, batch_rows, group_next: 0, group: None, done: false })
+        Ok(Self { name, file, metadata, batch_rows, group_next: 0, group: None, group_rows: 0, done: false })
     }
 
     fn read(&mut self) -> Result<Option<RecordBatch>> {
@@ -55,8 +57,13 @@ impl Reader {
                 match next {
                     // The reader's batches lack the metadata of the schema.
                     Some(batch) => {
+                        self.group_rows = self.group_rows.saturating_sub_unsigned(batch.num_rows() as u64);
                         let schema = self.metadata.schema().clone();
                         return batch.with_schema(schema).map(Some).map_err(|error| from_arrow(error, place()));
+                    }
+                    // The library takes the end of the pages for that of the rows.
+                    None if self.group_rows != 0 => {
+                        return Err(invalid("the row group has other rows than the footer says", place()));
                     }
                     None => self.group = None,
                 }
@@ -77,6 +84,7 @@ impl Reader {
                     .map_err(|error| from_parquet(error, place()))
             })?;
             self.group = Some(group);
+            self.group_rows = self.metadata.metadata().row_group(index).num_rows();
         }
     }
 }

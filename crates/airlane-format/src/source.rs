@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use airlane_model::Result;
+use airlane_model::{Error, Result, codes};
 
+use crate::Spooling;
 use crate::error::{failed, invalid};
 use crate::packing::{ExpansionLimits, Packing, Unpacked};
 
@@ -93,15 +94,28 @@ impl Source {
         }
     }
 
-    /// A file that can seek, at its start; a pipe is copied to an unnamed temporary file.
-    pub(crate) fn into_file(self) -> Result<File> {
+    /// A file that can seek, at its start; a pipe is copied to an unnamed one.
+    pub(crate) fn into_file(self, spooling: &Spooling) -> Result<File> {
         let name = self.name.clone();
-        let wrap = |error: io::Error| failed(error, &name);
+        let wrap = |error: io::Error| match error.kind() {
+            io::ErrorKind::StorageFull => {
+                let message = "the disk has no room for the file while it is read";
+                Error::new(codes::STORAGE_FULL, message).at(&*name).source(error)
+            }
+            _ => failed(error, &name),
+        };
         match self.body {
             Body::File(file) => Ok(file),
             Body::Stream(_) => {
-                let mut spool = tempfile::tempfile().map_err(|error| failed(error, "the folder of temporary files"))?;
-                io::copy(&mut self.into_stream(), &mut spool).map_err(wrap)?;
+                let spool = spooling.folder.as_deref().map_or_else(tempfile::tempfile, tempfile::tempfile_in);
+                let mut spool = spool.map_err(|error| failed(error, "the folder of temporary files"))?;
+                let most = spooling.bytes_max.as_u64();
+                let copied =
+                    io::copy(&mut self.into_stream().take(most.saturating_add(1)), &mut spool).map_err(wrap)?;
+                if copied > most {
+                    let message = format!("a file of this format may have {}", spooling.bytes_max);
+                    return Err(Error::new(codes::LIMIT_EXCEEDED, message).at(name).hint("send it in parts"));
+                }
                 spool.seek(SeekFrom::Start(0)).map_err(wrap)?;
                 Ok(spool)
             }

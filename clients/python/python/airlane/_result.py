@@ -141,7 +141,7 @@ class Result:
 
         Args:
             path: The file; what was there is replaced.
-            format: ``csv``, ``ndjson``, ``parquet``, ``arrow`` (a file) or ``arrows`` (a stream); ``None``: by the ending of the name.
+            format: ``csv``, ``ndjson``, ``json``, ``parquet``, ``arrow`` (a file) or ``arrows`` (a stream); ``None``: by the ending of the name.
 
         Raises:
             InvalidArgumentError: ``option_invalid`` for another format; ``file_invalid`` for a type that the format does not have.

@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::report;
 use crate::source::Source;
-use crate::{BatchReader, BatchWriter, arrow_stream, parquet};
+use crate::{BatchReader, BatchWriter, Spooling, arrow_stream, parquet};
 
 const BUFFER_BYTES: usize = 256 << 10;
 /// Descriptors that a child may have open: its three, and copies of the file.
@@ -86,7 +86,7 @@ fn parse_stdin(name: &str) -> Result<()> {
     let place = |error| crate::error::failed(error, name);
     let input = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(place)?);
     let output = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(place)?);
-    let reader = parquet::Reader::open(Source::from_file(name, input))?;
+    let reader = parquet::Reader::open(Source::from_file(name, input), &Spooling::default())?;
     let output = Box::new(BufWriter::with_capacity(BUFFER_BYTES, output));
     let mut writer = Box::new(arrow_stream::Writer::new(output, reader.schema())?);
     for batch in reader {

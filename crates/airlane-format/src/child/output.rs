@@ -16,6 +16,8 @@ use crate::error::{failed, invalid};
 const TICK: Duration = Duration::from_millis(100);
 /// What is kept of stderr: its end.
 const SAID_BYTES_MAX: usize = 16 << 10;
+/// What may be said there: a child with more to say is not one of ours.
+const HEARD_BYTES_MAX: u64 = 1 << 20;
 /// The pipe of batches: fewer turns of the two processes.
 const PIPE_BYTES: usize = 1 << 20;
 
@@ -30,6 +32,7 @@ pub(super) struct Output {
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     said: Vec<u8>,
+    heard_bytes: u64,
     parser: ChildParser,
     name: String,
     ended: bool,
@@ -43,7 +46,7 @@ impl Output {
             // A smaller pipe is as good, and slower.
             let _ = rustix::pipe::fcntl_setpipe_size(stdout, PIPE_BYTES);
         }
-        Self { child, stdout, stderr, said: Vec::new(), parser, name, ended: false, _slot: slot }
+        Self { child, stdout, stderr, said: Vec::new(), heard_bytes: 0, parser, name, ended: false, _slot: slot }
     }
 
     /// Nothing more is read: waits for the end of the child.
@@ -108,6 +111,10 @@ impl Output {
         let count = stderr.read(&mut piece).map_err(|error| failed(error, &*self.name))?;
         if count == 0 {
             self.stderr = None;
+        }
+        self.heard_bytes += count as u64;
+        if self.heard_bytes > HEARD_BYTES_MAX {
+            return Err(Error::new(codes::INTERNAL, "the program that reads Parquet files says too much"));
         }
         self.said.extend_from_slice(&piece[..count]);
         let excess = self.said.len().saturating_sub(SAID_BYTES_MAX);

@@ -269,7 +269,8 @@ settings! {
 
         /// What an upload over HTTP that is packed with gzip or zstd may unpack to.
         ///
-        /// Beyond 64 MiB it may also not become 500 times as large as it is packed. Range: 1 MiB to 1 PiB. Default: `64GiB`.
+        /// Beyond 64 MiB it may also not become 500 times as large as it is packed. A Parquet or Arrow file may be as large, packed or
+        /// not: it lies in the data folder, without a name, while it is read. Range: 1 MiB to 1 PiB. Default: `64GiB`.
         upload_expanded_bytes_max: Size<{ 1 << 20 }, { 1 << 50 }> =
             |_| Size(ServerOptions::default().upload_expanded_bytes_max), "SIZE";
 

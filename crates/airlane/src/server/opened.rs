@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use airlane_exchange::Exchange;
 use airlane_flight::{FlightDoor, FlightOptions};
-use airlane_format::{ExpansionLimits, ParquetParsing, ReadOptions};
+use airlane_format::{ExpansionLimits, ParquetParsing, ReadOptions, Spooling};
 use airlane_gate::{Drain, Gate, GateOptions, Reload, RightsFile, Rules, Streams};
 use airlane_http::{HttpState, Uploads};
 use airlane_model::{Chance, Clock, Result, TableId};
@@ -109,6 +109,7 @@ fn reading(options: &ServerOptions, store: &StoreOptions) -> ReadOptions {
     ReadOptions {
         expansion: ExpansionLimits { bytes_max: options.upload_expanded_bytes_max, ..ExpansionLimits::default() },
         arrow: store.limits.clone(),
+        spooling: Spooling { folder: store.folder.clone(), bytes_max: options.upload_expanded_bytes_max },
         parquet: options.parquet_parser.clone().map_or(ParquetParsing::Nowhere, ParquetParsing::InChild),
         ..ReadOptions::default()
     }

@@ -78,7 +78,7 @@ pub struct ServerOptions {
     pub connection_age: Option<Duration>,
     /// How many streams of data there may be at once.
     pub streams_max: NonZeroU32,
-    /// What an upload that is packed may unpack to.
+    /// What an upload that is packed may unpack to, and how large a Parquet or Arrow file may be, which is on disk while it is read.
     pub upload_expanded_bytes_max: ByteSize,
     /// Who parses Parquet files that are uploaded; absent: they are refused, since some would end the process.
     pub parquet_parser: Option<ChildParser>,

@@ -24,7 +24,7 @@ fn the_samples_come_back_the_same_in_every_format() {
     let run = |arguments: &[&str]| succeed(airlane(folder.path()).args(arguments).args(["--url", &server.url()]));
     for (format, _, extensions) in Format::TABLE {
         // Text takes its time in a build without optimization: the smaller table has the same kinds of columns.
-        let is_text = matches!(format, Format::Csv | Format::Ndjson);
+        let is_text = format.is_text();
         let sample = if is_text { "planes" } else { "flights" };
         let original = workspace().join(format!("samples/{sample}.parquet"));
         let (schema, rows) = read(&original);
@@ -46,6 +46,35 @@ fn the_samples_come_back_the_same_in_every_format() {
             assert_eq!(back_rows.columns(), rows.columns(), "{format}");
         }
     }
+}
+
+#[test]
+fn packed_files_come_and_go_by_their_names() {
+    let folder = tempfile::tempdir().expect("folder");
+    let server = ServerProcess::start(binary(), &folder.path().join("data"), [] as [&str; 0]);
+    let run = |arguments: &[&str]| succeed(airlane(folder.path()).args(arguments).args(["--url", &server.url()]));
+    std::fs::write(folder.path().join("t.csv"), "n,text\n1,x\n2,\"y\nz\"\n").expect("written");
+    run(&["put", "t", "t.csv"]);
+    for (name, mark) in [
+        ("t.csv.gz", &[0x1f, 0x8b][..]),
+        ("t.ndjson.zst", &[0x28, 0xb5, 0x2f, 0xfd]),
+        ("t.json.GZ", &[0x1f, 0x8b]),
+        ("t.parquet.zst", &[0x28, 0xb5, 0x2f, 0xfd]),
+    ] {
+        run(&["get", "t", "-o", name]);
+        assert!(std::fs::read(folder.path().join(name)).expect("file").starts_with(mark), "{name}");
+        run(&["put", "again", name]);
+        assert_eq!(run(&["get", "again", "--format", "csv"]), "n,text\n1,x\n2,\"y\nz\"\n", "{name}");
+    }
+    // Bytes decide, whatever the name is.
+    let packed = std::fs::read(folder.path().join("t.csv.gz")).expect("file");
+    std::fs::write(folder.path().join("plain.csv"), &packed).expect("written");
+    run(&["put", "again", "plain.csv"]);
+    std::fs::write(folder.path().join("short.csv.gz"), &packed[..packed.len() - 6]).expect("written");
+    let (code, said) =
+        super::fail(airlane(folder.path()).args(["put", "short", "short.csv.gz", "--url", &server.url()]));
+    assert!(code == 10 && said.contains("end too early"), "{said}");
+    assert!(!run(&["ls"]).contains("short"));
 }
 
 #[test]

@@ -87,6 +87,7 @@ async fn a_file_becomes_a_table_and_comes_out_in_every_format() {
     for (format, media) in [
         ("csv", "text/csv"),
         ("ndjson", "application/x-ndjson"),
+        ("json", "application/json"),
         ("arrows", "application/vnd.apache.arrow.stream"),
         ("arrow", "application/vnd.apache.arrow.file"),
         ("parquet", "application/vnd.apache.parquet"),
