@@ -96,6 +96,8 @@ impl ChildParser {
         // Secrets stand in variables. The one that is given keeps the allocator of `airlane` from setting a gigabyte of
         // addresses aside, which would count as memory.
         command.env_clear().env("MIMALLOC_ARENA_RESERVE", "0").current_dir("/");
+        // What a terminal sends to the server is not for the child, whose upload may end.
+        command.process_group(0);
         command.stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().map_err(|error| {
             let message = format!("the program that reads Parquet files cannot be started: {error}");

@@ -68,7 +68,7 @@ fn so_many_children_there_are_at_a_time() {
     let slots = Arc::new(Slots::default());
     let mut taken: Vec<_> = (0..4).map(|_| slots.take(|| Ok(())).expect("free")).collect();
     let full = || Err(Error::new(codes::CALL_CANCELLED, "it is full"));
-    assert_eq!(slots.take(full).err().expect("full").code(), codes::CALL_CANCELLED);
+    assert_eq!(slots.take(full).expect_err("full").code(), codes::CALL_CANCELLED);
     drop(taken.pop());
     assert!(slots.take(full).is_ok());
 }

@@ -29,8 +29,7 @@ fn pack(batch: &RecordBatch, format: Format, packing: Packing) -> Vec<u8> {
     let mut writer = packed_writer(Box::new(sink.clone()), batch.schema(), format, packing).expect("a writer");
     writer.write(batch).expect("written");
     writer.finish().expect("finished");
-    let bytes = sink.0.lock().expect("a lock").clone();
-    bytes
+    std::mem::take(&mut *sink.0.lock().expect("a lock"))
 }
 
 fn numbers() -> RecordBatch {
@@ -114,8 +113,8 @@ async fn a_coding_that_is_not_undone_is_named() {
     }
     let begun = ask(&at, "PUT", "/v1/tables/t", "upload-complete: ?0\r\ncontent-encoding: gzip\r\n", b"").await;
     let upload = begun.header("location").expect("a location").to_owned();
-    let part = format!("upload-offset: 0\r\nupload-complete: ?1\r\ncontent-encoding: gzip\r\n");
-    assert_eq!(ask(&at, "PATCH", &upload, &part, b"x").await.status, 415);
+    let part = "upload-offset: 0\r\nupload-complete: ?1\r\ncontent-encoding: gzip\r\n";
+    assert_eq!(ask(&at, "PATCH", &upload, part, b"x").await.status, 415);
     let body = pack(&numbers(), Format::Csv, Packing::Gzip);
     let done = ask(&at, "PATCH", &upload, "upload-offset: 0\r\nupload-complete: ?1\r\n", &body).await;
     assert_eq!(done.json()["rows"], 1_000, "{}", done.text());
