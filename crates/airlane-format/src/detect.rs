@@ -37,6 +37,10 @@ fn by_bytes(head: &[u8]) -> Option<Format> {
     if head.starts_with(&[0xff; 4]) {
         return Some(Format::ArrowStream);
     }
+    // A byte order mark of UTF-16.
+    if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+        return Some(Format::Csv);
+    }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     if text.starts_with(b"{") {
         return Some(Format::Ndjson);
@@ -81,6 +85,8 @@ mod tests {
             (b"\xef\xbb\xbf {\"a\":1}", Some(Format::Ndjson)),
             (b" [\n{\"a\":1}", Some(Format::Json)),
             (b"a,b\n1,2\n", Some(Format::Csv)),
+            (b"\xff\xfea\0", Some(Format::Csv)),
+            (b"\xfe\xff\0a", Some(Format::Csv)),
             (b"name\nJ\xc3", Some(Format::Csv)),
             (b"a,b\n\0", None),
             (b"", None),

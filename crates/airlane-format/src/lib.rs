@@ -17,6 +17,7 @@ mod dictionary;
 mod error;
 mod format;
 pub mod guard;
+mod inference;
 mod ndjson;
 mod packing;
 mod parquet;
@@ -24,6 +25,7 @@ mod rows;
 mod source;
 
 use std::io::{Read, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use airlane_model::{ByteSize, Error, Result, codes};
@@ -32,7 +34,9 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 pub use crate::child::ChildParser;
+pub use crate::csv::CsvOptions;
 pub use crate::format::Format;
+pub use crate::inference::{Inference, InferredColumn};
 use crate::packing::PackedWriter;
 pub use crate::packing::{EXPANSION_FREE, ExpansionLimits, Packing};
 use crate::rows::Form;
@@ -53,6 +57,13 @@ pub struct ReadOptions {
     /// How much of a CSV or NDJSON input decides the types of its columns. A value further on that does not fit is an
     /// error, never a silent change of type.
     pub sample: ByteSize,
+    /// Types that are not inferred: a column of a CSV or NDJSON input that it names is parsed as the type it has here, and
+    /// what does not fit is an error. Other formats have types of their own.
+    pub schema: Option<SchemaRef>,
+    /// How a CSV input is written.
+    pub csv: CsvOptions,
+    /// The threads that parse a CSV input; absent: as many as there are processors.
+    pub threads: Option<NonZeroUsize>,
     /// What the input must be packed with; absent: by its first bytes, which may say that it is not packed.
     pub packing: Option<Packing>,
     /// How much it may unpack to.
@@ -98,6 +109,9 @@ impl Default for ReadOptions {
         Self {
             format: None,
             sample: SAMPLE_BYTES_DEFAULT,
+            schema: None,
+            csv: CsvOptions::default(),
+            threads: None,
             packing: None,
             expansion: ExpansionLimits::default(),
             arrow: DecodeLimits {
@@ -119,6 +133,11 @@ pub trait BatchReader: Iterator<Item = Result<RecordBatch>> + Send {
 
     /// The rows of the whole input, where its header or footer tells.
     fn rows_total(&self) -> Option<u64> {
+        None
+    }
+
+    /// What decided the types of the columns, where they were inferred: of CSV and JSON.
+    fn inference(&self) -> Option<&Inference> {
         None
     }
 }
@@ -145,7 +164,7 @@ fn open(source: Source, options: &ReadOptions, by_name: Option<Format>) -> Resul
     let source = source.unpacked(options.packing, options.expansion)?;
     let format = detect::choose(&source, options.format, by_name)?;
     Ok(match format {
-        Format::Csv => Box::new(csv::Reader::open(source, options.sample)?),
+        Format::Csv => Box::new(csv::Reader::open(source, options)?),
         Format::Ndjson => Box::new(ndjson::Reader::open(source, Form::Lines, options.sample)?),
         Format::Json => Box::new(ndjson::Reader::open(source, Form::Array, options.sample)?),
         Format::Parquet => match &options.parquet {
