@@ -53,6 +53,13 @@ impl Contract {
         let fields: Vec<Field> = self.table.columns.iter().map(Column::field).collect();
         Arc::new(Schema::new(fields))
     }
+
+    /// The types of its columns, for readers of formats that have none. Whether a column may hold nulls is a rule, which is
+    /// checked with the others: here all may.
+    pub fn types(&self) -> SchemaRef {
+        let fields = self.table.columns.iter().map(|column| column.field().with_nullable(true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
 }
 
 /// The object of a contract's `schema`.

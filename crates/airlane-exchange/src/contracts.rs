@@ -14,6 +14,7 @@ use airlane_model::contract::{Binding, Change, Compatibility, ContractDocument, 
 use airlane_model::error::shorten;
 use airlane_model::{Caller, Error, Result, TableName, Timestamp, codes};
 use airlane_store::{KeptFile, Store};
+use arrow_schema::SchemaRef;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,15 @@ pub enum Newer<'a> {
     Version(Option<u64>),
     /// A document that is not registered.
     Document(&'a [u8]),
+}
+
+/// What a contract makes of the columns of a table.
+#[derive(Clone, Debug)]
+pub struct ContractTypes {
+    /// Their types; all may hold nulls here.
+    pub schema: SchemaRef,
+    /// Whether its check casts texts to them.
+    pub casts_texts: bool,
 }
 
 /// A contract that a put keeps to.
@@ -296,6 +306,17 @@ impl Exchange {
                 .remove(&pattern)
                 .ok_or_else(|| Error::new(codes::CONTRACT_NOT_FOUND, format!("no contract is bound to `{pattern}`")))
         })
+    }
+}
+
+impl Exchange {
+    /// What the contract that a table keeps to makes of its columns: for readers of formats without types.
+    ///
+    /// # Errors
+    /// `contract_not_found` when a contract is bound that is not there.
+    pub fn contract_types(&self, table: &TableName) -> Result<Option<ContractTypes>> {
+        let Some(in_force) = self.contracts.of(table)? else { return Ok(None) };
+        Ok(Some(ContractTypes { schema: in_force.contract.types(), casts_texts: in_force.mode.casts() }))
     }
 }
 

@@ -35,7 +35,7 @@ pub use airlane_store::PutSpec;
 
 pub use changes::{NumberedChange, Seen, Watch};
 use contracts::Contracts;
-pub use contracts::Newer;
+pub use contracts::{ContractTypes, Newer};
 pub use hand_in::{HandIn, Producer};
 pub use hand_out::{Descriptor, HandOut, Piece, ReadEnd};
 pub use keys::Rotation;

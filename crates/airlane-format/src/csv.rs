@@ -72,8 +72,8 @@ impl Reader {
         let mut rest = Chunks::new(&name, input, &options.csv);
         let explain = |fault: Fault| fault.explain(&name, 1);
         let sample = rest.sample(options.sample).map_err(explain)?.unwrap_or_default();
-        let inferred =
-            infer::infer(&sample, rest.is_empty(), &options.csv, options.schema.as_deref()).map_err(explain)?;
+        let given = options.schema.as_deref().map(|schema| options.csv.types_of(schema, options.casts_texts));
+        let inferred = infer::infer(&sample, rest.is_empty(), &options.csv, given.as_ref()).map_err(explain)?;
         let fields: Vec<_> = inferred.columns.iter().map(|column| column.field.clone()).collect();
         let schema = Arc::new(Schema::new(fields));
         let layout = Layout { options: options.csv.clone(), columns: inferred.columns, schema };

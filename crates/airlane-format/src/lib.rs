@@ -60,6 +60,10 @@ pub struct ReadOptions {
     /// Types that are not inferred: a column of a CSV or NDJSON input that it names is parsed as the type it has here, and
     /// what does not fit is an error. Other formats have types of their own.
     pub schema: Option<SchemaRef>,
+    /// Whether whoever takes the batches casts texts to the types of `schema`, as contracts that coerce do. The columns of a CSV
+    /// input stay texts then, so that a value which does not fit can be told or set aside with its row; but for numbers that are
+    /// written with marks of their own. JSON keeps its own types.
+    pub casts_texts: bool,
     /// How a CSV input is written.
     pub csv: CsvOptions,
     /// The threads that parse a CSV input; absent: as many as there are processors.
@@ -110,6 +114,7 @@ impl Default for ReadOptions {
             format: None,
             sample: SAMPLE_BYTES_DEFAULT,
             schema: None,
+            casts_texts: false,
             csv: CsvOptions::default(),
             threads: None,
             packing: None,
@@ -165,8 +170,8 @@ fn open(source: Source, options: &ReadOptions, by_name: Option<Format>) -> Resul
     let format = detect::choose(&source, options.format, by_name)?;
     Ok(match format {
         Format::Csv => Box::new(csv::Reader::open(source, options)?),
-        Format::Ndjson => Box::new(ndjson::Reader::open(source, Form::Lines, options.sample)?),
-        Format::Json => Box::new(ndjson::Reader::open(source, Form::Array, options.sample)?),
+        Format::Ndjson => Box::new(ndjson::Reader::open(source, Form::Lines, options)?),
+        Format::Json => Box::new(ndjson::Reader::open(source, Form::Array, options)?),
         Format::Parquet => match &options.parquet {
             ParquetParsing::Here => Box::new(parquet::Reader::open(source, &options.spooling)?),
             ParquetParsing::InChild(parser) => {

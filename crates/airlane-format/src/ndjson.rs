@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Cursor, Read, Write};
 use std::sync::Arc;
 
-use airlane_model::{ByteSize, Error, Result};
+use airlane_model::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_json::writer::{JsonArray, JsonFormat, LineDelimited};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
@@ -16,8 +16,9 @@ use crate::csv::read_sample;
 use crate::error::{failed, from_arrow, invalid, message_of};
 use crate::rows::{Form, Rows};
 use crate::source::Source;
-use crate::{BATCH_BYTES_TARGET, BATCH_ROWS_MAX, BatchReader, BatchWriter};
+use crate::{BATCH_BYTES_TARGET, BATCH_ROWS_MAX, BatchReader, BatchWriter, Inference, ReadOptions};
 
+mod infer;
 mod whole;
 
 const CHUNK_BYTES: usize = 256 << 10;
@@ -27,6 +28,7 @@ pub(crate) struct Reader {
     name: String,
     form: Form,
     schema: SchemaRef,
+    inference: Inference,
     input: BufReader<Box<dyn Read + Send>>,
     /// The lines that are decoded together, kept so that an error can be traced to its line.
     lines: Vec<u8>,
@@ -37,11 +39,14 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn open(source: Source, form: Form, sample: ByteSize) -> Result<Self> {
+    pub(crate) fn open(source: Source, form: Form, options: &ReadOptions) -> Result<Self> {
         let name = source.name().to_owned();
         let mut input = Rows::new(source.into_stream(), form, &name);
-        let (sample, complete) = read_sample(&mut input, sample).map_err(|error| failed(error, &name))?;
-        let schema = infer(&sample, complete, form, &name)?;
+        let (sample, complete) = read_sample(&mut input, options.sample).map_err(|error| failed(error, &name))?;
+        let inferred = infer(&sample, complete, form, &name)?;
+        let given = options.schema.as_ref().filter(|_| !options.casts_texts);
+        let schema = infer::with_given(&inferred, given);
+        let inference = infer::reasons(&sample, complete, &schema, given);
         let start = if sample.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let mut sample = Cursor::new(sample);
         sample.set_position(start as u64);
@@ -50,6 +55,7 @@ impl Reader {
             name,
             form,
             schema,
+            inference,
             input: BufReader::with_capacity(CHUNK_BYTES, input),
             lines: Vec::new(),
             line_first: 1,
@@ -184,6 +190,10 @@ impl Iterator for Reader {
 impl BatchReader for Reader {
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
+    }
+
+    fn inference(&self) -> Option<&Inference> {
+        Some(&self.inference)
     }
 }
 

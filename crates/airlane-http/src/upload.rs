@@ -46,11 +46,13 @@ pub(crate) async fn put(
     state.exchange.check_put(&caller, &table)?;
     let key = put.key.map(|key| PutKey::new(&caller, key));
     let (durability, retention) = (put.durability, put.retention);
+    let (csv, sample) = (options.csv()?, options.sample()?);
+    let contract = state.exchange.contract_types(&table)?;
     let spec = airlane_exchange::PutSpec { table, mode, durability, retention, key, caller: None };
     let packing = encoding::of_body(&head.headers)?;
     let content = |headers: &HeaderMap| {
         let format = media::of_body(options.format(), headers)?;
-        Ok::<_, Error>(Content { format, packing })
+        Ok::<_, Error>(Content { format, packing, csv: csv.clone(), sample, contract: contract.clone() })
     };
     if !is_complete(&head.headers)? {
         let running = Running::begin(&state, caller.clone(), spec, content(&head.headers)?)?;

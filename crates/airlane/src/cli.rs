@@ -3,6 +3,7 @@
 mod completions;
 mod contract;
 mod credentials;
+mod csv;
 mod demo;
 mod doctor;
 mod get;

@@ -1,6 +1,7 @@
 //! How a CSV file is written: options with names, which the query of HTTP and the command line share.
 
 use airlane_model::{Error, Result, codes};
+use arrow_schema::{DataType, Field, Schema};
 
 /// How a CSV file is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +93,17 @@ impl CsvOptions {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// The types that columns are parsed as where others are wanted: those, or texts that somebody casts.
+    pub(super) fn types_of(&self, wanted: &Schema, are_cast: bool) -> Schema {
+        let has_marks = self.decimal != b'.' || self.thousands.is_some();
+        let fields = wanted.fields().iter().map(|field| match field.data_type() {
+            number if has_marks && number.is_numeric() => field.as_ref().clone(),
+            _ if are_cast => Field::new(field.name(), DataType::Utf8, true),
+            _ => field.as_ref().clone(),
+        });
+        Schema::new(fields.collect::<Vec<_>>())
     }
 
     /// Whether the options go together.

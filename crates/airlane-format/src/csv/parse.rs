@@ -100,7 +100,9 @@ fn batch(
         let text = cells.get(misfit.row, index);
         let hint = match column.is_given {
             true => "the schema says what the type is",
-            false => "the types come from the first part of the file; a larger one (`--sample 64MiB`) sees more",
+            false => {
+                "the types come from the first part of the file; a larger one (`--sample 64MiB`, `?sample=64MiB`) sees more"
+            }
         };
         let lines = lines_before(misfit.row);
         return Err(cells::value(text, &misfit.what, column.field.name(), lines).hint(hint));

@@ -1,4 +1,4 @@
-use airlane_model::codes;
+use airlane_model::{ByteSize, codes};
 
 use super::*;
 use crate::tests::{read, read_with};
@@ -74,4 +74,33 @@ fn an_array_is_read_as_its_elements_are() {
     }
     let error = read_with(b"{\"a\":1}\n", options()).expect_err("no array");
     assert!(error.hint_text().expect("hint").contains("ndjson"), "{error}");
+}
+
+#[test]
+fn types_are_inferred_with_reasons_or_given() {
+    let text = "{\"n\":1,\"x\":null,\"t\":\"a\"}\n{\"n\":2,\"x\":null}\n";
+    let open = |options: &ReadOptions| crate::read_stream("input", Box::new(std::io::Cursor::new(text)), options);
+    let options = ReadOptions { format: Some(Format::Ndjson), ..ReadOptions::default() };
+    let reader = open(&options).expect("open");
+    let inference = reader.inference().expect("inferred");
+    let told: Vec<_> = inference.columns.iter().map(|c| (c.r#type.as_str(), c.nulls, c.why.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("Int64", 0, "2 of 2 rows have a value, and this type has all of them"),
+            ("Utf8", 2, "no row of the sample has a value"),
+            ("Utf8", 1, "1 of 2 rows have a value, and this type has all of them"),
+        ]
+    );
+    let given = Schema::new(vec![Field::new("n", DataType::Int8, false), Field::new("x", DataType::Float64, true)]);
+    let options = ReadOptions { schema: Some(Arc::new(given)), ..options };
+    let reader = open(&options).expect("open");
+    let types: Vec<_> = reader.schema().fields().iter().map(|field| field.data_type().clone()).collect();
+    assert_eq!(types, [DataType::Int8, DataType::Float64, DataType::Utf8]);
+    assert_eq!(reader.inference().expect("inferred").columns[0].why, "the schema says so");
+    for text in ["{\"n\":1.5}\n", "{\"n\":300}\n"] {
+        let read = crate::read_stream("input", Box::new(std::io::Cursor::new(text)), &options);
+        let error = read.and_then(|reader| reader.collect::<Result<Vec<_>>>()).expect_err(text);
+        assert_eq!(error.code(), codes::FILE_INVALID, "{error}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Numbers with a fraction in columns of whole numbers.
 //!
-//! arrow-json cuts `1.5` down to `1` in an `int64` column. That would change data silently, so lines that hold such a
+//! arrow-json cuts `1.5` down to `1` in a column of whole numbers. That would change data silently, so lines that hold such a
 //! number at all are read a second time, with the whole-number columns as `float64`.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, Schema
 
 use crate::BATCH_ROWS_MAX;
 
-/// Refuses lines with a number that has a fraction where the schema says `int64`.
+/// Refuses lines with a number that has a fraction where the schema has whole numbers.
 pub(super) fn check(lines: &[u8], schema: &SchemaRef) -> Result<(), ArrowError> {
     if !may_hold_fraction(lines) {
         return Ok(());
@@ -45,10 +45,10 @@ fn may_hold_fraction(lines: &[u8]) -> bool {
     memchr::memchr3_iter(b'.', b'e', b'E', lines).any(|at| at > 0 && lines[at - 1].is_ascii_digit())
 }
 
-/// The field with `float64` for `int64`, and without anything else.
+/// The field with `float64` for whole numbers, and without anything else.
 fn as_float(field: &FieldRef) -> Option<FieldRef> {
     let data_type = match field.data_type() {
-        DataType::Int64 => DataType::Float64,
+        whole if whole.is_integer() => DataType::Float64,
         DataType::List(item) => DataType::List(as_float(item)?),
         DataType::Struct(fields) => {
             let fields: Fields = fields.iter().filter_map(as_float).collect();

@@ -4,6 +4,7 @@ use airlane_exchange::words::{
     BindRequest, DescribedTable, PutOptions, SignedTicketInfo, TicketRequest, UnbindRequest,
 };
 use airlane_exchange::{Rotation, Statistics};
+use airlane_format::CsvOptions;
 use airlane_model::error::Code;
 use airlane_model::figures::ServerFigures;
 use airlane_model::{Durability, PutMode, Retention, TableChange, TableInfo, codes};
@@ -243,7 +244,13 @@ fn upload(operation: Operation, schemas: &mut Schemas) -> Operation {
     let form = json!({ "type": "object", "properties": { "file": { "type": "string", "format": "binary" } } });
     content.insert("multipart/form-data".into(), json!({ "schema": form }));
     let format = json!({ "type": "string", "description": "`arrows`, `arrow`, `csv`, `ndjson`, `json` or `parquet`; absent: by `Content-Type`, else by the first bytes." });
-    let mut operation = operation.path("name", NAME).option("query", "format", format);
+    let sample = json!({ "type": "string", "description": "How much of CSV or JSON decides the types of its columns, such as `16MiB`; 1 MiB by default, 64 MiB at most." });
+    let mut operation =
+        operation.path("name", NAME).option("query", "format", format).option("query", "sample", sample);
+    for (name, words) in CsvOptions::NAMES {
+        let schema = json!({ "type": "string", "description": format!("{words}.") });
+        operation = operation.option("query", name, schema);
+    }
     let rules = schemas.fields::<Retention>();
     for name in PutOptions::names() {
         let schema = match name {

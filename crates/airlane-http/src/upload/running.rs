@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use airlane_exchange::words::FieldInfo;
-use airlane_exchange::{Exchange, PutSpec, PutStream};
-use airlane_format::{BatchReader, Format, Packing, ParquetParsing, ReadOptions};
-use airlane_model::{Caller, Error, Receipt, Result, Version, codes};
+use airlane_exchange::{ContractTypes, Exchange, PutSpec, PutStream};
+use airlane_format::{BatchReader, CsvOptions, Format, Inference, Packing, ParquetParsing, ReadOptions};
+use airlane_model::{ByteSize, Caller, Error, Receipt, Result, Version, codes};
 use airlane_segment::TableSchema;
 use axum::Json;
 use axum::http::StatusCode;
@@ -29,6 +29,12 @@ pub(super) struct Content {
     pub(super) format: Option<Format>,
     /// What it is said to be packed with; absent: by its first bytes.
     pub(super) packing: Option<Packing>,
+    /// How CSV is written.
+    pub(super) csv: CsvOptions,
+    /// How much decides the types of columns.
+    pub(super) sample: ByteSize,
+    /// What the types are where the contract of the table says it.
+    pub(super) contract: Option<ContractTypes>,
 }
 
 impl Content {
@@ -38,17 +44,34 @@ impl Content {
             ParquetParsing::InChild(parser) => ParquetParsing::InChild(parser.for_whom(waiting)),
             other => other.clone(),
         };
-        ReadOptions { format: self.format, packing: self.packing, parquet, ..reading.clone() }
+        ReadOptions {
+            format: self.format,
+            packing: self.packing,
+            parquet,
+            csv: self.csv.clone(),
+            sample: self.sample,
+            casts_texts: self.contract.as_ref().is_some_and(|contract| contract.casts_texts),
+            schema: self.contract.as_ref().map(|contract| contract.schema.clone()),
+            ..reading.clone()
+        }
     }
 }
 
 /// An upload on its way.
 pub(super) struct Running {
     inlet: Inlet,
-    parsed: oneshot::Receiver<Result<PutStream>>,
+    parsed: oneshot::Receiver<Result<Parsed>>,
+    /// What came of it before all was sent: a refusal.
+    refused: Option<Result<Parsed>>,
     content: Content,
     /// Held as long as somebody waits for it: a child that parses it ends without.
     _waiting: Arc<()>,
+}
+
+/// What has become of the content.
+struct Parsed {
+    put: PutStream,
+    inferred: Option<Inference>,
 }
 
 /// What an upload is answered.
@@ -61,6 +84,9 @@ pub(crate) struct Uploaded {
     format: Option<&'static str>,
     /// The columns of the table.
     fields: Vec<FieldInfo>,
+    /// What decided the types of the columns, of CSV and JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inferred: Option<Inference>,
 }
 
 impl Running {
@@ -81,7 +107,7 @@ impl Running {
         };
         let spawned = std::thread::Builder::new().name("airlane-upload".into()).spawn(parse);
         spawned.map_err(|error| Error::new(codes::INTERNAL, format!("there is no thread: {error}")).source(error))?;
-        Ok(Self { inlet, parsed, content, _waiting: waiting })
+        Ok(Self { inlet, parsed, refused: None, content, _waiting: waiting })
     }
 
     /// The bytes that were taken so far.
@@ -94,7 +120,14 @@ impl Running {
     /// # Errors
     /// `request_stalled`, `connection_broken`, `message_invalid`: what came before that was taken.
     pub(super) async fn fill(&mut self, pieces: &mut impl Pieces) -> Result<()> {
-        self.inlet.fill(pieces).await
+        tokio::select! {
+            filled = self.inlet.fill(pieces) => filled,
+            // Whoever is refused hears of it before the next piece: threads may wait for that one.
+            Ok(refused) = &mut self.parsed, if self.refused.is_none() => {
+                self.refused = Some(refused);
+                Ok(())
+            }
+        }
     }
 
     /// Takes all pieces, and commits.
@@ -122,13 +155,19 @@ impl Running {
     /// What the content is refused for, and those of the commit.
     pub(super) async fn finish(self) -> Result<Response> {
         drop(self.inlet);
-        let parsed = self.parsed.await;
-        let put = parsed.map_err(|_| Error::new(codes::INTERNAL, "the thread that takes an upload has ended"))??;
+        let parsed = match self.refused {
+            Some(refused) => refused,
+            None => self
+                .parsed
+                .await
+                .map_err(|_| Error::new(codes::INTERNAL, "the thread that takes an upload has ended"))?,
+        };
+        let Parsed { put, inferred } = parsed?;
         let fields = FieldInfo::all(put.schema());
         let receipt = put.commit().await?;
         let status = if receipt.version == Version::FIRST { StatusCode::CREATED } else { StatusCode::OK };
         let format = self.content.format.map(Format::name);
-        Ok((status, Json(Uploaded { receipt, format, fields })).into_response())
+        Ok((status, Json(Uploaded { receipt, format, fields, inferred })).into_response())
     }
 }
 
@@ -139,12 +178,13 @@ fn take(
     spec: PutSpec,
     reader: Box<dyn BatchReader>,
     runtime: &Handle,
-) -> Result<PutStream> {
+) -> Result<Parsed> {
+    let inferred = reader.inference().cloned();
     let mut put = exchange.put_batches(caller, spec, TableSchema::from_arrow(&reader.schema())?)?;
     for batch in reader {
         let batch = batch?;
         runtime.block_on(put.room(batch.get_array_memory_size() as u64))?;
         put.append(&batch)?;
     }
-    Ok(put)
+    Ok(Parsed { put, inferred })
 }

@@ -8,6 +8,7 @@ use airlane_client::{PutOptions, TicketOptions};
 use airlane_format::{Format, ReadOptions};
 use airlane_model::{ByteSize, Durability, IdempotencyKey, PutMode, Result, TableName, TimeSpan};
 
+use super::csv::CsvFlags;
 use super::retention::Rules;
 use super::{Globals, transfer, words};
 use crate::output::progress::Progress;
@@ -21,6 +22,7 @@ use crate::output::{self, human};
 #[command(after_help = "Examples:
   airlane put flights flights.parquet
   airlane put eu/prices prices.csv --append
+  airlane put eu/sales umsatz.csv --delimiter ';' --decimal , --thousands .
   airlane put scratch/t t.parquet --ttl 1h
   airlane put orders today.csv --append --idempotency-key orders-2026-11-26
   psql -c 'copy t to stdout csv header' | airlane put t - --durability ephemeral")]
@@ -79,6 +81,9 @@ pub(crate) struct Put {
     /// A value further on that does not fit is an error, never a silent change.
     #[arg(long, value_name = "SIZE", default_value = "1MiB")]
     sample: ByteSize,
+
+    #[command(flatten)]
+    csv: CsvFlags,
 }
 
 impl Put {
@@ -91,7 +96,8 @@ impl Put {
         let table = TableName::parse(&self.table)?;
         let retention = self.rules.change()?;
         let key = self.idempotency_key.as_deref().map(str::parse::<IdempotencyKey>).transpose()?;
-        let options = ReadOptions { format: self.format, sample: self.sample, ..ReadOptions::default() };
+        let csv = self.csv.options.clone();
+        let options = ReadOptions { format: self.format, sample: self.sample, csv, ..ReadOptions::default() };
         let path = self.file.clone();
         let opened = tokio::task::spawn_blocking(move || match path == Path::new("-") {
             true => airlane_format::read_stream("stdin", Box::new(io::stdin()), &options),

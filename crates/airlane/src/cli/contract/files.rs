@@ -6,6 +6,7 @@ use airlane_contract::{CheckOptions, Checker, Contract, Mode, Report, builtin, b
 use airlane_format::{Format, ReadOptions};
 use airlane_model::{Chance, Clock, Error, Result, SystemChance, SystemClock, codes};
 
+use crate::cli::csv::CsvFlags;
 use crate::cli::{Globals, words};
 use crate::output::{self, human};
 
@@ -35,6 +36,9 @@ pub(super) struct Check {
     /// The format of the file; without it: by its name, else by its first bytes
     #[arg(long, value_parser = words::format())]
     format: Option<Format>,
+
+    #[command(flatten)]
+    csv: CsvFlags,
 }
 
 /// Write a contract that a file keeps to
@@ -52,13 +56,15 @@ pub(super) struct Infer {
     /// The format of the file; without it: by its name, else by its first bytes
     #[arg(long, value_parser = words::format())]
     format: Option<Format>,
+
+    #[command(flatten)]
+    csv: CsvFlags,
 }
 
-fn read(file: &Path, format: Option<Format>) -> Result<Box<dyn airlane_format::BatchReader>> {
-    let options = ReadOptions { format, ..ReadOptions::default() };
+fn read(file: &Path, options: &ReadOptions) -> Result<Box<dyn airlane_format::BatchReader>> {
     match file.to_str() {
-        Some("-") => airlane_format::read_stream("stdin", Box::new(std::io::stdin()), &options),
-        _ => airlane_format::read_path(file, &options),
+        Some("-") => airlane_format::read_stream("stdin", Box::new(std::io::stdin()), options),
+        _ => airlane_format::read_path(file, options),
     }
 }
 
@@ -67,7 +73,15 @@ impl Check {
         let contract = contract(&self.contract)?;
         let mut seed = [0; 8];
         SystemChance.fill(&mut seed);
-        let reader = read(&self.file, self.format)?;
+        // Formats without types have those of the contract.
+        let options = ReadOptions {
+            format: self.format,
+            csv: self.csv.options.clone(),
+            schema: Some(contract.types()),
+            casts_texts: self.mode.casts(),
+            ..ReadOptions::default()
+        };
+        let reader = read(&self.file, &options)?;
         let options = CheckOptions::new(self.file.display().to_string(), self.mode, u64::from_le_bytes(seed));
         let mut checker = Checker::new(&contract, &reader.schema(), options)?;
         for batch in reader {
@@ -82,7 +96,9 @@ impl Infer {
     pub(super) fn run(&self) -> Result<()> {
         let stem = self.file.file_stem().and_then(|stem| stem.to_str()).filter(|stem| *stem != "-");
         let name = self.name.as_deref().or(stem).unwrap_or(NAME_DEFAULT);
-        let schema = read(&self.file, self.format)?.schema();
+        let csv = self.csv.options.clone();
+        let options = ReadOptions { format: self.format, csv, ..ReadOptions::default() };
+        let schema = read(&self.file, &options)?.schema();
         output::text(Contract::infer(name, &schema)?.to_yaml())
     }
 }

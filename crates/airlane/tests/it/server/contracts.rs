@@ -75,7 +75,6 @@ async fn the_first_bad_row_ends_a_put_and_nothing_is_kept() {
         ("too long", "symbol,price,id\nLANES,1.5,1\n", "row 0"),
         ("missing", "symbol,price,id\n,1.5,1\n", "row 0"),
         ("twice", "symbol,price,id\nAIR,1.5,1\nAIR,1.5,1\n", "row 1"),
-        ("another type", "symbol,price,id\nAIR,much,1\n", "table"),
         ("a column less", "symbol,price\nAIR,1.5\n", "table"),
     ] {
         let refused = put(&at, "eu/prices", csv).await;
@@ -88,6 +87,9 @@ async fn the_first_bad_row_ends_a_put_and_nothing_is_kept() {
         let told = refused.json()["place"].as_str().unwrap_or_default().to_owned();
         assert!(told.contains(place), "{what}: {}", refused.text());
     }
+    let other = put(&at, "eu/prices", "symbol,price,id\nAIR,much,1\n").await;
+    assert_eq!(other.json()["code"], "file_invalid", "{}", other.text());
+    assert_eq!(other.json()["place"], "the upload, line 2, column \"price\"");
     let kept = ask(&at, "GET", "/v1/versions/eu/prices", "", b"").await.json();
     assert_eq!(kept["versions"].as_array().map(Vec::len), Some(1), "nothing else was kept");
     assert_eq!(put(&at, "us/prices", "anything\n1\n").await.status, 201, "another name is free");
@@ -103,6 +105,28 @@ async fn what_can_be_cast_without_loss_is_and_the_receipt_says_so() {
     assert_eq!((&casts[0]["column"], &casts[0]["values"]), (&"price".into(), &2.into()), "{}", cast.text());
     let read = ask(&at, "GET", "/v1/tables/eu/prices?format=csv", "", b"").await;
     assert_eq!(read.text(), "symbol,price,id\nAIR,2.0,1\nLANE,3.0,2\n");
+}
+
+/// Nothing is guessed where the contract says it: `2` is no integer, and `NA` in the midst of numbers makes no text of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_types_of_csv_are_those_of_the_contract() {
+    for (mode, rows) in [("reject", 2), ("quarantine", 2), ("coerce", 2), ("coerce_quarantine", 2)] {
+        let server = server(mode).await;
+        let at = server.address();
+        let put = put(&at, "eu/prices?null=NA", "symbol,price,id\n007,2,1\nLANE,NA,2\n").await;
+        assert_eq!((put.status, put.json()["rows"].clone()), (201, rows.into()), "{mode}: {}", put.text());
+        let types: Vec<_> =
+            put.json()["fields"].as_array().expect("fields").iter().map(|f| f["type"].clone()).collect();
+        assert_eq!(types, ["Utf8", "Float64", "Int64"], "{mode}");
+        assert_eq!(put.json()["inferred"]["columns"][1]["why"], "the schema says so");
+        let read = ask(&at, "GET", "/v1/tables/eu/prices?format=csv", "", b"").await;
+        assert_eq!(read.text(), "symbol,price,id\n007,2.0,1\nLANE,,2\n", "{mode}");
+    }
+    let server = server("coerce_quarantine").await;
+    let at = server.address();
+    let put = put(&at, "eu/prices", "symbol,price,id\nAIR,much,1\nLANE,1.5,2\n").await;
+    assert_eq!((put.status, put.json()["rows"].clone()), (201, 1.into()), "{}", put.text());
+    assert_eq!(put.json()["contract"]["rows_rejected"], 1, "a text that is no number is set aside with its row");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,43 @@ async fn a_browser_sends_a_file_in_a_form() {
     assert_eq!(unbound.json()["code"], "message_invalid");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn options_say_how_csv_is_written_and_the_receipt_what_was_inferred() {
+    let server = TestServer::start().await;
+    let at = server.address();
+    let path = "/v1/tables/t?delimiter=;&decimal=,&thousands=.&null=-";
+    let put = ask(&at, "PUT", path, "content-type: text/csv\r\n", b"plz;n\n01067;1.234,5\n20095;-\n").await;
+    assert_eq!(put.status, 201, "{}", put.text());
+    let inferred = &put.json()["inferred"];
+    assert_eq!((&inferred["rows"], &inferred["is_whole"]), (&2.into(), &true.into()), "{}", put.text());
+    let columns = [("plz", "Utf8", 0), ("n", "Float64", 1)];
+    for (column, (name, data_type, nulls)) in inferred["columns"].as_array().expect("columns").iter().zip(columns) {
+        assert_eq!(
+            (&column["name"], &column["type"], &column["nulls"]),
+            (&name.into(), &data_type.into(), &nulls.into())
+        );
+        assert!(column["why"].as_str().is_some_and(|why| !why.is_empty()));
+    }
+    let read = ask(&at, "GET", "/v1/tables/t?format=csv", "", b"").await;
+    assert_eq!(read.text(), "plz,n\n01067,1234.5\n20095,\n");
+    let json = ask(&at, "PUT", "/v1/tables/j", "content-type: application/x-ndjson\r\n", b"{\"a\":1}\n").await;
+    assert_eq!(json.json()["inferred"]["columns"][0]["type"], "Int64", "{}", json.text());
+    let parquet = ask(&at, "GET", "/v1/tables/t?format=parquet", "", b"").await;
+    let put = ask(&at, "PUT", "/v1/tables/p?format=parquet", "", &parquet.body).await;
+    assert_eq!((put.status, put.json().get("inferred").is_none()), (201, true), "{}", put.text());
+    for (query, what) in [
+        ("delimiter=;;", "option `delimiter` of the query"),
+        ("header=perhaps", "option `header` of the query"),
+        ("decimal=,&thousands=,", "the query of the URL"),
+        ("sample=1TiB", "option `sample` of the query"),
+        ("sample=much", "option `sample` of the query"),
+    ] {
+        let refused = ask(&at, "PUT", &format!("/v1/tables/u?{query}"), "", b"a\n1\n").await;
+        let told = (refused.status, refused.json()["code"].clone(), refused.json()["place"].clone());
+        assert_eq!(told, (400, "option_invalid".into(), what.into()), "{}", refused.text());
+    }
+}
+
 async fn begin(at: &str, path: &str) -> String {
     let begun = ask(at, "PUT", path, "upload-complete: ?0\r\ncontent-type: text/csv\r\n", b"a\n1\n").await;
     assert_eq!((begun.status, begun.header("upload-offset")), (201, Some("4")), "{}", begun.text());
