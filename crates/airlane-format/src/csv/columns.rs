@@ -114,12 +114,12 @@ impl Maker {
             T::Timestamp(TimeUnit::Nanosecond, zone) => one.moments::<TimestampNanosecondType>(zone.as_deref()),
             T::LargeUtf8 => {
                 let mut builder = LargeStringBuilder::new();
-                one.each(|text| Some(builder.append_option(text)))?;
+                one.strings(|text| builder.append_option(text))?;
                 Ok(Arc::new(builder.finish()))
             }
             T::Utf8View => {
                 let mut builder = StringViewBuilder::new();
-                one.each(|text| Some(builder.append_option(text)))?;
+                one.strings(|text| builder.append_option(text))?;
                 Ok(Arc::new(builder.finish()))
             }
             T::Dictionary(_, _) => {
@@ -205,9 +205,16 @@ impl One<'_> {
         Ok(Arc::new(builder.finish()))
     }
 
+    fn strings<'b>(&'b self, mut take: impl FnMut(Option<&'b str>)) -> Result<(), Misfit> {
+        self.each(|text| {
+            take(text);
+            Some(())
+        })
+    }
+
     fn texts(&self) -> Result<ArrayRef, Misfit> {
         let mut builder = StringBuilder::with_capacity(self.cells.rows(), 0);
-        self.each(|text| Some(builder.append_option(text)))?;
+        self.strings(|text| builder.append_option(text))?;
         Ok(Arc::new(builder.finish()))
     }
 }

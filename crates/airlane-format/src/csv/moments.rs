@@ -30,7 +30,7 @@ impl Moment {
             TimeUnit::Microsecond => (1_000_000, 1_000),
             TimeUnit::Nanosecond => (1_000_000_000, 1),
         };
-        if self.nanos % step != 0 {
+        if !self.nanos.is_multiple_of(step) {
             return None;
         }
         // The whole may fit where the seconds alone do not: before 1970 the fraction counts up.

@@ -56,7 +56,7 @@ impl Parser {
         // Before the row of the chunk that comes next.
         let lines_before = |row: usize| {
             let from = lines(&chunk[..from]);
-            cells::lines_before(&chunk[..], &layout.options).get(row).copied().unwrap_or(from)
+            cells::lines_before(chunk, &layout.options).get(row).copied().unwrap_or(from)
         };
         let skipped = usize::from(from > 0);
         loop {

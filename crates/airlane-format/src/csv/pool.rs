@@ -82,15 +82,21 @@ impl Drop for Pool {
 
 fn work(shared: &Mutex<Shared>, layout: &Arc<Layout>) {
     let mut parser = Parser::new(layout);
-    while let Some((cut, answer)) = take(shared) {
+    while let Some(Turn { cut, answer }) = take(shared) {
         let parsed = cut.and_then(|chunk| parser.parse(&chunk, 0));
         // Whoever does not wait any more has gone.
         let _ = answer.send(parsed);
     }
 }
 
+/// What a thread has to parse, and who waits for it.
+struct Turn {
+    cut: Result<Vec<u8>, Fault>,
+    answer: SyncSender<Outcome>,
+}
+
 /// Cuts the next chunk, in turn.
-fn take(shared: &Mutex<Shared>) -> Option<(Result<Vec<u8>, Fault>, SyncSender<Outcome>)> {
+fn take(shared: &Mutex<Shared>) -> Option<Turn> {
     let mut shared = shared.lock().ok()?;
     if shared.has_ended {
         return None;
@@ -111,5 +117,5 @@ fn take(shared: &Mutex<Shared>) -> Option<(Result<Vec<u8>, Fault>, SyncSender<Ou
         shared.has_ended = true;
         return None;
     }
-    Some((cut, answer))
+    Some(Turn { cut, answer })
 }
