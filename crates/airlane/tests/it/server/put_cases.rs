@@ -15,6 +15,7 @@
 //! | --- | --- |
 //! | `text T` | a text with the escapes `\n`, `\r`, `\t`, `\\` and `\xFF` |
 //! | `repeat N T` | the same, so many times |
+//! | `gzip M N T` | M times a packed line, which is the text N times |
 //! | `columns N` | a CSV file of so many columns and one row |
 //! | `parquet N M` | a Parquet file without its first N and its last M bytes |
 //! | `length N` | the `content-length` is that, and not what the pieces have; with `none` there is none |
@@ -25,10 +26,13 @@
 //! files are rewritten with what is answered now.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 
 use airlane::server::Patience;
 use airlane_testkit::{ServerProcess, workspace};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use regex::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -124,6 +128,13 @@ impl Piece {
             "repeat" => {
                 let (count, text) = rest.split_once(' ')?;
                 Self::Bytes { bytes: unescaped(text)?, count: count.parse().ok()? }
+            }
+            "gzip" => {
+                let (count, rest) = rest.split_once(' ')?;
+                let (times, text) = rest.split_once(' ')?;
+                let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+                packed.write_all(&[unescaped(text)?.repeat(times.parse().ok()?), b"\n".to_vec()].concat()).ok()?;
+                Self::Bytes { bytes: packed.finish().ok()?, count: count.parse().ok()? }
             }
             "columns" => {
                 let names: Vec<String> = (0..rest.parse::<u64>().ok()?).map(|column| format!("c{column}")).collect();
