@@ -1,13 +1,15 @@
 //! Tables handed over on the server's own machine, without copying or sending them.
 //!
 //! ```text
-//! put   batches ─ laid out once, in memfds ─ sealed ─ descriptors ──▶ server
+//! put   batches ─ laid out once, in memfds, some at once ─ sealed ─ descriptors ──▶ server
 //! get   server ─ descriptors ──▶ mapped when first read; arrays point into the mapping
 //! ```
 //!
 //! A connection does one thing at a time, so a client has as many as it does things at once.
 
+mod lanes;
 mod link;
+mod plan;
 mod put;
 mod table;
 
@@ -18,7 +20,7 @@ use std::time::Duration;
 use airlane_model::{Error, Receipt, Result, Secret, TableName, codes};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use tokio::time::timeout;
 
 use crate::client::PutOptions;
@@ -71,10 +73,7 @@ impl LocalClient {
         self.in_time(async {
             let (link, turn) = self.link().await?;
             let mut put = LocalPut::begin(link, turn, table, &schema, options).await?;
-            let mut batches = std::pin::pin!(batches);
-            while let Some(batch) = batches.next().await {
-                put.append(&batch?).await?;
-            }
+            put.append_all(batches).await?;
             put.commit().await
         })
         .await

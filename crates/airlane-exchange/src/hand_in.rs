@@ -7,11 +7,18 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use airlane_model::{Caller, Error, Receipt, Result, TableName, codes};
 use airlane_segment::home::storage_error;
+use airlane_segment::segment::footer_bytes;
 use airlane_segment::{Home, HomeFactory, SealedMemfds, Sealing, Segment, Trust};
 use airlane_store::PutSpec;
 
 use crate::put::Putting;
 use crate::{Exchange, PutStream, access};
+
+/// Validating a segment of this size takes a quarter of a millisecond at most.
+const QUICK_BYTES_MAX: u64 = 1 << 20;
+
+/// A footer has 24 bytes for each message, so there are 170 of them at most.
+const QUICK_FOOTER_BYTES_MAX: u64 = 4 << 10;
 
 /// How much of a file is copied at once.
 const COPY_BYTES: usize = 1 << 20;
@@ -107,6 +114,17 @@ impl HandIn {
             Begun::Not(_) => self.putting.store.room(bytes).await,
             Begun::Yes(put) => put.room(bytes).await,
         }
+    }
+
+    /// Whether such a memfd, which was [judged](Self::judge), is taken in so little time that no thread has to make way: it is small, and so is
+    /// the number of its messages; its columns have no values that others share, which would have to be looked at again and again; and it
+    /// stays where it is.
+    pub fn is_quick(&self, memfd: BorrowedFd<'_>, bytes: u64) -> bool {
+        let Begun::Yes(put) = &self.put else { return false };
+        bytes <= QUICK_BYTES_MAX
+            && put.stays_in_memory()
+            && put.schema().is_flat()
+            && footer_bytes(memfd, bytes).is_some_and(|footer| footer <= QUICK_FOOTER_BYTES_MAX)
     }
 
     /// Takes a memfd that holds one segment of so many bytes and nothing else. Answers its rows. Blocking: it is

@@ -34,6 +34,9 @@ pub struct HandOut {
     packed: Option<Home>,
 }
 
+/// Lending one takes a few microseconds, the first time some tens.
+const QUICK_SEGMENTS_MAX: usize = 64;
+
 /// Something to be mapped.
 #[derive(Debug)]
 pub struct Descriptor {
@@ -65,23 +68,64 @@ impl Exchange {
     /// As [`read`](Self::read); `memory_full`, `limit_exceeded` when a part has to be laid out anew for which there is no memory,
     /// or that is large, and that a stream can still read; `data_damaged`, `storage_failed`.
     pub fn hand_out(&self, caller: &Caller, ticket: &Ticket) -> Result<HandOut> {
-        let Reading { snapshot, rows, projection, pass } = self.reading(caller, ticket)?;
-        caller.begin_stream(snapshot.info().table.namespace())?;
+        self.begin_hand_out(caller, ticket)?.finish()
+    }
+
+    /// The part of [`hand_out`](Self::hand_out) that only looks things up.
+    ///
+    /// # Errors
+    /// Those of tickets and rights of [`read`](Self::read).
+    pub fn begin_hand_out(&self, caller: &Caller, ticket: &Ticket) -> Result<Opening> {
+        let reading = self.reading(caller, ticket)?;
+        caller.begin_stream(reading.snapshot.info().table.namespace())?;
+        Ok(Opening { exchange: self.clone(), reading })
+    }
+}
+
+/// A read that has begun, and that nothing was made for yet.
+pub struct Opening {
+    exchange: Exchange,
+    reading: Reading,
+}
+
+impl Opening {
+    /// Whether [`finish`](Self::finish) takes so little that no thread has to make way: all that is handed over lies in memfds, few of them,
+    /// and nothing is counted.
+    pub fn is_quick(&self) -> bool {
+        let Reading { snapshot, rows, projection, pass } = &self.reading;
+        let is_whole = projection.is_none() && rows.start == 0 && rows.end == snapshot.info().rows;
+        let is_counted =
+            snapshot.info().retention.reads.is_some() || pass.as_ref().is_some_and(|pass| count_of(pass).is_some());
+        let mut segments = snapshot.segments().iter();
+        is_whole
+            && !is_counted
+            && (1..=QUICK_SEGMENTS_MAX).contains(&segments.len())
+            && segments.all(|segment| {
+                segment.is_open() && segment.open().is_ok_and(|opened| opened.home_kind() == HomeKind::Memfd)
+            })
+    }
+
+    /// What is handed out (blocking).
+    ///
+    /// # Errors
+    /// As [`Exchange::hand_out`].
+    pub fn finish(self) -> Result<HandOut> {
+        let Self { exchange, reading: Reading { snapshot, rows, projection, pass } } = self;
         let (ticket, part) = (pass.as_ref().and_then(count_of), pass.and_then(|pass| pass.read));
         // As with streams, whoever asks for no rows of a table that has some looks, and does not read.
         let is_look = rows.rows() == 0 && snapshot.info().rows > 0;
         let (mut counted, snapshot) = match is_look {
             true => (None, snapshot),
             false => {
-                let counted = self
+                let counted = exchange
                     .store
                     .begin_counted(&snapshot, &ReadSpec { ticket, part, rows, arrived: None, is_to_confirm: false })?;
-                (counted, self.store.begin_read(snapshot))
+                (counted, exchange.store.begin_read(snapshot))
             }
         };
-        let frames = self.store.frames();
+        let frames = exchange.store.frames();
         let read = |rows| ReadStream::new(snapshot.clone(), rows, projection.clone(), frames.clone(), None);
-        let mut made = Making::new(self.store.memory_budget());
+        let mut made = Making::new(exchange.store.memory_budget());
         let mut start = 0;
         for segment in snapshot.segments() {
             let all = RowRange { start, end: start + segment.rows() };
@@ -178,6 +222,12 @@ impl ReadEnd {
     /// `storage_full`, `storage_failed`, `commit_unknown`, `shutting_down`.
     pub fn end(self) -> Result<()> {
         self.0.end()
+    }
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").field("rows", &self.reading.rows).finish_non_exhaustive()
     }
 }
 

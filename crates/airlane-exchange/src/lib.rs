@@ -37,7 +37,7 @@ pub use changes::{NumberedChange, Seen, Watch};
 use contracts::Contracts;
 pub use contracts::{ContractTypes, Newer};
 pub use hand_in::{HandIn, Producer};
-pub use hand_out::{Descriptor, HandOut, Piece, ReadEnd};
+pub use hand_out::{Descriptor, HandOut, Opening, Piece, ReadEnd};
 pub use keys::Rotation;
 pub use pause::Pause;
 pub use put::PutStream;

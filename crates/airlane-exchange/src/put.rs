@@ -151,6 +151,11 @@ impl PutStream {
         self.refusals.tell(taken)
     }
 
+    /// Whether segments stay in memory as they are: nothing is written to a disk, and no contract looks at them.
+    pub(crate) fn stays_in_memory(&self) -> bool {
+        self.guard.is_none() && self.put.stays_in_memory()
+    }
+
     /// Takes a segment that another process has laid out.
     pub(crate) fn adopt(&mut self, segment: Segment) -> Result<()> {
         let adopted = match &mut self.guard {

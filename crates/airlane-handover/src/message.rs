@@ -137,7 +137,8 @@ pub struct Commit {
     pub segments: u64,
 }
 
-/// The put is visible, and kept at its durability.
+/// The put is visible, and kept at its durability. It may take several messages; the facts stand in the first, the report goes on in
+/// the others.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Committed {
     /// The ticket that reads this version, at every door.
@@ -164,6 +165,9 @@ pub struct Committed {
     /// The durability that it has.
     #[prost(string, tag = "8")]
     pub durability: String,
+    /// What a data contract had to say, where one is bound to the table: JSON, as in the receipts of other doors, or a piece of it.
+    #[prost(bytes = "vec", tag = "9")]
+    pub contract: Vec<u8>,
 }
 
 /// Gives a put up. It has no answer.

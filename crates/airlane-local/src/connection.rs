@@ -184,7 +184,7 @@ impl<'a> Connection<'a> {
             Message::Segment(segment) => {
                 self.take(request, &segment, descriptors.pop()).await.map(|answer| Some(answer.into()))
             }
-            Message::Commit(commit) => self.commit(commit).await,
+            Message::Commit(commit) => self.commit(request, commit).await.map(|()| None),
             Message::Abort(Abort { put }) => {
                 // One that has failed is gone already.
                 drop(self.puts.remove(put));
@@ -246,11 +246,12 @@ impl<'a> Connection<'a> {
             Err(error) => Err((put, error)),
             Ok(body) => {
                 let announced = segment.clone();
-                let taking = in_place(move || {
+                let is_quick = put.is_quick(&announced, &body);
+                let take = move || {
                     let taken = put.take(&announced, body);
                     (put, taken)
-                });
-                let (put, taken) = taking.await?;
+                };
+                let (put, taken) = if is_quick { take() } else { in_place(take).await? };
                 match taken {
                     Ok(()) => Ok(put),
                     Err(error) => Err((put, error)),
@@ -307,7 +308,7 @@ impl<'a> Connection<'a> {
         Ok(body)
     }
 
-    async fn commit(&mut self, commit: Commit) -> Result<Option<Message>> {
+    async fn commit(&mut self, request: u64, commit: Commit) -> Result<()> {
         let Put { hand_in, call, .. } = {
             let put = self.puts.remove(commit.put)?;
             if let Err(error) = put.check_complete(&commit) {
@@ -318,7 +319,13 @@ impl<'a> Connection<'a> {
         };
         let receipt = hand_in.commit().await;
         call.end(&receipt);
-        receipt.map(|receipt| Some(committed(receipt).into()))
+        let parts = committed(receipt?)?;
+        let last = parts.len() - 1;
+        for (number, part) in parts.into_iter().enumerate() {
+            let frame = Frame { request, has_more: number < last, message: part.into() };
+            self.line.send_part(&frame, &[]).await?;
+        }
+        Ok(())
     }
 
     async fn open(&mut self, request: u64, open: &Open) -> Result<()> {
@@ -328,21 +335,23 @@ impl<'a> Connection<'a> {
         opened
     }
 
-    async fn hand_out(&mut self, request: u64, open: &Open, call: Call) -> Result<(Call, Result<()>)> {
+    async fn hand_out(&mut self, request: u64, open: &Open, mut call: Call) -> Result<(Call, Result<()>)> {
         let ticket: Ticket = match open.ticket.parse() {
             Ok(ticket) => ticket,
             Err(error) => return Ok((call, Err(error))),
         };
-        let (exchange, folder, next) = (self.door.exchange.clone(), self.folder.clone(), self.leases.next());
-        let handing = in_place(move || {
-            let out = exchange.hand_out(call.caller(), &ticket);
-            let out = out.and_then(|out| {
-                let files = folder.map(|folder| folder.give(next, &out)).transpose()?;
-                Ok((out, files))
-            });
-            (call, out)
-        });
-        let (mut call, out) = handing.await?;
+        let (folder, next) = (self.folder.clone(), self.leases.next());
+        let opening = match self.door.exchange.begin_hand_out(call.caller(), &ticket) {
+            Ok(opening) => opening,
+            Err(error) => return Ok((call, Err(error))),
+        };
+        let is_quick = folder.is_none() && opening.is_quick();
+        let finish = move || {
+            let out = opening.finish()?;
+            let files = folder.map(|folder| folder.give(next, &out)).transpose()?;
+            Ok((out, files))
+        };
+        let out = if is_quick { finish() } else { in_place(finish).await? };
         let (out, files) = match out {
             Ok(out) => out,
             Err(error) => return Ok((call, Err(error))),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use airlane_exchange::{HandIn, Producer, PutSpec};
 use airlane_gate::Call;
@@ -13,6 +13,9 @@ use airlane_model::{
 
 /// Puts of one connection that can be under way at once.
 const PUTS_MAX: usize = 16;
+
+/// So much of what a contract had to say is in one message.
+const REPORT_BYTES_MAX: usize = 32 << 10;
 
 /// How long a hand-over without a name is kept, unless it says something else.
 const UNNAMED_TTL: &str = "1h";
@@ -82,6 +85,11 @@ impl Put {
         }
         self.segments += 1;
         Ok(())
+    }
+
+    /// Whether [`take`](Self::take) is a matter of microseconds.
+    pub(crate) fn is_quick(&self, segment: &Segment, body: &Body) -> bool {
+        matches!(body, Body::Memfd(memfd) if self.hand_in.is_quick(memfd.as_fd(), segment.bytes))
     }
 
     /// Takes a segment. Blocking.
@@ -160,9 +168,17 @@ impl Puts {
     }
 }
 
-/// How a client is told of its put.
-pub(crate) fn committed(receipt: Receipt) -> Committed {
-    Committed {
+/// How a client is told of its put: in one message, or several where a contract had much to say.
+///
+/// # Errors
+/// `internal`.
+pub(crate) fn committed(receipt: Receipt) -> Result<Vec<Committed>> {
+    let report = receipt.contract.as_ref().map(serde_json::to_vec).transpose().map_err(|error| {
+        Error::new(codes::INTERNAL, format!("the report of a contract cannot be written: {error}")).source(error)
+    })?;
+    let report = report.unwrap_or_default();
+    let mut pieces = report.chunks(REPORT_BYTES_MAX).map(<[u8]>::to_vec);
+    let first = Committed {
         ticket: receipt.ticket,
         table: receipt.table.to_string(),
         table_id: receipt.table_id.to_string(),
@@ -171,10 +187,52 @@ pub(crate) fn committed(receipt: Receipt) -> Committed {
         bytes: receipt.bytes,
         rows_put: receipt.rows_put,
         durability: receipt.durability.to_string(),
-    }
+        contract: pieces.next().unwrap_or_default(),
+    };
+    let rest = pieces.map(|contract| Committed { contract, ..Committed::default() });
+    Ok(std::iter::once(first).chain(rest).collect())
 }
 
 /// Whose segments they are.
 pub(crate) fn producer(is_trusted: bool) -> Producer {
     if is_trusted { Producer::Worker } else { Producer::Stranger }
+}
+
+#[cfg(test)]
+mod tests {
+    use airlane_handover::Message;
+    use airlane_handover::frame::Frame;
+    use airlane_model::{ContractReceipt, TableId, Version};
+
+    use super::*;
+
+    #[test]
+    fn what_a_contract_says_at_length_takes_several_messages() {
+        let report = [("not_checked".to_owned(), vec!["a rule that nobody understands"; 5_000].into())];
+        let contract = ContractReceipt {
+            registered_version: 3,
+            rejected_ticket: Some("t.rejected@1".to_owned()),
+            report: report.into_iter().collect(),
+        };
+        let receipt = |contract| Receipt {
+            table: TableName::parse("t").expect("a name"),
+            table_id: TableId::from_bytes([7; 16]),
+            version: Version::FIRST,
+            rows: 1,
+            bytes: 64,
+            rows_put: 1,
+            durability: Durability::Ephemeral,
+            ticket: "t@1".to_owned(),
+            contract,
+        };
+        assert_eq!(committed(receipt(None)).expect("written").len(), 1);
+        let parts = committed(receipt(Some(contract.clone()))).expect("written");
+        assert!(parts.len() > 2, "{}", parts.len());
+        assert!(parts.iter().skip(1).all(|part| part.ticket.is_empty()));
+        let joined: Vec<u8> = parts.iter().flat_map(|part| part.contract.clone()).collect();
+        assert_eq!(serde_json::from_slice::<ContractReceipt>(&joined).expect("a report"), contract);
+        for part in parts {
+            Frame { request: 1, has_more: true, message: Message::Committed(part) }.encode().expect("short enough");
+        }
+    }
 }

@@ -36,5 +36,5 @@ pub use encode::Codec;
 pub use home::{Home, HomeFactory, MemfdPool, SealedMemfds, Sealing, Target};
 pub use intake::Intake;
 pub use schema::{KnownSchemas, Projection, TableSchema};
-pub use segment::{Message, Segment, Trust};
+pub use segment::{GradualSegment, Message, Segment, Trust};
 pub use writer::{Cut, TableWriter, WriterOptions};

@@ -113,6 +113,15 @@ impl TableSchema {
         &self.0.message
     }
 
+    /// Whether each column has values of its own and nothing below it: numbers, moments, truth values, text, bytes.
+    pub fn is_flat(&self) -> bool {
+        self.arrow().fields().iter().all(|field| match field.data_type() {
+            DataType::Null | DataType::Boolean | DataType::FixedSizeBinary(_) => true,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => true,
+            other => other.is_primitive(),
+        })
+    }
+
     /// The value types of the dictionaries, in the order of their ids.
     pub fn dictionaries(&self) -> &[DataType] {
         &self.0.dictionaries

@@ -1,5 +1,6 @@
 //! A sealed segment: its messages as they lie in memory, and arrays that point into them.
 
+mod gradual;
 mod open;
 
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ use crate::encode::{Block, Encoded, PREFIX_BYTES, plain_dictionary, sent};
 use crate::home::{Home, HomeKind, shared};
 use crate::schema::TableSchema;
 use crate::schema::canonical::children;
+pub use gradual::GradualSegment;
+pub use open::footer_bytes;
 
 /// Who wrote the bytes of a home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +73,7 @@ pub struct Segment {
     home: Home,
     schema: TableSchema,
     batches: Vec<Batch>,
-    dictionaries: Vec<Dictionary>,
+    dictionaries: OnceLock<Vec<Dictionary>>,
     dictionary_blocks: Vec<Block>,
     dictionary_values: OnceLock<HashMap<i64, ArrayRef>>,
     checksum: OnceLock<u64>,
@@ -94,41 +97,22 @@ impl Segment {
     }
 
     /// What the writer has just written. `batches` come with their rows, `dictionaries` in the order of their ids.
-    pub(crate) fn written(
-        home: Home,
-        schema: TableSchema,
-        batches: &[(Block, u64)],
-        dictionaries: &[Block],
-    ) -> Result<Self> {
+    pub(crate) fn written(home: Home, schema: TableSchema, batches: &[(Block, u64)], dictionaries: &[Block]) -> Self {
         let mut rows_end = 0;
         let batches = batches.iter().map(|(block, rows)| {
             // A stranger may claim more than there can be; that is refused when the rows are looked at.
             rows_end = u64::saturating_add(rows_end, *rows);
             Batch { block: *block, rows_end }
         });
-        let mut segment = Self {
+        Self {
             batches: batches.collect(),
-            dictionaries: Vec::new(),
+            dictionaries: OnceLock::new(),
             dictionary_blocks: dictionaries.to_vec(),
             dictionary_values: OnceLock::new(),
             checksum: OnceLock::new(),
             home,
             schema,
-        };
-        let types = segment.schema.dictionaries().to_vec();
-        for ((id, block), value_type) in (0..).zip(dictionaries).zip(types) {
-            let message = segment.at(block);
-            let mut hash = Xxh3::new();
-            hash.update(&message.header);
-            hash.update(&message.body);
-            if holds_dictionary(&value_type) {
-                // Readers resolve a dictionary when it arrives, so it is another one when one inside it is. Those have
-                // smaller ids.
-                segment.dictionaries.iter().for_each(|inner| hash.update(&inner.hash.to_le_bytes()));
-            }
-            segment.dictionaries.push(Dictionary { id, hash: hash.digest(), message });
         }
-        Ok(segment)
     }
 
     /// The schema.
@@ -167,7 +151,7 @@ impl Segment {
             (batch.block, rows)
         });
         let batches: Vec<_> = batches.collect();
-        Self::written(home, self.schema.clone(), &batches, &self.dictionary_blocks)
+        Ok(Self::written(home, self.schema.clone(), &batches, &self.dictionary_blocks))
     }
 
     /// The label of its home, by which the store knows which of its files a finished segment lies in.
@@ -215,9 +199,24 @@ impl Segment {
         self.at(&self.batches[index].block)
     }
 
-    /// The dictionaries, in the order of their ids.
+    /// The dictionaries, in the order of their ids. The first call reads them all, for their hashes.
     pub fn dictionaries(&self) -> &[Dictionary] {
-        &self.dictionaries
+        self.dictionaries.get_or_init(|| {
+            let mut dictionaries: Vec<Dictionary> = Vec::with_capacity(self.dictionary_blocks.len());
+            for ((id, block), value_type) in (0..).zip(&self.dictionary_blocks).zip(self.schema.dictionaries()) {
+                let message = self.at(block);
+                let mut hash = Xxh3::new();
+                hash.update(&message.header);
+                hash.update(&message.body);
+                if holds_dictionary(value_type) {
+                    // Readers resolve a dictionary when it arrives, so it is another one when one inside it is. Those have
+                    // smaller ids.
+                    dictionaries.iter().for_each(|inner| hash.update(&inner.hash.to_le_bytes()));
+                }
+                dictionaries.push(Dictionary { id, hash: hash.digest(), message });
+            }
+            dictionaries
+        })
     }
 
     /// Batch `index` as arrays that point into the home.

@@ -134,6 +134,11 @@ impl Put {
         self.intake.schema()
     }
 
+    /// Whether what is taken stays in memory for now.
+    pub fn stays_in_memory(&self) -> bool {
+        self.staging.is_none()
+    }
+
     /// Rows taken so far.
     pub fn rows(&self) -> u64 {
         self.intake.rows()

@@ -5,27 +5,23 @@ use std::sync::Arc;
 
 use airlane_handover::Message;
 use airlane_handover::message::{Abort, Begin, Commit, Committed, Segment as SegmentMessage};
-use airlane_model::{ByteSize, Error, Receipt, Result, TableName, Version, codes, limits};
-use airlane_segment::{Cut, MemoryBudget, SealedMemfds, Segment, TableSchema, TableWriter, WriterOptions};
+use airlane_model::{ByteSize, Error, Receipt, Result, TableName, Version, codes};
+use airlane_segment::{Segment, TableSchema, WriterOptions};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use futures::{Stream, StreamExt};
 
+use super::lanes::Lanes;
 use super::link::{Link, Turn, unexpected};
+use super::plan::Plan;
 use crate::client::PutOptions;
 use crate::size::payload_bytes;
 
 /// Segments that the server may not have answered yet.
 const UNANSWERED_MAX: u64 = 4;
 
-/// What is left for the last segment where the size is known: sealing it, and having it validated, takes time by the byte.
-const TAIL_BYTES: u64 = 1 << 20;
-
-/// From so many bytes on the first segment ends: a reader opens all batches of a segment before it has the first one.
-const FIRST_BYTES: u64 = 2 << 20;
-
-/// Segments of a table of known size, about; each of them no larger than this.
-const SEGMENTS: u64 = 64;
-const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Rows of fewer bytes are laid out where they come: to wake a thread takes as long.
+const AT_ONCE_BYTES: u64 = 1 << 20;
 
 /// A put under way. Dropping it gives it up.
 pub(super) struct LocalPut {
@@ -34,14 +30,13 @@ pub(super) struct LocalPut {
     put: u64,
     /// The request of the first segment.
     first: u64,
-    writer: Option<TableWriter>,
-    /// The first segment is to end early. Not where each segment repeats dictionaries.
-    is_first: bool,
+    plan: Plan,
+    lanes: Lanes,
+    /// The rows of a segment that was not begun yet, and their bytes.
+    waiting: Vec<RecordBatch>,
+    waiting_bytes: u64,
     sent: u64,
     answered: u64,
-    /// What is to come, where that is known.
-    bytes_expected: Option<u64>,
-    bytes: u64,
     is_ended: bool,
 }
 
@@ -72,47 +67,91 @@ impl LocalPut {
             Message::BeginOk(ok) => ok.put,
             other => return Err(unexpected(&other)),
         };
-        let of_table = (bytes_expected.unwrap_or(0) / SEGMENTS).min(SEGMENT_BYTES_MAX);
-        let segment_bytes_target = limits::SEGMENT_BYTES_TARGET.as_u64().max(of_table);
-        let layout = WriterOptions {
-            segment_small_bytes_max: ByteSize::bytes(0),
-            segment_bytes_target: ByteSize::bytes(segment_bytes_target),
-            ..WriterOptions::default()
+        let plan = Plan::new(bytes_expected, options.mode);
+        let layout = WriterOptions { segment_small_bytes_max: ByteSize::bytes(0), ..WriterOptions::default() };
+        let (segment_bytes_target, plan) = match schema.dictionaries().is_empty() {
+            // The plan ends segments, and writers do not.
+            true => (ByteSize::bytes(1 << 60), plan),
+            false => (layout.segment_bytes_target.max(plan.segment_bytes()), plan.whole()),
         };
-        let is_first = schema.dictionaries().is_empty();
-        let memfds = SealedMemfds::new(MemoryBudget::unlimited());
-        let writer = Some(TableWriter::new(schema, layout, Box::new(memfds)));
-        let (first, sent, answered, bytes, is_ended) = (request + 1, 0, 0, 0, false);
-        Ok(Self { link, turn, put, first, writer, is_first, sent, answered, bytes_expected, bytes, is_ended })
+        let lanes = Lanes::new(schema, WriterOptions { segment_bytes_target, ..layout });
+        let (first, sent, answered, is_ended) = (request + 1, 0, 0, false);
+        let (waiting, waiting_bytes) = (Vec::new(), 0);
+        Ok(Self { link, turn, put, first, plan, lanes, waiting, waiting_bytes, sent, answered, is_ended })
     }
 
-    /// Lays out a batch.
+    /// Lays out all batches, and hands over segments as they are finished.
     ///
     /// # Errors
-    /// `schema_mismatch`, `limit_exceeded`, `storage_full` without memory; what the server answers.
-    pub(super) async fn append(&mut self, batch: &RecordBatch) -> Result<()> {
-        let bytes = payload_bytes(batch);
-        let end = self.bytes.saturating_add(bytes);
-        // Once: what comes after it is the tail.
-        let Some(expected) = self.bytes_expected.take_if(|expected| end.saturating_add(TAIL_BYTES) >= *expected) else {
-            self.bytes = end;
-            let is_first = self.is_first && end >= FIRST_BYTES;
-            self.is_first &= !is_first;
-            return self.lay_out(batch, if is_first { Cut::Now } else { Cut::WhenFull }).await;
-        };
-        let before_tail = expected.saturating_sub(TAIL_BYTES).saturating_sub(self.bytes).min(bytes);
-        let rows = u128::from(before_tail) * batch.num_rows() as u128 / u128::from(bytes.max(1));
-        // No more than there are.
-        let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(batch.num_rows());
-        self.lay_out(&batch.slice(0, rows), Cut::Now).await?;
-        self.lay_out(&batch.slice(rows, batch.num_rows() - rows), Cut::WhenFull).await
+    /// Those of the batches; `schema_mismatch`, `limit_exceeded`, `storage_full` without memory; what the server answers.
+    pub(super) async fn append_all(&mut self, batches: impl Stream<Item = Result<RecordBatch>>) -> Result<()> {
+        let mut batches = std::pin::pin!(batches);
+        loop {
+            tokio::select! {
+                biased;
+                finished = self.lanes.finished(), if !self.lanes.is_idle() => {
+                    if let Some(segment) = finished? {
+                        self.send(&segment).await?;
+                    }
+                }
+                batch = batches.next() => match batch {
+                    Some(batch) => self.append(batch?).await?,
+                    None => return Ok(()),
+                },
+            }
+        }
     }
 
-    async fn lay_out(&mut self, batch: &RecordBatch, cut: Cut) -> Result<()> {
-        let Some(writer) = &mut self.writer else { return Err(failed()) };
-        writer.append(batch)?;
-        for segment in writer.take_sealed(cut)? {
-            self.send(&segment).await?;
+    async fn append(&mut self, mut batch: RecordBatch) -> Result<()> {
+        while batch.num_rows() > 0 {
+            let bytes = payload_bytes(&batch);
+            let rows = self.plan.rows(batch.num_rows(), bytes);
+            let rest = batch.slice(rows, batch.num_rows() - rows);
+            let (taken, bytes) = match rest.num_rows() {
+                0 => (batch, bytes),
+                _ => {
+                    let taken = batch.slice(0, rows);
+                    let bytes = payload_bytes(&taken);
+                    (taken, bytes)
+                }
+            };
+            batch = rest;
+            self.give(taken, bytes).await?;
+            if self.plan.take(bytes) {
+                self.begin_segment().await?;
+                self.lanes.end();
+            }
+        }
+        Ok(())
+    }
+
+    async fn give(&mut self, batch: RecordBatch, bytes: u64) -> Result<()> {
+        if self.lanes.is_open() {
+            return self.lanes.give(batch, bytes).await;
+        }
+        self.waiting.push(batch);
+        self.waiting_bytes = self.waiting_bytes.saturating_add(bytes);
+        match self.waiting_bytes > AT_ONCE_BYTES {
+            true => self.begin_segment().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Has what waits laid out beside the segments before it, as soon as there are not too many of them.
+    async fn begin_segment(&mut self) -> Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        while !self.lanes.has_room() {
+            if let Some(segment) = self.lanes.finished().await? {
+                self.send(&segment).await?;
+            }
+        }
+        self.lanes.open();
+        // They were few before.
+        let bytes = std::mem::take(&mut self.waiting_bytes) / self.waiting.len() as u64;
+        for batch in std::mem::take(&mut self.waiting) {
+            self.lanes.give(batch, bytes).await?;
         }
         Ok(())
     }
@@ -158,9 +197,15 @@ impl LocalPut {
     /// What the server answers; `connection_broken`, after which the put may be there: repeat it with its key, or look at
     /// the version.
     pub(super) async fn commit(mut self) -> Result<Receipt> {
-        let writer = self.writer.take().ok_or_else(failed)?;
-        for segment in writer.finish()? {
+        self.lanes.end();
+        while let Some(segment) = self.lanes.finished().await? {
             self.send(&segment).await?;
+        }
+        // A table without rows is a segment without any.
+        if !self.waiting.is_empty() || self.sent == 0 {
+            for segment in self.lanes.at_once(&std::mem::take(&mut self.waiting))? {
+                self.send(&segment).await?;
+            }
         }
         let (put, segments) = (self.put, self.sent);
         let request = self.link.send(&mut self.turn, Commit { put, segments }, &[]).await?;
@@ -169,9 +214,15 @@ impl LocalPut {
             let received = self.link.receive_soon(self.first).await?;
             self.take_answer(&received.message)?;
         }
-        match self.link.receive_soon(request).await?.message {
-            Message::Committed(committed) => receipt(committed),
-            other => Err(unexpected(&other)),
+        let (mut facts, mut report) = (None, Vec::new());
+        loop {
+            let received = self.link.receive_soon(request).await?;
+            let Message::Committed(committed) = received.message else { return Err(unexpected(&received.message)) };
+            report.extend_from_slice(&committed.contract);
+            let facts = facts.get_or_insert(committed);
+            if !received.has_more {
+                return receipt(facts, &report);
+            }
         }
     }
 }
@@ -185,12 +236,9 @@ impl Drop for LocalPut {
     }
 }
 
-fn failed() -> Error {
-    Error::new(codes::MESSAGE_ORDER_INVALID, "the put is at its end")
-}
-
-fn receipt(committed: Committed) -> Result<Receipt> {
+fn receipt(committed: &Committed, report: &[u8]) -> Result<Receipt> {
     let wrong = |what: &str| Error::new(codes::MESSAGE_INVALID, format!("the server answers no {what}"));
+    let contract = (!report.is_empty()).then(|| serde_json::from_slice(report)).transpose();
     Ok(Receipt {
         table: TableName::parse(&committed.table)?,
         table_id: committed.table_id.parse().map_err(|_| wrong("id of the table"))?,
@@ -199,8 +247,7 @@ fn receipt(committed: Committed) -> Result<Receipt> {
         bytes: committed.bytes,
         rows_put: committed.rows_put,
         durability: committed.durability.parse()?,
-        ticket: committed.ticket,
-        // The door's answer has no word for it: the server's Flight door tells.
-        contract: None,
+        ticket: committed.ticket.clone(),
+        contract: contract.map_err(|error| wrong("report of a contract that can be read").source(error))?,
     })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use airlane_handover::Message;
 use airlane_handover::message::{HomeKind, Open, TableHome, TableSegment};
 use airlane_model::{Error, Result, codes};
-use airlane_segment::{Home, MemoryBudget, Sealing, Segment, TableSchema, Trust};
+use airlane_segment::{GradualSegment, Home, MemoryBudget, Sealing, TableSchema};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
@@ -21,7 +21,8 @@ pub(crate) struct LocalTable {
     rows: u64,
     homes: Vec<Lazy>,
     segments: VecDeque<TableSegment>,
-    current: Option<(Segment, usize)>,
+    /// The segment that is read, and the rows that it is said to have.
+    current: Option<(GradualSegment, u64)>,
     /// The end of the read is still to be told, since it is counted.
     is_counted: bool,
     lease: Arc<Lease>,
@@ -64,7 +65,7 @@ impl LocalTable {
             let first = segments.front().copied().ok_or_else(|| damaged("there is no segment"))?;
             let schema = match schema.is_empty() {
                 false => TableSchema::from_message(&schema)?,
-                true => segment(&mut homes, &first, &lease)?.schema().clone(),
+                true => segment(&mut homes, &first, &lease, None)?.schema().clone(),
             };
             return Ok(Self { schema, rows, homes, segments, current: None, is_counted, lease });
         }
@@ -88,12 +89,14 @@ impl LocalTable {
     /// end of a counted read what the server answers.
     pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            if let Some((segment, index)) = &mut self.current
-                && *index < segment.batch_count()
-            {
-                let batch = segment.batch_as(*index, &self.schema)?;
-                *index += 1;
-                return Ok(Some(batch));
+            if let Some((segment, rows)) = &mut self.current {
+                let batch = segment.next_as(&self.schema)?;
+                if segment.rows() > *rows || (batch.is_none() && segment.rows() < *rows) {
+                    return Err(damaged(format!("a segment has {} rows, the server says {rows}", segment.rows())));
+                }
+                if batch.is_some() {
+                    return Ok(batch);
+                }
             }
             let Some(next) = self.segments.pop_front() else {
                 self.current = None;
@@ -102,20 +105,20 @@ impl LocalTable {
                 }
                 return Ok(None);
             };
-            self.current = Some((segment(&mut self.homes, &next, &self.lease)?, 0));
+            self.current = Some((segment(&mut self.homes, &next, &self.lease, Some(&self.schema))?, next.rows));
         }
     }
 }
 
 /// Maps a segment. Its arrays keep the lease.
-fn segment(homes: &mut [Lazy], of: &TableSegment, lease: &Arc<Lease>) -> Result<Segment> {
+fn segment(
+    homes: &mut [Lazy],
+    of: &TableSegment,
+    lease: &Arc<Lease>,
+    like: Option<&TableSchema>,
+) -> Result<GradualSegment> {
     let home = homes.get_mut(of.home as usize).ok_or_else(|| damaged(format!("there is no home {}", of.home)))?;
-    let part = home.map()?.part(of.offset, of.bytes)?.keeping(lease.clone());
-    let segment = Segment::open(part, Trust::Validated)?;
-    if segment.rows() != of.rows {
-        return Err(damaged(format!("a segment has {} rows, the server says {}", segment.rows(), of.rows)));
-    }
-    Ok(segment)
+    GradualSegment::open(home.map()?.part(of.offset, of.bytes)?.keeping(lease.clone()), like)
 }
 
 impl Lazy {

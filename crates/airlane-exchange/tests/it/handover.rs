@@ -123,6 +123,33 @@ async fn s9_a_descriptor_shows_no_row_and_no_column_that_may_not_be_read() {
     compare(&exchange, &ticket("t?rows=5-5"), &[HomeKind::Memfd]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_lent_and_not_counted_is_quick() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for folder in [None, Some(folder.path().to_owned())] {
+        let is_in_memory = folder.is_none();
+        let exchange = exchange_of(StoreOptions::new(folder));
+        put(&exchange, "large", PutMode::Replace, &[batch(0..3_000, &["ada", "bob"])]).await;
+        put(&exchange, "small", PutMode::Replace, &[batch(0..9, &["ada"])]).await;
+        let is_quick = |of: &Ticket| exchange.begin_hand_out(&Caller::local(), of).expect("begun").is_quick();
+        assert_eq!(is_quick(&ticket("large")), is_in_memory);
+        // A part is laid out anew, what is small is copied.
+        assert!(!is_quick(&ticket("large?rows=1-3000")) && !is_quick(&narrowed(&exchange, "large", Some("key"), None)));
+        assert!(!is_quick(&ticket("small")));
+        assert_eq!(is_quick(&narrowed(&exchange, "large", None, None)), is_in_memory);
+        let spec = TicketSpec { reads: NonZeroU64::new(1), ..TicketSpec::default() };
+        let once: Ticket = exchange.sign(&Caller::local(), &ticket("large"), spec).expect("signed").ticket.into();
+        assert!(!is_quick(&once));
+        let once = RetentionChange::of("reads", "1").expect("a rule");
+        exchange.set_retention(&Caller::local(), &ticket_table("large"), once).await.expect("set");
+        assert!(!is_quick(&ticket("large")));
+    }
+}
+
+fn ticket_table(name: &str) -> airlane_model::TableName {
+    airlane_model::TableName::parse(name).expect("a name")
+}
+
 fn out_count(exchange: &Exchange, of: &str) -> usize {
     hand_out(exchange, &ticket(of)).expect("handed out").descriptors().len()
 }

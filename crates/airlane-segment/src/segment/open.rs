@@ -9,6 +9,7 @@
 //! nothing but zeroes where nothing lies. Its data is validated through the same decoder as a put over the wire.
 
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 
 use airlane_model::{Error, Result, codes, limits};
 use arrow_ipc::{CompressionType, MessageHeader, MetadataVersion, RecordBatch};
@@ -30,40 +31,47 @@ const ALIGNMENT: u64 = limits::ALIGNMENT_BYTES as u64;
 /// Where writers put the first message: right behind the magic, padded to their alignment.
 const FIRST_MESSAGE_OFFSETS: [usize; 2] = [64, 8];
 
+/// The length of the footer of a file of `len` bytes, which bounds how many messages it has. It is read and not believed.
+pub fn footer_bytes(file: BorrowedFd<'_>, len: u64) -> Option<u64> {
+    let mut length = [0; 4];
+    let read = rustix::io::pread(file, &mut length, len.checked_sub(TRAILER_BYTES as u64)?).ok()?;
+    (read == length.len()).then(|| u32::from_le_bytes(length).into())
+}
+
 pub(super) fn open(home: Home, trust: Trust) -> Result<Segment> {
     let bytes = home.bytes();
     let file = Layout { bytes: &bytes, trust };
-    let (footer_start, footer) = file.footer()?;
-    let schema_header = file.schema_header()?;
-    let (schema, schema_ids) = TableSchema::from_message_with_ids(schema_header)?;
-    if trust != Trust::Validated {
-        file.judge_schemas(&schema, &schema_ids, footer)?;
-    }
-    let dictionaries = file.blocks(footer.dictionaries(), footer_start)?;
-    let batches = file.blocks(footer.recordBatches(), footer_start)?;
-    file.apart(dictionaries.iter().chain(&batches))?;
-
-    let ids: Vec<i64> = dictionaries.iter().map(|block| file.dictionary_id(block)).collect::<Result<_>>()?;
-    let mut numbered: Vec<(i64, Block)> = ids.into_iter().zip(dictionaries).collect();
-    numbered.sort_by_key(|(id, _)| *id);
-    // Before the first batch of a table a dictionary may be left out.
-    let complete = numbered.len() == schema.dictionaries().len() || (numbered.is_empty() && batches.is_empty());
-    if !complete || (0..).zip(&numbered).any(|(expected, (id, _))| expected != *id) {
-        let found: Vec<i64> = numbered.iter().map(|(id, _)| *id).collect();
-        let expected = schema.dictionaries().len();
-        return Err(file.fault(format!("the dictionary ids are {found:?}, expected each once up to {expected}")));
-    }
-    let dictionaries: Vec<Block> = numbered.into_iter().map(|(_, block)| block).collect();
+    let Parts { schema, dictionaries, batches } = file.parts(None)?;
     let rows = |block: &Block| Ok((*block, file.batch_rows(block)?));
     let batches: Vec<(Block, u64)> = batches.iter().map(rows).collect::<Result<_>>()?;
     if trust == Trust::Foreign {
+        let footer_start = file.footer()?.0;
         file.judge_padding(dictionaries.iter().chain(batches.iter().map(|(block, _)| block)), footer_start)?;
     }
-    let segment = Segment::written(home, schema, &batches, &dictionaries)?;
+    let segment = Segment::written(home, schema, &batches, &dictionaries);
     if trust == Trust::Foreign {
+        let schema_header = file.schema_header()?;
         validate(&segment, schema_header, dictionaries.iter().chain(batches.iter().map(|(block, _)| block)))?;
     }
     Ok(segment)
+}
+
+/// Where the messages of validated bytes are; none of the record batches is looked at. `like` is the schema that they have, most likely.
+pub(super) fn parts(home: &Home, like: Option<&TableSchema>) -> Result<Parts> {
+    Layout { bytes: home.buffer(), trust: Trust::Validated }.parts(like)
+}
+
+/// The rows of a record batch of validated bytes, whose structure is sound.
+pub(super) fn batch_rows(home: &Home, block: &Block) -> Result<u64> {
+    Layout { bytes: home.buffer(), trust: Trust::Validated }.batch_rows(block)
+}
+
+/// What a file consists of.
+pub(super) struct Parts {
+    pub(super) schema: TableSchema,
+    /// In the order of their ids.
+    pub(super) dictionaries: Vec<Block>,
+    pub(super) batches: Vec<Block>,
 }
 
 /// Decodes everything with full validation, dictionaries first. The bytes are served as they lie, so nothing may need
@@ -91,6 +99,36 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
+    fn parts(&self, like: Option<&TableSchema>) -> Result<Parts> {
+        let (footer_start, footer) = self.footer()?;
+        let schema_header = self.schema_header()?;
+        let schema = match like.filter(|like| self.trust == Trust::Validated && **like.message() == *schema_header) {
+            Some(like) => like.clone(),
+            None => {
+                let (schema, ids) = TableSchema::from_message_with_ids(schema_header)?;
+                if self.trust != Trust::Validated {
+                    self.judge_schemas(&schema, &ids, footer)?;
+                }
+                schema
+            }
+        };
+        let dictionaries = self.blocks(footer.dictionaries(), footer_start)?;
+        let batches = self.blocks(footer.recordBatches(), footer_start)?;
+        self.apart(dictionaries.iter().chain(&batches))?;
+        let ids: Vec<i64> = dictionaries.iter().map(|block| self.dictionary_id(block)).collect::<Result<_>>()?;
+        let mut numbered: Vec<(i64, Block)> = ids.into_iter().zip(dictionaries).collect();
+        numbered.sort_by_key(|(id, _)| *id);
+        // Before the first batch of a table a dictionary may be left out.
+        let complete = numbered.len() == schema.dictionaries().len() || (numbered.is_empty() && batches.is_empty());
+        if !complete || (0..).zip(&numbered).any(|(expected, (id, _))| expected != *id) {
+            let found: Vec<i64> = numbered.iter().map(|(id, _)| *id).collect();
+            let expected = schema.dictionaries().len();
+            return Err(self.fault(format!("the dictionary ids are {found:?}, expected each once up to {expected}")));
+        }
+        let dictionaries = numbered.into_iter().map(|(_, block)| block).collect();
+        Ok(Parts { schema, dictionaries, batches })
+    }
+
     fn fault(&self, message: impl Into<String>) -> Error {
         match self.trust {
             Trust::Validated => Error::new(codes::DATA_DAMAGED, message),

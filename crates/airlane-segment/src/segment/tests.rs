@@ -1,3 +1,6 @@
+use std::os::fd::AsFd;
+
+use airlane_model::ByteSize;
 use arrow_array::types::Int8Type;
 use arrow_array::{DictionaryArray, Int32Array, StringArray, StringViewArray};
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
@@ -63,6 +66,45 @@ fn slot(table: &flatbuffers::Table<'_>, field: flatbuffers::VOffsetT) -> usize {
 fn open(bytes: &[u8], trust: Trust) -> Result<Segment> {
     let charge = MemoryBudget::unlimited().begin(MemoryUse::Tables);
     Segment::open(Home::heap(Buffer::from(bytes), charge), trust)
+}
+
+#[test]
+fn a_segment_is_opened_batch_by_batch() {
+    let options = WriterOptions { batch_bytes_min: ByteSize::bytes(0), ..WriterOptions::default() };
+    let schema = TableSchema::from_arrow(&sample().schema()).unwrap();
+    let mut writer = TableWriter::new(schema.clone(), options, Box::<MemfdPool>::default());
+    (0..3).for_each(|_| writer.append(&sample()).unwrap());
+    let whole = writer.finish().unwrap().remove(0);
+    let home = |bytes: &[u8]| Home::heap(Buffer::from(bytes), MemoryBudget::unlimited().begin(MemoryUse::Tables));
+    for like in [None, Some(&schema), Some(&TableSchema::from_arrow(&Schema::empty()).unwrap())] {
+        let mut gradual = GradualSegment::open(home(&whole.file_bytes()), like).unwrap();
+        assert_eq!(gradual.schema().arrow(), schema.arrow());
+        for batch in 1..=3 {
+            assert_eq!(gradual.next_as(&schema).unwrap(), Some(sample()));
+            assert_eq!(gradual.rows(), batch * sample().num_rows() as u64);
+        }
+        assert!(gradual.next_as(&schema).unwrap().is_none());
+    }
+    // What is wrong with a batch is found when it is asked for, and with the file at once.
+    let mut damaged = whole.file_bytes().to_vec();
+    let second = whole.batches[1].block.offset as usize + PREFIX_BYTES;
+    damaged[second..second + 16].fill(0xff);
+    let mut gradual = GradualSegment::open(home(&damaged), None).unwrap();
+    assert_eq!(gradual.next_as(&schema).unwrap(), Some(sample()));
+    assert_eq!(gradual.next_as(&schema).unwrap_err().code(), codes::DATA_DAMAGED);
+    damaged.truncate(damaged.len() - 1);
+    assert_eq!(GradualSegment::open(home(&damaged), None).unwrap_err().code(), codes::DATA_DAMAGED);
+}
+
+#[test]
+fn a_footer_tells_its_length_and_is_not_believed() {
+    let file = tempfile::tempfile().unwrap();
+    let bytes = stock_file(64, None);
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+    let footer = bytes.len() - 10 - footer_of(&bytes).0;
+    assert_eq!(footer_bytes(file.as_fd(), bytes.len() as u64), Some(footer as u64));
+    assert_eq!(footer_bytes(file.as_fd(), 9), None);
+    assert_eq!(footer_bytes(file.as_fd(), bytes.len() as u64 + 100), None);
 }
 
 #[test]

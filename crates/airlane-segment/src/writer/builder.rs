@@ -104,7 +104,7 @@ impl SegmentBuilder {
             Place::Heap(heap) => heap.seal(self.len, homes.budget())?,
             Place::Made(target) => target.seal(self.len)?,
         };
-        Segment::written(home, self.schema, &self.batches, &blocks)
+        Ok(Segment::written(home, self.schema, &self.batches, &blocks))
     }
 
     fn message(&mut self, homes: &mut dyn HomeFactory, header: &[u8], encoded: &Encoded) -> Result<Block> {

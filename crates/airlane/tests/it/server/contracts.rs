@@ -5,7 +5,7 @@ use std::sync::Arc;
 use airlane_client::{Client, ConnectOptions, PutOptions, Transport};
 use airlane_model::contract::{Compatibility, Mode};
 use airlane_model::{PutMode, codes};
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use futures::stream;
 
 use super::harness::*;
@@ -181,7 +181,7 @@ async fn every_door_keeps_to_it() {
         };
         let receipt = put(batch(&["AIR", "LANE"], &[1.0, 2.0], &[1, 2])).await.expect("good rows");
         assert_eq!(receipt.rows, 2);
-        assert_eq!(receipt.contract.is_some(), !shares_memory, "the local door has no word for it");
+        assert_eq!(receipt.contract.map(|contract| contract.registered_version), Some(1));
         let refused = put(batch(&["AIR", "LANE"], &[1.0, -2.0], &[1, 2])).await.expect_err("a bad row");
         assert_eq!(refused.code(), codes::CONTRACT_BROKEN, "{refused}");
         let read = client.get("eu/t").await.expect("read");
@@ -217,6 +217,42 @@ async fn a_bad_row_at_the_end_of_a_segment_takes_none_of_the_good_ones_with_it()
     assert_eq!(put.await.expect("put").rows, 3 * ROWS as u64 - 1);
     let rejected = ask(&at, "GET", "/v1/tables/eu/t.rejected?format=ndjson", "", b"").await;
     assert!(rejected.text().contains(&format!("\"_row\":{}", 3 * ROWS - 1)), "{}", rejected.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_says_the_same_of_a_contract_at_every_door() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("local.sock");
+    let server = TestServer::start_with(|_, options| {
+        options.local.socket = airlane::server::LocalSocket::At(socket.clone());
+    })
+    .await;
+    let at = server.address();
+    assert_eq!(register(&at, CONTRACT, "").await.status, 201);
+    bind(&at, "eu/*", "coerce_quarantine").await;
+    let mut reports = Vec::new();
+    for shares_memory in [false, true] {
+        let options = ConnectOptions { shares_memory, local_socket: Some(socket.clone()), ..ConnectOptions::default() };
+        let client = Client::connect_with(&format!("grpc://{at}"), &options).await.expect("connected");
+        let columns: [(&str, ArrayRef); 3] = [
+            ("symbol", Arc::new(StringArray::from(vec!["AIR", "LANES", "LANE"]))),
+            ("price", Arc::new(Float64Array::from(vec![1.0, 2.0, -3.0]))),
+            // To be cast.
+            ("id", Arc::new(Int32Array::from(vec![1, 2, 3]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+        let name = format!("eu/{shares_memory}").parse().expect("a name");
+        let (schema, rows) = (batch.schema(), stream::iter([Ok(batch)]));
+        let receipt = client.put(&name, schema, rows, PutOptions::default()).await.expect("put");
+        assert_eq!(receipt.rows, 1);
+        let report = receipt.contract.expect("a report");
+        let ticket = report.rejected_ticket.clone().expect("rows that were set aside");
+        let read = client.get(&ticket).await.expect("a read").next().await.expect("read").expect("rows");
+        assert_eq!(read.num_rows(), 2, "{report:?}");
+        reports.push((report.registered_version, report.report));
+    }
+    assert_eq!(reports[0], reports[1]);
+    assert!(!reports[0].1.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
