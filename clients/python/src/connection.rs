@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use airlane_client::{Client, ClientIdentity, ConnectOptions, Credentials, PutOptions, TicketOptions};
-use airlane_model::{Error, Receipt, Result, RetentionChange, RowRange, Secret, TableName, Ticket, codes};
+use airlane_model::{ByteSize, Error, Receipt, Result, RetentionChange, RowRange, Secret, TableName, Ticket, codes};
 use arrow_array::RecordBatch;
 use futures::{Stream, stream};
 use pyo3::prelude::*;
@@ -32,6 +32,7 @@ pub(crate) struct PutWords {
     durability: Option<String>,
     retention: Vec<(String, String)>,
     key: Option<String>,
+    bytes_expected: Option<u64>,
     ticket: Option<TicketWords>,
 }
 
@@ -247,7 +248,7 @@ impl PutWords {
             durability: self.durability.map(|text| text.parse()).transpose()?,
             retention: change(&self.retention)?,
             key: self.key.map(|text| text.parse()).transpose()?,
-            bytes_expected: None,
+            bytes_expected: self.bytes_expected.map(ByteSize::bytes),
             ticket: self.ticket.map(TicketWords::options).transpose()?,
         })
     }

@@ -8,7 +8,7 @@ import airlane
 
 def calls(url: str, data: airlane.Result) -> list[str]:
     with airlane.connect(url, token="t", timeout=30) as client:
-        receipt = client.put("eu/prices", data, "append", durability="ephemeral", ttl="1h", idempotency_key="k")
+        receipt = client.put("eu/prices", data, "append", durability="ephemeral", ttl="1h", idempotency_key="k", bytes_expected=1 << 30, ticket={"ttl": 60})
         assert_type(receipt, airlane.Receipt)
         assert_type(receipt.version, int)
         result = client.get(receipt)

@@ -1,8 +1,10 @@
 """The calls, what they answer, and what they refuse."""
 
+import json
 import pickle
 import time
 import tomllib
+import urllib.request
 
 import pyarrow as pa
 import pytest
@@ -80,6 +82,56 @@ def test_a_ticket_of_a_part(client, name):
     with pytest.raises(airlane.Error) as caught:
         client.get(ticket)
     assert caught.value.code == "ticket_used"
+
+
+def test_a_receipt_carries_a_signed_ticket(client, name):
+    receipt = client.put(name, TABLE, ticket={"reads": 1, "ttl": 60})
+    assert receipt.ticket.startswith("~") and receipt.ticket not in repr(receipt)
+    assert client.get(receipt).to_arrow() == TABLE
+    with pytest.raises(airlane.Error) as caught:
+        client.get(receipt)
+    assert caught.value.code == "ticket_used"
+    with pytest.raises(TypeError, match="no rule 'read'"):
+        client.put(name, TABLE, ticket={"read": 1})
+    assert client.info(name).version == 1
+
+
+def test_a_receipt_tells_what_a_contract_said(server, client, name):
+    document = f"""
+apiVersion: v3.1.0
+kind: DataContract
+id: {name.rpartition("/")[2]}
+version: 1.0.0
+status: active
+schema:
+  - name: numbers
+    properties:
+      - {{name: n, logicalType: integer, physicalType: bigint, logicalTypeOptions: {{minimum: 2}}}}
+"""
+    contract = name.rpartition("/")[2]
+
+    def tell(path, body):
+        request = urllib.request.Request(server.url.replace("grpc://", "http://") + path, body.encode(), method="PUT")
+        urllib.request.urlopen(request).close()
+
+    tell(f"/v1/contracts/{contract}", document)
+    tell("/v1/bindings", json.dumps({"tables": name, "contract": contract, "mode": "coerce_quarantine"}))
+    receipt = client.put(name, pa.table({"n": pa.array([1, 2, 3], pa.int32())}))
+    assert (receipt.rows, receipt.contract["registered_version"]) == (2, 1)
+    assert client.get(receipt.contract["rejected_ticket"]).to_arrow()["n"].to_pylist() == [1]
+    assert client.put(f"{name}_free", TABLE).contract is None
+
+
+def test_the_size_of_a_put_is_a_hint_and_no_more(client, name):
+    large = pa.table({"n": range(1_000_000), "text": pa.array(["some text"] * 1_000_000)})
+    for expected in (None, 0, 1, large.nbytes, 1 << 40):
+        client.put(name, large, durability="ephemeral", bytes_expected=expected)
+        assert client.get(name).to_arrow() == large
+    batches = large.to_batches(max_chunksize=10_000)
+    client.put(name, iter(batches), durability="ephemeral", schema=large.schema, bytes_expected=large.nbytes)
+    assert client.get(name).to_arrow() == large
+    with pytest.raises(OverflowError):
+        client.put(name, TABLE, bytes_expected=-1)
 
 
 def test_a_put_with_a_key_is_one_put(client, name):

@@ -3,6 +3,8 @@
 import io
 import sys
 
+import IPython
+import IPython.display
 import pyarrow as pa
 
 import airlane
@@ -64,6 +66,40 @@ def test_a_line_is_shown_where_somebody_sees_it(monkeypatch):
     assert _progress.line("x", None) is None and _progress.line("x", True) is not None
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert _progress.line("x", None) is not None and _progress.line("x", False) is None
+
+
+def test_a_notebook_with_widgets_shows_a_bar(monkeypatch):
+    class ZMQInteractiveShell:
+        pass
+
+    shown = []
+    monkeypatch.setattr(IPython, "get_ipython", ZMQInteractiveShell)
+    monkeypatch.setattr(IPython.display, "display", shown.append)
+    clock = iter([0.0, 0.6, 1.6])
+    line = _progress.line("get <t>", None, lambda: 1000)
+    line._clock = lambda: next(clock)
+    line._begun, line._told = 0.0, 0.0
+    line(250, 1024)
+    [box] = shown
+    bar, text = box.children
+    assert (bar.value, bar.bar_style) == (0.25, "") and text.value.startswith("get &lt;t&gt;: 250 rows, 1.0 KiB")
+    line(1000, 4096)
+    assert bar.value == 1.0 and len(shown) == 1
+    line.close()
+    assert box.comm is None
+    # Without an end to come.
+    line = _progress.line("put t", None)
+    line._told = 0.0
+    line(1, 1)
+    assert shown[1].children[0].bar_style == "info"
+    # Without widgets it is a line.
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    output = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", output)
+    line = _progress.line("put t", None)
+    line._told = 0.0
+    line(1, 1)
+    assert output.getvalue().startswith("\rput t: 1 rows")
 
 
 def test_a_transfer_tells_its_rows(server, name, monkeypatch):

@@ -10,7 +10,7 @@ Nothing else is needed. pyarrow, pandas, polars and numpy are imported by the me
 
 from ._answers import Listing, Receipt, SignedTicket, TableInfo
 from ._async import AsyncClient, AsyncResult, connect_async
-from ._client import Client, connect
+from ._client import Client, TicketRules, connect
 from ._errors import (
     AlreadyExistsError,
     CancelledError,
@@ -55,6 +55,7 @@ __all__ = [
     "Server",
     "SignedTicket",
     "TableInfo",
+    "TicketRules",
     "UnauthenticatedError",
     "UnavailableError",
     "connect",

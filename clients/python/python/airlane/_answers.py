@@ -70,6 +70,9 @@ class Receipt:
     durability: str
     #: The ticket that reads this version. A signed one (it begins with ``~``) is a secret.
     ticket: str = field(repr=False)
+    #: What a data contract had to say, where one is bound to the table: its version, what was cast, how many rows broke which rule, and as
+    #: ``rejected_ticket`` what reads those that were set aside.
+    contract: dict[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def listing(text: str) -> Listing:
 def receipt(text: str) -> Receipt:
     answer = json.loads(text)
     names = ("table_id", "version", "rows", "bytes", "rows_put", "durability", "ticket")
-    return Receipt(name=answer["table"], **{name: answer[name] for name in names})
+    return Receipt(name=answer["table"], contract=answer.get("contract"), **{name: answer[name] for name in names})
 
 
 def signed_ticket(text: str) -> SignedTicket:

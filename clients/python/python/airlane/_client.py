@@ -6,7 +6,7 @@ import json
 import os
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from . import _answers, _calls, _input, _native, _progress
 from ._answers import Listing, Receipt, SignedTicket, TableInfo
@@ -34,6 +34,19 @@ class HasTicket(Protocol):
 
     @property
     def ticket(self) -> str: ...
+
+
+class TicketRules(TypedDict, total=False):
+    """The rules of a signed ticket that a receipt carries."""
+
+    #: Seconds for which it can be used, whole ones.
+    ttl: float
+    #: How often it can be read.
+    reads: int
+    #: A read counts from its beginning on, whatever becomes of the reader.
+    at_most_once: bool
+    #: The caller who alone may use it.
+    caller: str
 
 
 #: What can be read: a name, a ticket, or what has one.
@@ -139,6 +152,8 @@ class Client:
         window: Time | None = None,
         pinned: bool | None = None,
         idempotency_key: str | uuid.UUID | None = None,
+        bytes_expected: int | None = None,
+        ticket: TicketRules | None = None,
         timeout: float | None = None,
     ) -> Receipt:
         """Puts a table. When it answers, the version is committed, and kept as the receipt says.
@@ -158,6 +173,10 @@ class Client:
             window: Rows that were put longer ago than this go.
             pinned: Neither the table nor its rows go by themselves, whatever the other rules say.
             idempotency_key: What makes the put safe to repeat: the same key, rows and options are one put.
+            bytes_expected: How many bytes come, about, for a large stream of known size: by shared memory its segments are made to suit
+                that, and its last rows are handed over so that the commit does not wait for them. Of tables and frames in memory it is
+                known.
+            ticket: Has the receipt carry a signed ticket with these rules, such as ``{"ttl": 600, "reads": 1}``, in place of a plain one.
 
         Raises:
             InvalidArgumentError: A bad name, option or batch.
@@ -167,14 +186,15 @@ class Client:
             PermissionDeniedError: No right to write there.
             TypeError: ``data`` is nothing that can be put.
         """
+        batches, known = _input.native(data, schema, format)
         words: _native.PutWords = {
             "mode": mode,
             "durability": durability,
             "retention": _rules(ttl=ttl, idle=idle, reads=reads, versions=versions, window=window, pinned=pinned),
             "key": None if idempotency_key is None else str(idempotency_key),
-            "ticket": None,
+            "bytes_expected": known if bytes_expected is None else bytes_expected,
+            "ticket": None if ticket is None else _of_receipt(ticket),
         }
-        batches = _input.native(data, schema, format)
         line = _progress.line(f"put {name}", self._progress)
         try:
             return _answers.receipt(self._connection.put(name, batches, words, self._call(timeout, line)))
@@ -410,6 +430,22 @@ def _ticket(source: Source) -> str:
     if isinstance(source, HasTicket):
         return source.ticket
     raise TypeError(f"a {type(source).__name__} names no table: give a name, a ticket, or what has a ticket")
+
+
+def _of_receipt(rules: TicketRules) -> _native.TicketWords:
+    """Rules as the server reads them. One that is misspelt would be no rule."""
+    names = TicketRules.__annotations__
+    for name in rules:
+        if name not in names:
+            raise TypeError(f"a ticket of a receipt has no rule {name!r}: there are {', '.join(names)}")
+    return {
+        "columns": None,
+        "rows": None,
+        "ttl": rules.get("ttl"),
+        "caller": rules.get("caller"),
+        "reads": rules.get("reads"),
+        "at_most_once": rules.get("at_most_once", False),
+    }
 
 
 def _shown(ticket: str) -> str:

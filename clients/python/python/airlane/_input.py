@@ -35,23 +35,23 @@ class ArrowSchemaExportable(Protocol):
 Data: TypeAlias = "ArrowStreamExportable | ArrowArrayExportable | str | os.PathLike[str] | Iterable[Any]"
 
 
-def native(data: Data, schema: ArrowSchemaExportable | None, format: str | None) -> Input:
-    """The batches of what is put.
+def native(data: Data, schema: ArrowSchemaExportable | None, format: str | None) -> tuple[Input, int | None]:
+    """The batches of what is put, and how many bytes they are, about, where that is known.
 
     Raises:
         TypeError: It is nothing that can be put.
     """
     if isinstance(data, (str, os.PathLike)):
-        return Input.of_file(data, format)
+        return Input.of_file(data, format), None
     if format is not None:
         raise TypeError("`format` is for files: `data` is no path")
     if schema is not None:
         if not isinstance(data, Iterable) or not isinstance(schema, ArrowSchemaExportable):
             raise TypeError("with `schema`, a schema such as pyarrow's, `data` is an iterable of record batches")
-        return Input.of_iterable(data, schema)
+        return Input.of_iterable(data, schema), None
     exported = _with_index(data)
     if isinstance(exported, (ArrowStreamExportable, ArrowArrayExportable)):
-        return Input.of(exported)
+        return Input.of(exported), _size(exported)
     raise TypeError(
         f"a {type(data).__name__} cannot be put: give an object with __arrow_c_stream__ or __arrow_c_array__ (a table of pyarrow, "
         "a frame of polars or pandas, a relation of DuckDB), the path of a file, or an iterable of record batches and its `schema`"
@@ -65,3 +65,11 @@ def _with_index(data: object) -> object:
         return data
     arrow = have("pyarrow")
     return data if arrow is None else arrow.Table.from_pandas(data)
+
+
+def _size(exported: object) -> int | None:
+    """The bytes of a table or batch of pyarrow, or of a frame of polars; a stream has no size."""
+    size = getattr(exported, "nbytes", None)
+    if size is None and hasattr(exported, "estimated_size"):
+        size = exported.estimated_size()
+    return size if isinstance(size, int) else None

@@ -12,6 +12,7 @@ class PutWords(TypedDict):
     durability: str | None
     retention: list[tuple[str, str]]
     key: str | None
+    bytes_expected: int | None
     ticket: TicketWords | None
 
 @type_check_only
