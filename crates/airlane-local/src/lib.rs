@@ -22,6 +22,7 @@
 mod blocking;
 mod connection;
 mod folder;
+mod hello;
 mod leases;
 mod options;
 mod puts;

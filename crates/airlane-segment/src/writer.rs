@@ -92,6 +92,8 @@ pub struct TableWriter {
     builder: Option<SegmentBuilder>,
     scatter: Option<Scatter>,
     sealed: Vec<Segment>,
+    /// Whether nobody will ask for the hashes of dictionaries.
+    is_for_others: bool,
     /// Counts the segments, so that no rows get into another than they were rewritten for.
     segment: u64,
     gathered_segment: u64,
@@ -120,12 +122,19 @@ impl TableWriter {
             builder: None,
             scatter: None,
             sealed: Vec::new(),
+            is_for_others: false,
             segment: 0,
             gathered_segment: 0,
             schema,
             options,
             homes,
         }
+    }
+
+    /// The same for segments that are handed over, and never sent from here: the hashes of their dictionaries are left to who will.
+    #[must_use]
+    pub fn for_others(self) -> Self {
+        Self { is_for_others: true, ..self }
     }
 
     /// Adds a validated batch of the writer's schema (metadata is not compared). Batches are gathered and sliced to
@@ -216,7 +225,7 @@ impl TableWriter {
             written.map_err(|error| storage_error("write a segment", error))?;
             segment.moved_to(target.seal(bytes.len() as u64)?)?
         };
-        self.sealed.push(moved);
+        self.keep(moved);
         Ok(())
     }
 
@@ -317,6 +326,14 @@ impl TableWriter {
         })
     }
 
+    fn keep(&mut self, segment: Segment) {
+        if !self.is_for_others {
+            // Now, and not when somebody waits for the commit.
+            segment.dictionaries();
+        }
+        self.sealed.push(segment);
+    }
+
     fn write_gathered(&mut self) -> Result<()> {
         match self.gather.take()? {
             Some((len, columns)) => self.write(&Rows { len, columns, segment: self.gathered_segment }),
@@ -350,7 +367,8 @@ impl TableWriter {
         if let Some(builder) = self.builder.take() {
             segment_bytes = builder.batch_bytes();
             let dictionaries = self.unifier.values().map_err(fault)?;
-            self.sealed.push(builder.seal(self.homes.as_mut(), &dictionaries)?);
+            let segment = builder.seal(self.homes.as_mut(), &dictionaries)?;
+            self.keep(segment);
         }
         self.unifier.reset(segment_bytes)?;
         self.segment += 1;

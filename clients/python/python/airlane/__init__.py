@@ -10,7 +10,7 @@ Nothing else is needed. pyarrow, pandas, polars and numpy are imported by the me
 
 from ._answers import Listing, Receipt, SignedTicket, TableInfo
 from ._async import AsyncClient, AsyncResult, connect_async
-from ._client import Client, TicketRules, connect
+from ._client import Client, connect
 from ._errors import (
     AlreadyExistsError,
     CancelledError,
@@ -29,6 +29,7 @@ from ._errors import (
 )
 from ._result import Batches, Result
 from ._rows import Batch
+from ._rules import TicketRules
 from ._server import Server, serve
 
 __all__ = [

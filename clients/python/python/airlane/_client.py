@@ -6,12 +6,13 @@ import json
 import os
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from . import _answers, _calls, _input, _native, _progress
+from . import _answers, _calls, _input, _native, _progress, _rules
 from ._answers import Listing, Receipt, SignedTicket, TableInfo
 from ._input import ArrowSchemaExportable, Data
 from ._result import Result
+from ._rules import TicketRules, Time
 
 if TYPE_CHECKING:
     import types
@@ -24,8 +25,6 @@ URL_DEFAULT = ""
 Mode = Literal["replace", "append"]
 Compatibility = Literal["backward", "forward", "full", "none"]
 ContractMode = Literal["reject", "coerce", "quarantine", "coerce_quarantine"]
-#: A time: seconds, or a number and a unit such as ``"30s"``, ``"10m"``, ``"8h"``, ``"7d"``; ``"none"`` takes a rule off.
-Time: TypeAlias = "float | str"
 
 
 @runtime_checkable
@@ -34,19 +33,6 @@ class HasTicket(Protocol):
 
     @property
     def ticket(self) -> str: ...
-
-
-class TicketRules(TypedDict, total=False):
-    """The rules of a signed ticket that a receipt carries."""
-
-    #: Seconds for which it can be used, whole ones.
-    ttl: float
-    #: How often it can be read.
-    reads: int
-    #: A read counts from its beginning on, whatever becomes of the reader.
-    at_most_once: bool
-    #: The caller who alone may use it.
-    caller: str
 
 
 #: What can be read: a name, a ticket, or what has one.
@@ -190,10 +176,10 @@ class Client:
         words: _native.PutWords = {
             "mode": mode,
             "durability": durability,
-            "retention": _rules(ttl=ttl, idle=idle, reads=reads, versions=versions, window=window, pinned=pinned),
+            "retention": _rules.of_table(ttl=ttl, idle=idle, reads=reads, versions=versions, window=window, pinned=pinned),
             "key": None if idempotency_key is None else str(idempotency_key),
             "bytes_expected": known if bytes_expected is None else bytes_expected,
-            "ticket": None if ticket is None else _of_receipt(ticket),
+            "ticket": None if ticket is None else _rules.of_receipt(ticket),
         }
         line = _progress.line(f"put {name}", self._progress)
         try:
@@ -275,7 +261,7 @@ class Client:
         timeout: float | None = None,
     ) -> TableInfo:
         """Changes how long a table is kept: see :meth:`put`. Rules that are not named stay; ``"none"`` takes a time off."""
-        rules = _rules(ttl=ttl, idle=idle, reads=reads, versions=versions, window=window, pinned=pinned)
+        rules = _rules.of_table(ttl=ttl, idle=idle, reads=reads, versions=versions, window=window, pinned=pinned)
         return _answers.table_info(json.loads(self._connection.retain(name, rules, self._call(timeout))))
 
     def ticket(
@@ -432,39 +418,6 @@ def _ticket(source: Source) -> str:
     raise TypeError(f"a {type(source).__name__} names no table: give a name, a ticket, or what has a ticket")
 
 
-def _of_receipt(rules: TicketRules) -> _native.TicketWords:
-    """Rules as the server reads them. One that is misspelt would be no rule."""
-    names = TicketRules.__annotations__
-    for name in rules:
-        if name not in names:
-            raise TypeError(f"a ticket of a receipt has no rule {name!r}: there are {', '.join(names)}")
-    return {
-        "columns": None,
-        "rows": None,
-        "ttl": rules.get("ttl"),
-        "caller": rules.get("caller"),
-        "reads": rules.get("reads"),
-        "at_most_once": rules.get("at_most_once", False),
-    }
-
-
 def _shown(ticket: str) -> str:
     """What may be shown of a ticket: never a signed one."""
     return "a signed ticket" if ticket.startswith("~") else ticket
-
-
-def _rules(
-    *,
-    ttl: Time | None,
-    idle: Time | None,
-    reads: int | None,
-    versions: int | None,
-    window: Time | None,
-    pinned: bool | None,
-) -> list[tuple[str, str]]:
-    """Rules as the server reads them."""
-    times = {"ttl": ttl, "idle": idle, "window": window}
-    rules = [(name, value if isinstance(value, str) else f"{round(value * 1000)}ms") for name, value in times.items() if value is not None]
-    counts = {"reads": reads, "versions": versions}
-    rules += [(name, str(value)) for name, value in counts.items() if value is not None]
-    return rules if pinned is None else [*rules, ("pinned", "true" if pinned else "false")]

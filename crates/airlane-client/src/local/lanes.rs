@@ -127,7 +127,7 @@ impl Lanes {
 }
 
 fn writer(schema: TableSchema, layout: WriterOptions) -> TableWriter {
-    TableWriter::new(schema, layout, Box::new(SealedMemfds::new(MemoryBudget::unlimited())))
+    TableWriter::new(schema, layout, Box::new(SealedMemfds::new(MemoryBudget::unlimited()))).for_others()
 }
 
 fn lay_out(
