@@ -75,7 +75,7 @@ def test_a_notebook_with_widgets_shows_a_bar(monkeypatch):
     shown = []
     monkeypatch.setattr(IPython, "get_ipython", ZMQInteractiveShell)
     monkeypatch.setattr(IPython.display, "display", shown.append)
-    clock = iter([0.0, 0.6, 1.6])
+    clock = iter([0.6, 1.6])
     line = _progress.line("get <t>", None, lambda: 1000)
     line._clock = lambda: next(clock)
     line._begun, line._told = 0.0, 0.0

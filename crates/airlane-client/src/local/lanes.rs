@@ -96,29 +96,27 @@ impl Lanes {
         }
     }
 
-    /// The next segment that is finished, in order, or `None` when all that was begun is; waits for it. A call that is given up loses
-    /// none.
+    /// Waits for what comes next: a segment, in order, or `None` when the first lane has ended, and there is room for another. A call that
+    /// is given up loses none.
     ///
     /// # Errors
     /// As [`TableWriter::append`] and [`TableWriter::finish`].
-    pub(super) async fn finished(&mut self) -> Result<Option<Segment>> {
-        while let Some(lane) = self.lanes.front_mut() {
-            if let Some(segment) = lane.segments.recv().await {
-                return Ok(Some(segment));
-            }
-            let ended = (&mut lane.thread).await.map_err(|error| {
-                Error::new(codes::INTERNAL, format!("a segment was not laid out: {error}")).source(error)
-            });
-            self.lanes.pop_front();
-            ended??;
+    pub(super) async fn next(&mut self) -> Result<Option<Segment>> {
+        let Some(lane) = self.lanes.front_mut() else { return Ok(None) };
+        if let Some(segment) = lane.segments.recv().await {
+            return Ok(Some(segment));
         }
-        Ok(None)
+        let ended = (&mut lane.thread).await.map_err(|error| {
+            Error::new(codes::INTERNAL, format!("a segment was not laid out: {error}")).source(error)
+        });
+        self.lanes.pop_front();
+        ended?.map(|()| None)
     }
 
     /// Lays rows out here and now.
     ///
     /// # Errors
-    /// As [`finished`](Self::finished).
+    /// As [`next`](Self::next).
     pub(super) fn at_once(&self, batches: &[RecordBatch]) -> Result<Vec<Segment>> {
         let mut writer = writer(self.schema.clone(), self.layout.clone());
         batches.iter().try_for_each(|batch| writer.append(batch))?;

@@ -89,8 +89,8 @@ impl LocalPut {
         loop {
             tokio::select! {
                 biased;
-                finished = self.lanes.finished(), if !self.lanes.is_idle() => {
-                    if let Some(segment) = finished? {
+                next = self.lanes.next(), if !self.lanes.is_idle() => {
+                    if let Some(segment) = next? {
                         self.send(&segment).await?;
                     }
                 }
@@ -143,7 +143,7 @@ impl LocalPut {
             return Ok(());
         }
         while !self.lanes.has_room() {
-            if let Some(segment) = self.lanes.finished().await? {
+            if let Some(segment) = self.lanes.next().await? {
                 self.send(&segment).await?;
             }
         }
@@ -198,8 +198,10 @@ impl LocalPut {
     /// the version.
     pub(super) async fn commit(mut self) -> Result<Receipt> {
         self.lanes.end();
-        while let Some(segment) = self.lanes.finished().await? {
-            self.send(&segment).await?;
+        while !self.lanes.is_idle() {
+            if let Some(segment) = self.lanes.next().await? {
+                self.send(&segment).await?;
+            }
         }
         // A table without rows is a segment without any.
         if !self.waiting.is_empty() || self.sent == 0 {
