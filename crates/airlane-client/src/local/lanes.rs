@@ -106,9 +106,9 @@ impl Lanes {
         if let Some(segment) = lane.segments.recv().await {
             return Ok(Some(segment));
         }
-        let ended = (&mut lane.thread).await.map_err(|error| {
-            Error::new(codes::INTERNAL, format!("a segment was not laid out: {error}")).source(error)
-        });
+        let ended = (&mut lane.thread)
+            .await
+            .map_err(|error| Error::new(codes::INTERNAL, format!("a segment was not laid out: {error}")).source(error));
         self.lanes.pop_front();
         ended?.map(|()| None)
     }

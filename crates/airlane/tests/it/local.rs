@@ -372,24 +372,34 @@ async fn a_size_that_is_told_changes_segments_and_no_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_segment_is_small_since_a_reader_waits_for_it() {
+async fn a_table_of_known_size_lies_in_segments_that_are_alike() {
+    const ROWS: usize = 128 << 10;
     let server = start(|_| {}).await;
     let client = server.connect().await;
     // Of 1 MiB each.
-    let column = Int64Array::from_iter_values(0..128 << 10);
+    let column = Int64Array::from_iter_values(0..ROWS as i64);
     let batch = RecordBatch::try_from_iter([("n", Arc::new(column) as ArrayRef)]).expect("a batch");
-    put(&client, "t", vec![batch; 8], PutOptions::default()).await.expect("put");
-    let channel = Channel::Packets(Packets::connect(&server.socket).await.expect("connected"));
-    channel.send(1, Hello { version: airlane_handover::VERSION, ..Hello::default() }).await.expect("sent");
-    channel.send(2, Open { ticket: "t".into() }).await.expect("sent");
-    let hello = channel.receive().await.expect("received").expect("an answer").message;
-    assert!(matches!(hello, Message::HelloOk(_)), "{hello:?}");
-    let table = match channel.receive().await.expect("received").expect("an answer").message {
-        Message::Table(table) => table,
-        other => panic!("{other:?}"),
-    };
-    let rows: Vec<u64> = table.segments.iter().map(|segment| segment.rows).collect();
-    assert_eq!(rows, [2 * (128 << 10), 6 * (128 << 10)]);
+    let known = Some(ByteSize::mib(8));
+    let alike = vec![ROWS * 9 / 4, ROWS * 9 / 4, ROWS * 9 / 4, ROWS * 5 / 4];
+    for (bytes_expected, mode, expected) in [
+        (None, PutMode::Replace, vec![8 * ROWS]),
+        (known, PutMode::Replace, alike.clone()),
+        (known, PutMode::Append, [alike, vec![8 * ROWS]].concat()),
+    ] {
+        let options = PutOptions { bytes_expected, mode, ..PutOptions::default() };
+        put(&client, "t", vec![batch.clone(); 8], options).await.expect("put");
+        let channel = Channel::Packets(Packets::connect(&server.socket).await.expect("connected"));
+        channel.send(1, Hello { version: airlane_handover::VERSION, ..Hello::default() }).await.expect("sent");
+        channel.send(2, Open { ticket: "t".into() }).await.expect("sent");
+        let hello = channel.receive().await.expect("received").expect("an answer").message;
+        assert!(matches!(hello, Message::HelloOk(_)), "{hello:?}");
+        let table = match channel.receive().await.expect("received").expect("an answer").message {
+            Message::Table(table) => table,
+            other => panic!("{other:?}"),
+        };
+        let rows: Vec<usize> = table.segments.iter().map(|segment| segment.rows as usize).collect();
+        assert_eq!(rows, expected, "{bytes_expected:?} {mode}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
