@@ -27,8 +27,8 @@ use crate::table::{BATCH_ROWS, Shape};
 
 const TABLE: &str = "handed";
 
-/// What the server has still to answer is answered by then.
-const ANSWERED: Duration = Duration::from_millis(200);
+/// What is still to be laid out when the batches are at their end, up to 128 MiB, is the server's by then, and answered.
+const ANSWERED: Duration = Duration::from_secs(1);
 
 /// What one hand-over took, in milliseconds.
 #[derive(Clone, Copy, Debug)]

@@ -130,7 +130,7 @@ def test_the_size_of_a_put_is_a_hint_and_no_more(client, name):
     batches = large.to_batches(max_chunksize=10_000)
     client.put(name, iter(batches), durability="ephemeral", schema=large.schema, bytes_expected=large.nbytes)
     assert client.get(name).to_arrow() == large
-    with pytest.raises(OverflowError):
+    with pytest.raises(ValueError, match="bytes_expected"):
         client.put(name, TABLE, bytes_expected=-1)
 
 

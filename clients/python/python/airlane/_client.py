@@ -172,6 +172,8 @@ class Client:
             PermissionDeniedError: No right to write there.
             TypeError: ``data`` is nothing that can be put.
         """
+        if bytes_expected is not None and bytes_expected < 0:
+            raise ValueError(f"`bytes_expected` is a number of bytes, and not {bytes_expected}")
         batches, known = _input.native(data, schema, format)
         words: _native.PutWords = {
             "mode": mode,

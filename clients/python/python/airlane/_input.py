@@ -70,6 +70,7 @@ def _with_index(data: object) -> object:
 def _size(exported: object) -> int | None:
     """The bytes of a table or batch of pyarrow, or of a frame of polars; a stream has no size."""
     size = getattr(exported, "nbytes", None)
-    if size is None and hasattr(exported, "estimated_size"):
-        size = exported.estimated_size()
+    estimated = getattr(exported, "estimated_size", None)
+    if size is None and callable(estimated):
+        size = estimated()
     return size if isinstance(size, int) else None
