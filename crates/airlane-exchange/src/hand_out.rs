@@ -18,7 +18,8 @@ use airlane_segment::{Cut, Home, MemoryBudget, SealedMemfds, Segment, TableSchem
 use airlane_store::{CountedRead, Lent, ReadSpec, SegmentRef, Snapshot};
 
 use crate::tickets::{Reading, count_of};
-use crate::{Exchange, ReadStream};
+use crate::Exchange;
+use crate::read::TableRead;
 
 /// A table, or a part of one, for a process on this machine. Holding it pins the version and keeps the memory counted.
 pub struct HandOut {
@@ -124,7 +125,7 @@ impl Opening {
             }
         };
         let frames = exchange.store.frames();
-        let read = |rows| ReadStream::new(snapshot.clone(), rows, projection.clone(), frames.clone(), None);
+        let read = |rows| TableRead::new(snapshot.clone(), rows, projection.clone(), frames.clone(), None);
         let mut made = Making::new(exchange.store.memory_budget());
         let mut start = 0;
         for segment in snapshot.segments() {
@@ -298,7 +299,7 @@ impl Making {
     }
 
     /// The rows of a stream, as segments of their own.
-    fn lay_out(&mut self, mut stream: ReadStream) -> Result<()> {
+    fn lay_out(&mut self, mut stream: TableRead) -> Result<()> {
         let homes = Box::new(self.memfds.clone());
         let mut writer = TableWriter::new(stream.schema().clone(), WriterOptions::default(), homes);
         while let Some(batch) = stream.next_batch()? {

@@ -13,10 +13,12 @@ mod hand_out;
 mod keys;
 mod pause;
 mod put;
+mod query;
 mod read;
 mod refusals;
 mod statistics;
 mod tickets;
+pub mod values;
 mod window;
 pub mod words;
 
@@ -28,6 +30,8 @@ use airlane_model::{
     ByteSize, Caller, Chance, PlainTicket, Result, RetentionChange, RowRange, TableInfo, TableName, Ticket, Timestamp,
     VersionInfo,
 };
+use airlane_query::Engine;
+pub use airlane_query::QueryLimits;
 use airlane_segment::TableSchema;
 use airlane_store::{ReadSpec, Store};
 
@@ -42,6 +46,8 @@ pub use keys::Rotation;
 pub use pause::Pause;
 pub use put::PutStream;
 use put::Putting;
+pub use query::{Changed, QueryPlan};
+use read::TableRead;
 pub use read::{ReadStream, StreamMessage};
 pub use refusals::RefusedTickets;
 pub use statistics::{ColumnStatistics, Statistics};
@@ -61,6 +67,7 @@ pub struct Exchange {
     refusals: Arc<Refusals>,
     statistics: Arc<KeptStatistics>,
     contracts: Arc<Contracts>,
+    queries: Engine,
 }
 
 /// A table with its schema.
@@ -116,9 +123,18 @@ impl Exchange {
     /// # Errors
     /// `data_damaged` when the keys cannot be read; `storage_failed`, `storage_full`.
     pub fn open(store: Store) -> Result<Self> {
+        Self::with_queries(store, QueryLimits::default())
+    }
+
+    /// The same, with limits of its queries.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn with_queries(store: Store, limits: QueryLimits) -> Result<Self> {
         let keys = Arc::new(KeyRing::load(&store)?);
         let contracts = Arc::new(Contracts::load(&store)?);
-        Ok(Self { store, keys, refusals: Arc::default(), statistics: Arc::default(), contracts })
+        let queries = Engine::open(store.query_folder().as_deref(), store.memory_budget().clone(), limits)?;
+        Ok(Self { store, keys, refusals: Arc::default(), statistics: Arc::default(), contracts, queries })
     }
 
     /// The source of random bytes that was handed in.
@@ -261,12 +277,12 @@ impl Exchange {
         let is_look = rows.rows() == 0 && snapshot.info().rows > 0 && arrived.is_none();
         let frames = self.store.frames().clone();
         if is_look {
-            return Ok(ReadStream::new(snapshot, rows, projection, frames, None).resumed_by(resume));
+            return Ok(TableRead::new(snapshot, rows, projection, frames, None).resumed_by(resume).into());
         }
         let is_to_confirm = options.is_to_confirm && part.is_some();
         let counted = self.store.begin_counted(&snapshot, &ReadSpec { ticket, part, rows, arrived, is_to_confirm })?;
         let snapshot = self.store.begin_read(snapshot);
-        Ok(ReadStream::new(snapshot, rows, projection, frames, counted).resumed_by(resume))
+        Ok(TableRead::new(snapshot, rows, projection, frames, counted).resumed_by(resume).into())
     }
 
     /// Plans the flights of a ticket, at most `endpoints_max` of them. Their tickets pin the version; those of a signed

@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{Exchange, ReadStream};
+use crate::Exchange;
+use crate::read::TableRead;
 
 /// Versions whose statistics are kept.
 const KEPT_MAX: usize = 64;
@@ -63,7 +64,7 @@ impl Exchange {
             return Ok(Statistics { info, columns });
         }
         let rows = RowRange { start: 0, end: info.rows };
-        let stream = ReadStream::new(reading.snapshot, rows, None, self.store.frames().clone(), None);
+        let stream = TableRead::new(reading.snapshot, rows, None, self.store.frames().clone(), None);
         let columns = columns(stream)?;
         self.statistics.keep(&info, columns.clone());
         Ok(Statistics { info, columns })
@@ -87,7 +88,7 @@ impl KeptStatistics {
     }
 }
 
-fn columns(mut stream: ReadStream) -> Result<Vec<ColumnStatistics>> {
+fn columns(mut stream: TableRead) -> Result<Vec<ColumnStatistics>> {
     let schema: SchemaRef = stream.schema().arrow().clone();
     let mut extremes = vec![Extremes::default(); schema.fields().len()];
     while let Some(batch) = stream.next_batch()? {

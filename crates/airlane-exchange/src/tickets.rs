@@ -155,6 +155,9 @@ impl Exchange {
     /// # Errors
     /// Those of [`read`](Self::read).
     pub fn renew(&self, caller: &Caller, ticket: &Ticket) -> Result<(Ticket, Option<Timestamp>)> {
+        if matches!(ticket, Ticket::Query(_)) {
+            return Ok((ticket.clone(), None));
+        }
         let reading = self.reading(caller, ticket)?;
         let (table, both) = (reading.snapshot.info().expires, reading.expires());
         let Some(pass) = reading.pass else { return Ok((ticket.clone(), both)) };
@@ -253,6 +256,10 @@ impl Exchange {
             Ticket::Signed(signed) => {
                 let pass = self.opened(caller, signed)?;
                 (pass.plain(), Some(pass))
+            }
+            Ticket::Query(_) => {
+                return Err(Error::new(codes::OPTION_INVALID, "what is asked for is there for tables, and this is a query")
+                    .hint("read the query as a stream, or keep it as a table: CREATE TABLE name AS …"));
             }
         };
         let PlainTicket { table, version, table_id, rows } = plain;

@@ -5,6 +5,7 @@ mod description;
 mod get;
 mod put;
 mod retention;
+mod statement;
 mod status;
 mod ticket;
 
@@ -13,5 +14,6 @@ pub use description::{DescribedTable, FieldInfo};
 pub use get::{codec, is_plain};
 pub use put::PutOptions;
 pub use retention::RetentionWords;
+pub use statement::{StatementRequest, StatementResult};
 pub use status::{Figures, status};
 pub use ticket::{ReceiptTicket, SignedTicketInfo, TicketRequest};

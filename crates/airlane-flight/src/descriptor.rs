@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! path      ["eu", "prices"] or ["eu/prices"]
-//! command   eu/prices           for a read any ticket: eu/prices@7?rows=0-1000, or a signed one
+//! command   eu/prices           for a read any ticket: eu/prices@7?rows=0-1000, a signed one, or SELECT …
 //! command   {"path": "eu/prices", "mode": "append", "durability": "ephemeral", "ttl": "1h"}
 //! ```
 
@@ -27,7 +27,9 @@ pub(crate) fn for_put(descriptor: &FlightDescriptor) -> Result<(TableName, PutOp
             let message = format!("`{plain}` names a part of a table, and a put is of the whole");
             Err(invalid(message).hint(format!("put it as `{}`", plain.table)))
         }
-        Ticket::Signed(_) => Err(invalid("a signed ticket is for reading").hint("put a table by its name")),
+        Ticket::Signed(_) | Ticket::Query(_) => {
+            Err(invalid("a signed ticket, and one of a query, is for reading").hint("put a table by its name"))
+        }
     }
 }
 
@@ -216,7 +218,7 @@ mod tests {
             (command("{\"path\":\"p\",\"idempotency_key\":7}"), codes::DESCRIPTOR_INVALID),
             (command("{\"path\":\"p\",\"window\":\"old\"}"), codes::OPTION_INVALID),
             (command("{\"path\":\"p\",\"reads\":0}"), codes::OPTION_INVALID),
-            (command("SELECT 1"), codes::NOT_IMPLEMENTED),
+            (command("plan:forecast"), codes::NOT_IMPLEMENTED),
             (command(&long), codes::LIMIT_EXCEEDED),
             (FlightDescriptor { cmd: vec![0xFF].into(), ..command("") }, codes::DESCRIPTOR_INVALID),
             (FlightDescriptor::default(), codes::DESCRIPTOR_INVALID),

@@ -14,7 +14,7 @@ mod pull;
 use std::io::Write as _;
 use std::task::{Context, Poll, ready};
 
-use airlane_exchange::{Exchange, ReadStream, StreamMessage};
+use airlane_exchange::{Exchange, ReadStream, StreamMessage, Window};
 use airlane_frames::write::put_flight_data;
 use airlane_model::{Caller, Result, Ticket};
 use airlane_segment::Message;
@@ -22,6 +22,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 
 use crate::metrics::Traffic;
+use crate::sql;
 use crate::rope::{INLINE_BYTES_MAX, Rope};
 use crate::status;
 
@@ -37,9 +38,21 @@ const FIRST_FRAME_BYTES: usize = 2 << 10;
 /// A read as its options ask for it.
 ///
 /// # Errors
-/// Those of [`Exchange::read`], and `schema_invalid`.
-pub(crate) fn read(exchange: &Exchange, caller: &Caller, ticket: &Ticket, options: GetOptions) -> Result<ReadStream> {
-    let read = exchange.read_with(caller, ticket, options.read)?.compressed(options.codec);
+/// Those of [`Exchange::open_read`], and `schema_invalid`.
+pub(crate) async fn read(
+    exchange: &Exchange,
+    caller: &Caller,
+    ticket: &[u8],
+    options: GetOptions,
+) -> Result<ReadStream> {
+    let read = match sql::command(ticket)? {
+        Some(command) => sql::answer(exchange, caller, command)?,
+        None => {
+            let ticket = Ticket::parse_bytes(ticket)?;
+            exchange.open_read(caller, &ticket, &Window::default(), options.read).await?
+        }
+    };
+    let read = read.compressed(options.codec);
     if options.is_plain { read.in_plain_types() } else { Ok(read) }
 }
 

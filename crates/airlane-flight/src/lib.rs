@@ -22,6 +22,7 @@ mod request;
 mod rope;
 mod router;
 mod service;
+mod sql;
 mod status;
 mod web;
 

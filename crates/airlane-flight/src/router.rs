@@ -15,7 +15,7 @@ use std::time::Duration;
 use airlane_exchange::Exchange;
 use airlane_exchange::words::Figures;
 use airlane_frames::read::{Limits, Parser};
-use airlane_model::{ByteSize, Error, Result, Ticket, codes};
+use airlane_model::{ByteSize, Error, Result, codes};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -38,6 +38,7 @@ use crate::put::{PutBody, PutMachine, Putter};
 use crate::reflection::Health;
 use crate::request::{RequestBody, read_message};
 use crate::service::{COMPRESSED_BYTES_MAX, FlightRpcs};
+use crate::sql::Prepared;
 use crate::status;
 use crate::web;
 use airlane_gate::Patience;
@@ -68,6 +69,7 @@ struct Inner {
     readers: Readers,
     patience: Patience,
     metrics: Metrics,
+    prepared: Prepared,
     routes: Routes,
     health: Health,
 }
@@ -81,6 +83,7 @@ impl FlightDoor {
         let compressed_bytes_max = options.body_bytes_max.min(COMPRESSED_BYTES_MAX).as_usize();
         let readers = Readers::new(options.quiet_max);
         let metrics = Metrics::default();
+        let prepared = Prepared::default();
         let rpcs = FlightRpcs::new(
             exchange.clone(),
             options.endpoints_max,
@@ -88,6 +91,7 @@ impl FlightDoor {
             options.patience,
             metrics.clone(),
             figures,
+            prepared.clone(),
         );
         let rpcs = FlightServiceServer::new(rpcs)
             .accept_compressed(CompressionEncoding::Gzip)
@@ -103,6 +107,7 @@ impl FlightDoor {
             readers,
             patience: options.patience,
             metrics,
+            prepared,
             routes: routes.prepare(),
             health,
         })))
@@ -219,7 +224,7 @@ impl FlightDoor {
         let message = self.0.patience.for_request(read_message(&mut request.into_body())).await?;
         let ticket = arrow_flight::Ticket::decode(message)
             .map_err(|error| Error::new(codes::MESSAGE_INVALID, "a request is no Ticket").source(error))?;
-        let stream = get::read(&self.0.exchange, &caller, &Ticket::parse_bytes(&ticket.ticket)?, options)?;
+        let stream = get::read(&self.0.exchange, &caller, &ticket.ticket, options).await?;
         Ok(GetBody::new(stream, self.0.readers.clone(), self.0.metrics.sent(&caller)))
     }
 
@@ -233,7 +238,7 @@ impl FlightDoor {
         let headers = options::of_headers(request.headers())?;
         let caller = caller::of(request.extensions());
         let traffic = self.0.metrics.received(&caller);
-        let machine = PutMachine::new(self.0.exchange.clone(), caller, headers);
+        let machine = PutMachine::new(self.0.exchange.clone(), caller, headers, self.0.prepared.clone());
         let parser = Parser::new(self.0.limits.clone());
         let mut putter = Putter::new(parser, machine, request.into_body(), traffic, self.0.patience);
         // Refused here, a put is answered by a status alone, and pyarrow and others show it at once.

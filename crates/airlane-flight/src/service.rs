@@ -26,7 +26,8 @@ use crate::descriptor;
 use crate::get::{self, GetOptions, METADATA_BYTES_MAX, Pull, Readers, asks_plain_types, row_offset_metadata};
 use crate::metrics::{Metrics, Traffic};
 use crate::options;
-use crate::put::{PutMachine, in_message, receipt_json};
+use crate::put::{PutMachine, in_message};
+use crate::sql::{self, Prepared};
 use crate::status::from_error;
 use airlane_gate::Patience;
 
@@ -35,7 +36,7 @@ mod body;
 mod contract;
 mod endpoint;
 mod handshake;
-mod info;
+pub(crate) mod info;
 mod retention;
 mod session;
 mod status;
@@ -54,6 +55,7 @@ pub(crate) struct FlightRpcs {
     patience: Patience,
     metrics: Metrics,
     figures: Arc<dyn Figures>,
+    prepared: Prepared,
 }
 
 impl FlightRpcs {
@@ -65,20 +67,26 @@ impl FlightRpcs {
         patience: Patience,
         metrics: Metrics,
         figures: Arc<dyn Figures>,
+        prepared: Prepared,
     ) -> Self {
-        Self { exchange, endpoints_max, readers, patience, metrics, figures }
+        Self { exchange, endpoints_max, readers, patience, metrics, figures, prepared }
     }
 
-    fn get(&self, request: &Request<arrow_flight::Ticket>) -> Result<ReadStream> {
+    async fn get(&self, request: &Request<arrow_flight::Ticket>) -> Result<ReadStream> {
         let options = GetOptions::from_headers(request.metadata().as_ref())?;
-        let ticket = Ticket::parse_bytes(&request.get_ref().ticket)?;
-        get::read(&self.exchange, &caller::of(request.extensions()), &ticket, options)
+        get::read(&self.exchange, &caller::of(request.extensions()), &request.get_ref().ticket, options).await
     }
 
-    fn schema(&self, request: &Request<FlightDescriptor>) -> Result<TableSchema> {
+    async fn schema(&self, request: &Request<FlightDescriptor>) -> Result<TableSchema> {
         let is_plain = asks_plain_types(request.metadata().as_ref())?;
         let caller = caller::of(request.extensions());
-        let schema = self.exchange.schema(&caller, &descriptor::for_read(request.get_ref())?)?;
+        let schema = match sql::command(&request.get_ref().cmd)? {
+            Some(command) => sql::schema(&self.exchange, &caller, &self.prepared, command).await?,
+            None => match descriptor::for_read(request.get_ref())? {
+                Ticket::Query(query) => self.exchange.plan_query(&caller, &query).await?.schema,
+                ticket => self.exchange.schema(&caller, &ticket)?,
+            },
+        };
         if is_plain { Exchange::plain_schema(&schema) } else { Ok(schema) }
     }
 
@@ -86,7 +94,7 @@ impl FlightRpcs {
         let headers = options::of_headers(request.metadata().as_ref())?;
         let caller = caller::of(request.extensions());
         let traffic = self.metrics.received(&caller);
-        let mut machine = PutMachine::new(self.exchange.clone(), caller, headers);
+        let mut machine = PutMachine::new(self.exchange.clone(), caller, headers, self.prepared.clone());
         let mut messages = request.into_inner();
         let mut count = 0_u64;
         while let Some(message) = self.patience.for_message(messages.message()).await?.map_err(codec_error)? {
@@ -97,7 +105,7 @@ impl FlightRpcs {
             take(&mut machine, message).map_err(|error| in_message(error, count))?;
         }
         traffic.add_rows(machine.rows());
-        receipt_json(&machine.commit().await?)
+        machine.commit().await
     }
 }
 
@@ -118,12 +126,18 @@ impl FlightService for FlightRpcs {
         let caller = caller::of(request.extensions());
         let is_plain = asks_plain_types(request.metadata().as_ref()).map_err(|error| from_error(&error))?;
         let descriptor = request.into_inner();
-        let info = info::of_descriptor(&self.exchange, &caller, descriptor, self.endpoints_max, is_plain).await;
+        let info = match sql::command(&descriptor.cmd) {
+            Ok(None) => info::of_descriptor(&self.exchange, &caller, descriptor, self.endpoints_max, is_plain).await,
+            Ok(Some(command)) => {
+                sql::info(&self.exchange, &caller, &self.prepared, command, descriptor, is_plain).await
+            }
+            Err(error) => Err(error),
+        };
         info.map(Response::new).map_err(|error| from_error(&error))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Answer<SchemaResult> {
-        let schema = self.schema(&request).map_err(|error| from_error(&error))?;
+        let schema = self.schema(&request).await.map_err(|error| from_error(&error))?;
         Ok(Response::new(SchemaResult { schema: info::encapsulated(&schema) }))
     }
 
@@ -136,7 +150,7 @@ impl FlightService for FlightRpcs {
 
     async fn do_get(&self, request: Request<arrow_flight::Ticket>) -> Answer<Self::DoGetStream> {
         let traffic = self.metrics.sent(&caller::of(request.extensions()));
-        let read = self.get(&request).map_err(|error| from_error(&error))?;
+        let read = self.get(&request).await.map_err(|error| from_error(&error))?;
         Ok(Response::new(Box::pin(messages(read, self.readers.clone(), traffic))))
     }
 
@@ -147,9 +161,10 @@ impl FlightService for FlightRpcs {
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
         let caller = caller::of(request.extensions());
-        let body = action::run(&self.exchange, self.figures.as_ref(), &caller, &request.into_inner()).await;
+        let action = request.into_inner();
+        let body = action::run(&self.exchange, self.figures.as_ref(), &self.prepared, &caller, &action).await;
         let body = body.map_err(|error| from_error(&error))?;
-        Ok(Response::new(Box::pin(stream::iter([Ok(arrow_flight::Result { body: body.into() })]))))
+        Ok(Response::new(Box::pin(stream::iter(body.map(|body| Ok(arrow_flight::Result { body: body.into() }))))))
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Answer<Self::ListActionsStream> {

@@ -12,6 +12,7 @@
 
 mod arrow;
 mod encoded;
+pub(crate) mod query;
 
 use airlane_exchange::{Description, ReadOptions, ReadStream, Window, words};
 use airlane_format::{Format, Packing};
@@ -85,11 +86,11 @@ impl FromRequestParts<HttpState> for Asked {
 }
 
 pub(crate) async fn table(Named(table): Named, asked: Asked) -> Result<Response, Problem> {
-    asked.answer(&Ticket::current(table))
+    asked.answer(&Ticket::current(table)).await
 }
 
 pub(crate) async fn ticket(Redeemed(ticket): Redeemed, asked: Asked) -> Result<Response, Problem> {
-    asked.answer(&ticket)
+    asked.answer(&ticket).await
 }
 
 pub(crate) async fn head_of_table(Named(table): Named, asked: Asked) -> Result<Response, Problem> {
@@ -115,10 +116,10 @@ impl Asked {
         Ok(response)
     }
 
-    fn answer(&self, ticket: &Ticket) -> Result<Response, Problem> {
+    pub(crate) async fn answer(&self, ticket: &Ticket) -> Result<Response, Problem> {
         let Self { state, caller, options, headers } = self;
         let form = self.form()?;
-        if headers.contains_key(header::IF_NONE_MATCH) {
+        if headers.contains_key(header::IF_NONE_MATCH) && !matches!(ticket, Ticket::Query(_)) {
             // A read that is counted is not begun for what the reader has already.
             let Description { info, .. } = state.exchange.look(caller, ticket)?;
             if is_known(&etag(&info, form, options), headers) {
@@ -134,12 +135,15 @@ impl Asked {
         };
         let (codec, is_plain) = (codec(options, form.format)?, is_plain(options)?);
         let resumable = ReadOptions { is_resumable: true, ..ReadOptions::default() };
-        let stream = state.exchange.read_window(caller, ticket, &window, resumable)?;
+        let stream = state.exchange.open_read(caller, ticket, &window, resumable).await?;
         let stream = if is_plain { stream.in_plain_types()? } else { stream };
         let mut response = Response::new(Body::empty());
         let into = response.headers_mut();
-        into.extend(facts(stream.info(), form, options));
-        into.insert(ROWS, stream.rows().into());
+        match stream.info() {
+            Some(info) => into.extend(facts(info, form, options)),
+            None => into.extend(facts_of_query(form)),
+        }
+        into.extend(stream.rows().map(|rows| (ROWS, HeaderValue::from(rows))));
         into.insert(ROW_OFFSET, stream.position().into());
         if let Some(ticket) = stream.resume_ticket().map(ToString::to_string) {
             let location = format!("/v1/tickets/{}", utf8_percent_encode(&ticket, PART));
@@ -158,8 +162,25 @@ fn body(stream: ReadStream, form: Form, codec: Option<Codec>) -> Result<Body, Er
     }
 }
 
-fn facts(info: &TableInfo, form: Form, options: &DownloadOptions) -> HeaderMap {
+/// What is computed is not kept by anybody between.
+fn facts_of_query(form: Form) -> HeaderMap {
+    let mut headers = facts_of_form(form);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+}
+
+fn facts_of_form(form: Form) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, media::type_of(form.format));
+    if let Some(packing) = form.packing {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(packing.name()));
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    headers
+}
+
+fn facts(info: &TableInfo, form: Form, options: &DownloadOptions) -> HeaderMap {
+    let mut headers = facts_of_form(form);
     let mut insert = |name, text: String| {
         if let Ok(value) = HeaderValue::from_str(&text) {
             headers.insert(name, value);
@@ -168,11 +189,6 @@ fn facts(info: &TableInfo, form: Form, options: &DownloadOptions) -> HeaderMap {
     insert(TABLE_ID, info.table_id.to_string());
     insert(VERSION, info.version.to_string());
     insert(header::ETAG, etag(info, form, options));
-    headers.insert(header::CONTENT_TYPE, media::type_of(form.format));
-    if let Some(packing) = form.packing {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(packing.name()));
-    }
-    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
     // It may be kept, and must be asked for again: another version may be there, or the caller's rights gone.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers

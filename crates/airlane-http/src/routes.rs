@@ -31,7 +31,7 @@ const fn stream(name: &'static str) -> Route {
 }
 
 /// All there are.
-pub const ROUTES: [Route; 33] = [
+pub const ROUTES: [Route; 34] = [
     call("GET /"),
     call("GET /healthz"),
     call("GET /readyz"),
@@ -45,6 +45,7 @@ pub const ROUTES: [Route; 33] = [
     stream("GET /v1/tickets/{ticket}"),
     call("HEAD /v1/tickets/{ticket}"),
     call("POST /v1/tickets"),
+    stream("POST /v1/sql"),
     call("GET /v1/schemas/{name}"),
     call("GET /v1/versions/{name}"),
     call("GET /v1/stats/{name}"),
@@ -83,6 +84,7 @@ fn handler(name: &str) -> Option<MethodRouter<HttpState>> {
         "GET /v1/tickets/{ticket}" => get(download::ticket),
         "HEAD /v1/tickets/{ticket}" => head(download::head_of_ticket),
         "POST /v1/tickets" => post(tickets::sign),
+        "POST /v1/sql" => post(download::query::run),
         "GET /v1/schemas/{name}" => get(tables::schema),
         "GET /v1/versions/{name}" => get(tables::versions),
         "GET /v1/stats/{name}" => get(tables::statistics),

@@ -36,4 +36,4 @@ pub use secret::Secret;
 pub use size::ByteSize;
 pub use span::TimeSpan;
 pub use table::{ContractReceipt, Durability, PutMode, Receipt, RowRange, TableInfo, Version, VersionInfo};
-pub use ticket::{Pass, PlainTicket, ReadPart, ReadsAllowed, SignedTicket, Ticket};
+pub use ticket::{Pass, PlainTicket, QueryTicket, ReadPart, ReadsAllowed, SignedTicket, Ticket};

@@ -3,9 +3,11 @@
 //! ```text
 //! prices@7?rows=0-1000         plain: readable text, and the reader's own rights decide
 //! ~1f0c22aa.eyJp….Jx0a…        signed: whoever holds it may read what it says, until it expires
+//! sql:SELECT …                 a query: its rows are computed when it is read, with the reader's own rights
 //! ```
 
 mod plain;
+mod query;
 mod signed;
 
 use std::fmt;
@@ -16,6 +18,7 @@ use crate::name::TableName;
 use crate::table::Version;
 
 pub use plain::PlainTicket;
+pub use query::QueryTicket;
 pub use signed::{Pass, ReadPart, ReadsAllowed, SignedTicket};
 
 /// A ticket of either form.
@@ -25,6 +28,8 @@ pub enum Ticket {
     Plain(PlainTicket),
     /// Says it to the server that signed it.
     Signed(SignedTicket),
+    /// Says what to compute.
+    Query(QueryTicket),
 }
 
 impl Ticket {
@@ -58,8 +63,11 @@ impl FromStr for Ticket {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match SignedTicket::of(text) {
-            Some(signed) => Ok(Self::Signed(signed)),
+        if let Some(signed) = SignedTicket::of(text) {
+            return Ok(Self::Signed(signed));
+        }
+        match QueryTicket::of(text)? {
+            Some(query) => Ok(Self::Query(query)),
             None => text.parse().map(Self::Plain),
         }
     }
@@ -71,6 +79,7 @@ impl fmt::Display for Ticket {
         match self {
             Self::Plain(plain) => plain.fmt(f),
             Self::Signed(signed) => f.write_str(signed.expose()),
+            Self::Query(query) => query.fmt(f),
         }
     }
 }
@@ -78,6 +87,12 @@ impl fmt::Display for Ticket {
 impl From<PlainTicket> for Ticket {
     fn from(plain: PlainTicket) -> Self {
         Self::Plain(plain)
+    }
+}
+
+impl From<QueryTicket> for Ticket {
+    fn from(query: QueryTicket) -> Self {
+        Self::Query(query)
     }
 }
 
@@ -93,9 +108,10 @@ mod tests {
 
     #[test]
     fn the_first_character_tells_the_form() {
-        for text in ["prices@7?rows=0-5", "~1f0c22aa.eyJ9.AAAA", "~", "~ \u{1f41f}"] {
+        for text in ["prices@7?rows=0-5", "sql:SELECT ~1", "~1f0c22aa.eyJ9.AAAA", "~", "~ \u{1f41f}"] {
             let ticket: Ticket = text.parse().expect(text);
             assert_eq!(matches!(ticket, Ticket::Signed(_)), text.starts_with('~'));
+            assert_eq!(matches!(ticket, Ticket::Query(_)), text.starts_with("sql:"));
             assert_eq!(ticket.to_string(), text);
         }
         assert_eq!(Ticket::parse_bytes(b"pri\xffces").expect_err("bytes").code(), codes::TICKET_INVALID);

@@ -24,14 +24,24 @@ pub enum MemoryUse {
     Remembered,
     /// Messages that were compressed for one reader and are kept for the next.
     Frames,
+    /// What queries gather: sorts, joins, groups.
+    Queries,
     /// What there is to know of tables beside their rows: names, schemas, versions, lists of segments.
     Facts,
 }
 
 impl MemoryUse {
     /// All uses.
-    pub const ALL: [Self; 7] =
-        [Self::Tables, Self::Puts, Self::Reads, Self::Spare, Self::Remembered, Self::Frames, Self::Facts];
+    pub const ALL: [Self; 8] = [
+        Self::Tables,
+        Self::Puts,
+        Self::Reads,
+        Self::Spare,
+        Self::Remembered,
+        Self::Frames,
+        Self::Queries,
+        Self::Facts,
+    ];
 
     /// Its name in metrics and messages.
     pub fn name(self) -> &'static str {
@@ -42,6 +52,7 @@ impl MemoryUse {
             Self::Spare => "spare",
             Self::Remembered => "remembered",
             Self::Frames => "frames",
+            Self::Queries => "queries",
             Self::Facts => "facts",
         }
     }

@@ -363,7 +363,8 @@ pub fn projected(batch: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> 
     })
 }
 
-fn message_of(batch: &RecordBatch) -> Message {
+/// The message of a batch, whose body is copied.
+pub(crate) fn message_of(batch: &RecordBatch) -> Message {
     let encoded = Encoded::batch(batch);
     sent(encoded.batch_header(), shared(&encoded.body()))
 }

@@ -26,11 +26,17 @@ use crate::dictionary::{Refusal, Unifier};
 use crate::encode::Encoded;
 use crate::home::{Home, HomeFactory, storage_error};
 use crate::schema::TableSchema;
-use crate::segment::Segment;
+use crate::segment::{Message, Segment, message_of};
 use builder::SegmentBuilder;
 use gather::Gather;
 pub use scatter::RawBatch;
 use scatter::Scatter;
+
+/// The messages of a batch that belongs to no segment, cut as the writer cuts, each with its rows.
+pub fn messages(batch: &RecordBatch) -> impl Iterator<Item = (Message, usize)> {
+    let parts = slices::cut(batch, &WriterOptions::default());
+    parts.into_iter().map(|part| (message_of(&part.batch), part.batch.num_rows()))
+}
 
 /// The sizes of the layout; tests make them small.
 #[derive(Clone, Debug)]

@@ -94,6 +94,11 @@ impl Paths {
         written.map_err(|error| storage(&format!("keep {}", file.what()), &self.root.join(file.name()), error))
     }
 
+    /// Where queries keep what memory does not hold.
+    pub(crate) fn queries(&self) -> PathBuf {
+        self.root.join("queries")
+    }
+
     pub(crate) fn damage_report(&self) -> PathBuf {
         self.root.join("damaged")
     }

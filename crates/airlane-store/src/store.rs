@@ -253,6 +253,12 @@ impl Store {
         self.handle.shared.chance.as_ref()
     }
 
+    /// Where in the data folder queries may keep what memory does not hold; nothing in there outlives the server. `None`
+    /// without a data folder.
+    pub fn query_folder(&self) -> Option<PathBuf> {
+        self.handle.shared.paths.as_ref().map(crate::folder::Paths::queries)
+    }
+
     /// A file of the data folder, as it was [kept](Self::keep); `None` when none was, and without a folder.
     ///
     /// # Errors

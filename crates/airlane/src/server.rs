@@ -56,7 +56,7 @@ pub use local::{LocalListening, LocalSocket};
 pub use metrics::{METRICS, Metric, MetricKind};
 pub use mounted::MountedDoors;
 use opened::Opened;
-pub use options::ServerOptions;
+pub use options::{QueryOptions, ServerOptions};
 pub use readers::ReaderPatience;
 use readers::Readers;
 use route::GatedDoors;

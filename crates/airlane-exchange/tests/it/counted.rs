@@ -72,13 +72,13 @@ pub(crate) fn code<T>(result: Result<T>) -> Code {
 pub(crate) fn start(exchange: &Exchange, of: &Ticket) -> (ReadStream, u64) {
     let mut stream = begin(exchange, of).expect("a read");
     let rows = stream.next_batch().expect("a batch").expect("rows").num_rows() as u64;
-    assert!(rows < stream.rows());
+    assert!(rows < stream.rows().expect("of a table"));
     (stream, rows)
 }
 
 /// Takes all rows of a stream, and not its end.
 fn drain(stream: &mut ReadStream) {
-    let mut left = stream.rows();
+    let mut left = stream.rows().expect("of a table");
     while left > 0 {
         left -= stream.next_batch().expect("a batch").expect("rows").num_rows() as u64;
     }

@@ -4,6 +4,7 @@ mod confirmed;
 mod counted;
 mod frames;
 mod handover;
+mod queries;
 mod reads;
 mod support;
 mod tickets;

@@ -71,13 +71,22 @@ type Pulled = (Box<ReadStream>, Result<Option<StreamMessage>>);
 #[derive(Debug)]
 enum State {
     Reading(Box<ReadStream>),
-    /// The next message is made on a thread that may block.
+    /// The next message takes long.
     Waiting {
-        pulling: Working<Pulled>,
+        what: What,
         pause: Pause,
         quiet: Pin<Box<Sleep>>,
     },
     Done,
+}
+
+/// What is waited for.
+#[derive(Debug)]
+enum What {
+    /// It is made on a thread that may block.
+    Made(Working<Pulled>),
+    /// It is computed, on threads of queries.
+    Computed(Box<ReadStream>),
 }
 
 impl Pull {
@@ -103,24 +112,43 @@ impl Pull {
                 return Poll::Ready(Ok(Some(message)));
             }
             match std::mem::replace(&mut self.state, State::Done) {
-                State::Reading(stream) if stream.may_block() => self.state = self.wait(stream),
+                State::Reading(mut stream) if stream.is_coming() => {
+                    self.state = if stream.poll_ready(cx).is_ready() {
+                        State::Reading(stream)
+                    } else {
+                        let pause = stream.pause();
+                        self.waiting(What::Computed(stream), pause)
+                    };
+                }
+                State::Reading(stream) if stream.may_block() => self.state = self.make(stream),
                 State::Reading(mut stream) => {
                     let pulled = stream.next_message();
                     self.state = State::Reading(stream);
                     return Poll::Ready(pulled);
                 }
-                State::Waiting { mut pulling, mut pause, mut quiet } => {
-                    if let Poll::Ready(joined) = Pin::new(&mut pulling).poll(cx) {
-                        let (stream, pulled) = blocking::joined(joined.and_then(|pulled| pulled))?;
-                        self.state = State::Reading(stream);
-                        return Poll::Ready(pulled);
+                State::Waiting { mut what, mut pause, mut quiet } => {
+                    match &mut what {
+                        What::Made(pulling) => {
+                            if let Poll::Ready(joined) = Pin::new(pulling).poll(cx) {
+                                let (stream, pulled) = blocking::joined(joined.and_then(|pulled| pulled))?;
+                                self.state = State::Reading(stream);
+                                return Poll::Ready(pulled);
+                            }
+                        }
+                        What::Computed(stream) => {
+                            if stream.poll_ready(cx).is_ready() {
+                                let What::Computed(stream) = what else { continue };
+                                self.state = State::Reading(stream);
+                                continue;
+                            }
+                        }
                     }
                     let is_quiet = quiet.as_mut().poll(cx).is_ready();
                     if is_quiet {
                         self.filling.extend(pause.fill());
                         quiet = Box::pin(sleep(self.readers.quiet_max));
                     }
-                    self.state = State::Waiting { pulling, pause, quiet };
+                    self.state = State::Waiting { what, pause, quiet };
                     if !is_quiet {
                         return Poll::Pending;
                     }
@@ -131,20 +159,24 @@ impl Pull {
     }
 
     /// Begins to make the next message elsewhere.
-    fn wait(&self, mut stream: Box<ReadStream>) -> State {
+    fn make(&self, mut stream: Box<ReadStream>) -> State {
         let pause = stream.pause();
         let pulling = self.readers.work(stream.is_costly(), move || {
             let pulled = stream.next_message();
             (stream, pulled)
         });
-        State::Waiting { pulling, pause, quiet: Box::pin(sleep(self.readers.quiet_max)) }
+        self.waiting(What::Made(pulling), pause)
+    }
+
+    fn waiting(&self, what: What, pause: Pause) -> State {
+        State::Waiting { what, pause, quiet: Box::pin(sleep(self.readers.quiet_max)) }
     }
 }
 
 /// A message that nobody waits for is not begun any more.
 impl Drop for Pull {
     fn drop(&mut self) {
-        if let State::Waiting { pulling, .. } = &self.state {
+        if let State::Waiting { what: What::Made(pulling), .. } = &self.state {
             pulling.abort();
         }
     }

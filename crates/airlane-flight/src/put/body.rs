@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use airlane_frames::read::Parser;
 use airlane_frames::write::put_put_result;
-use airlane_model::{Error, Receipt, Result, codes};
+use airlane_model::Result;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 
@@ -65,7 +65,7 @@ where
     ///
     /// # Errors
     /// As [`open`](Self::open), and those of the commit.
-    pub(crate) async fn finish(mut self) -> Result<Receipt> {
+    pub(crate) async fn finish(mut self) -> Result<Vec<u8>> {
         while self.take().await? {
             // Data that is there already must not keep other calls from their turn.
             tokio::task::coop::consume_budget().await;
@@ -94,20 +94,20 @@ where
 pub(crate) struct PutBody(State);
 
 enum State {
-    Putting(Pin<Box<dyn Future<Output = Result<Receipt>> + Send>>),
-    Put(Result<Receipt>),
+    Putting(Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>),
+    Put(Result<Vec<u8>>),
     Ended(Result<()>),
     Done,
 }
 
 impl PutBody {
     /// The answer of a put that runs.
-    pub(crate) fn new(receipt: impl Future<Output = Result<Receipt>> + Send + 'static) -> Self {
+    pub(crate) fn new(receipt: impl Future<Output = Result<Vec<u8>>> + Send + 'static) -> Self {
         Self(State::Putting(Box::pin(receipt)))
     }
 
     /// The answer of a put that is done.
-    pub(crate) fn of(receipt: Receipt) -> Self {
+    pub(crate) fn of(receipt: Vec<u8>) -> Self {
         Self(State::Put(Ok(receipt)))
     }
 
@@ -142,19 +142,10 @@ impl PutBody {
     }
 }
 
-fn put_result(receipt: &Receipt) -> Result<Bytes> {
+fn put_result(metadata: &[u8]) -> Result<Bytes> {
     let mut out = BytesMut::new();
-    put_put_result(&mut out, &receipt_json(receipt)?)?;
+    put_put_result(&mut out, metadata)?;
     Ok(out.freeze())
-}
-
-/// The receipt as the last `PutResult` carries it.
-///
-/// # Errors
-/// `internal`.
-pub(crate) fn receipt_json(receipt: &Receipt) -> Result<Vec<u8>> {
-    serde_json::to_vec(receipt)
-        .map_err(|error| Error::new(codes::INTERNAL, "a receipt cannot be written as JSON").source(error))
 }
 
 impl fmt::Debug for PutBody {

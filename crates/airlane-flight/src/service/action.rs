@@ -1,16 +1,18 @@
 //! The actions: what Flight has no RPC for.
 
 use airlane_exchange::Exchange;
-use airlane_exchange::words::{Contracts, DescribedTable, Figures};
+use airlane_exchange::words::{Contracts, DescribedTable, Figures, StatementRequest, StatementResult};
 use airlane_model::{Caller, Error, PlainTicket, Result, Ticket, codes, limits};
 use arrow_flight::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
 use airlane_exchange::blocking;
 
+use crate::sql::{self, Prepared};
+
 use super::{body, contract, endpoint, retention, session, status, ticket};
 
-const ACTIONS: [(&str, &str); 19] = [
+const ACTIONS: [(&str, &str); 24] = [
     (
         "describe",
         "Describes a table. Body: its name or ticket, or {\"table\": \"name\"}. \
@@ -42,6 +44,12 @@ const ACTIONS: [(&str, &str); 19] = [
         "Has tickets signed by a new key from now on, for callers with the right admin for all namespaces. Body: {\"revoke\": true}, which \
          makes all tickets void that were signed before, or none. Result: JSON with the key, and how many there are and were \
          forgotten.",
+    ),
+    (
+        "execute",
+        "Does what a statement in SQL says that changes tables: CREATE TABLE AS, INSERT INTO or DROP TABLE. Body: \
+         {\"sql\": \"INSERT INTO …\"}, and \"parameters\": [1, \"eu\"] where it has some. Result: JSON with the rows, the receipt \
+         and the tables that were dropped.",
     ),
     (
         "status",
@@ -105,6 +113,23 @@ const ACTIONS: [(&str, &str); 19] = [
         "CloseSession",
         "Of the protocol. Body: CloseSessionRequest. Result: CloseSessionResult: CLOSED, since nothing is kept.",
     ),
+    (
+        "CreatePreparedStatement",
+        "Of Flight SQL. Body: ActionCreatePreparedStatementRequest. Result: ActionCreatePreparedStatementResult with the handle, \
+         which is the caller's alone and is forgotten after an hour without use.",
+    ),
+    (
+        "ClosePreparedStatement",
+        "Of Flight SQL. Body: ActionClosePreparedStatementRequest. No result.",
+    ),
+    (
+        "BeginTransaction",
+        "Of Flight SQL. Refused as not implemented: each statement is kept whole or not at all.",
+    ),
+    (
+        "EndTransaction",
+        "Of Flight SQL. Refused as not implemented, as BeginTransaction.",
+    ),
 ];
 
 /// The actions there are.
@@ -114,14 +139,15 @@ pub(super) fn list() -> impl Iterator<Item = ActionType> + Send {
         .map(|(name, description)| ActionType { r#type: name.to_owned(), description: description.to_owned() })
 }
 
-/// Runs an action; answers the body of its one result.
+/// Runs an action; answers the body of its result, where it has one.
 pub(super) async fn run(
     exchange: &Exchange,
     figures: &dyn Figures,
+    prepared: &Prepared,
     caller: &Caller,
     action: &Action,
-) -> Result<Vec<u8>> {
-    match action.r#type.as_str() {
+) -> Result<Option<Vec<u8>>> {
+    let body = match action.r#type.as_str() {
         "describe" => json(&DescribedTable::new(&exchange.describe(caller, &target(action)?)?)),
         "drop" => {
             let ticket = target(action)?;
@@ -151,18 +177,27 @@ pub(super) async fn run(
         "contract_bind" => contract::bind(exchange, caller, &action.body).await,
         "contract_unbind" => contract::unbind(exchange, caller, &action.body).await,
         "contract_bindings" => contract::bindings(exchange, &action.body),
+        "execute" => {
+            let request: StatementRequest = body::json("execute", &action.body, StatementRequest::HINT)?;
+            json(&StatementResult::from(exchange.execute(caller, &request.ticket()?).await?))
+        }
         "status" => json(&status::answer(exchange, figures, caller, &action.body)?),
         "CancelFlightInfo" => endpoint::cancel(exchange, caller, &action.body),
         "RenewFlightEndpoint" => endpoint::renew(exchange, caller, &action.body),
         "SetSessionOptions" => session::set_options(&action.body),
         "GetSessionOptions" => session::get_options(&action.body),
         "CloseSession" => session::close(&action.body),
+        "CreatePreparedStatement" => sql::actions::prepare(exchange, caller, prepared, &action.body).await,
+        "ClosePreparedStatement" => return sql::actions::close(caller, prepared, &action.body).map(|()| None),
+        "BeginTransaction" => Err(sql::actions::transactions()),
+        "EndTransaction" => Err(sql::actions::transactions()),
         unknown => {
             let names: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
             Err(Error::new(codes::ACTION_UNKNOWN, format!("there is no action `{}`", unknown.escape_debug()))
                 .hint(format!("valid actions: {}", names.join(", "))))
         }
-    }
+    };
+    body.map(Some)
 }
 
 /// Waits for a commit, so it is not for a thread that serves sockets.
@@ -186,7 +221,7 @@ const HINT: &str = "send the table's name, or {\"table\": \"name\"}";
 fn target(action: &Action) -> Result<PlainTicket> {
     match named(action)? {
         Ticket::Plain(plain) => Ok(plain),
-        Ticket::Signed(_) => Err(Error::new(codes::OPTION_INVALID, "a signed ticket is for reading")
+        Ticket::Signed(_) | Ticket::Query(_) => Err(Error::new(codes::OPTION_INVALID, "such a ticket is for reading")
             .at(body::place(&action.r#type))
             .hint("name the table; what a ticket reads, GetFlightInfo tells")),
     }

@@ -47,7 +47,11 @@ pub(super) fn renew(exchange: &Exchange, caller: &Caller, body: &Bytes) -> Resul
 
 /// Whether what an endpoint's ticket names is there.
 fn find(exchange: &Exchange, caller: &Caller, action: &str, endpoint: &FlightEndpoint) -> Result<()> {
-    exchange.schema(caller, &ticket_of(action, endpoint)?).map(drop)
+    match ticket_of(action, endpoint)? {
+        // It is nothing before it is read.
+        Ticket::Query(_) => Ok(()),
+        ticket => exchange.schema(caller, &ticket).map(drop),
+    }
 }
 
 fn ticket_of(action: &str, endpoint: &FlightEndpoint) -> Result<Ticket> {

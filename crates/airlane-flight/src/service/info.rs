@@ -1,7 +1,7 @@
 //! FlightInfo: what a table is and the tickets that read it.
 
 use airlane_exchange::{Exchange, FlightPlan};
-use airlane_model::{Caller, Error, ErrorKind, PlainTicket, Result, TableInfo, Ticket, Timestamp, codes};
+use airlane_model::{Caller, Error, ErrorKind, PlainTicket, QueryTicket, Result, TableInfo, Ticket, Timestamp, codes};
 use airlane_segment::TableSchema;
 use arrow_flight::{Criteria, FlightDescriptor, FlightEndpoint, FlightInfo};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -20,12 +20,54 @@ pub(super) async fn of_descriptor(
     endpoints_max: usize,
     is_plain: bool,
 ) -> Result<FlightInfo> {
-    let ticket = descriptor::for_read(&descriptor)?;
+    let ticket = match descriptor::for_read(&descriptor)? {
+        Ticket::Query(query) => return of_query(exchange, caller, &query, descriptor, is_plain).await,
+        ticket => ticket,
+    };
     let mut plan = plan(exchange.clone(), caller.clone(), ticket, endpoints_max).await?;
     if is_plain {
         plan.schema = Exchange::plain_schema(&plan.schema)?;
     }
     flight_info(plan, descriptor)
+}
+
+/// The info of a query, which is planned and not begun. Its ticket computes it of the versions that there are now.
+pub(crate) async fn of_query(
+    exchange: &Exchange,
+    caller: &Caller,
+    query: &QueryTicket,
+    descriptor: FlightDescriptor,
+    is_plain: bool,
+) -> Result<FlightInfo> {
+    let plan = exchange.plan_query(caller, query).await?;
+    let schema = if is_plain { Exchange::plain_schema(&plan.schema)? } else { plan.schema };
+    let counts = plan.table.map(|table| (table.rows, table.bytes));
+    let count = |of: fn((u64, u64)) -> u64| counts.map_or(-1, |counts| i64::try_from(of(counts)).unwrap_or(i64::MAX));
+    Ok(FlightInfo {
+        schema: encapsulated(&schema),
+        flight_descriptor: Some(descriptor),
+        endpoint: vec![endpoint_of(&plan.ticket.into(), None)],
+        // As the protocol has it where it is not known.
+        total_records: count(|(rows, _)| rows),
+        total_bytes: count(|(_, bytes)| bytes),
+        ordered: true,
+        app_metadata: Bytes::new(),
+    })
+}
+
+/// The info of a command that asks what there is: its ticket is the command itself.
+pub(crate) fn of_command(schema: TableSchema, rows: usize, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+    let ticket = arrow_flight::Ticket { ticket: descriptor.cmd.clone() };
+    let endpoint = FlightEndpoint { ticket: Some(ticket), ..FlightEndpoint::default() };
+    Ok(FlightInfo {
+        schema: encapsulated(&schema),
+        flight_descriptor: Some(descriptor),
+        endpoint: vec![endpoint],
+        total_records: i64::try_from(rows).unwrap_or(-1),
+        total_bytes: -1,
+        ordered: true,
+        app_metadata: Bytes::new(),
+    })
 }
 
 /// Planning a part of a table looks into its segments, which may lie on disk. An older version is a part too.
@@ -69,13 +111,7 @@ fn listed(exchange: &Exchange, caller: &Caller, table: &TableInfo, endpoints_max
 }
 
 fn flight_info(plan: FlightPlan, descriptor: FlightDescriptor) -> Result<FlightInfo> {
-    let endpoint = plan.endpoints.iter().map(|endpoint| FlightEndpoint {
-        ticket: Some(arrow_flight::Ticket { ticket: endpoint.ticket.to_string().into() }),
-        // No location: the ticket is for this server. Clients dial whatever stands here.
-        location: Vec::new(),
-        expiration_time: plan.expires.map(protobuf_time),
-        app_metadata: Bytes::new(),
-    });
+    let endpoint = plan.endpoints.iter().map(|endpoint| endpoint_of(&endpoint.ticket, plan.expires));
     // Whoever holds a signed ticket need not know more than what it reads.
     let is_signed = plan.endpoints.iter().any(|endpoint| matches!(endpoint.ticket, Ticket::Signed(_)));
     let app_metadata = match is_signed {
@@ -95,6 +131,16 @@ fn flight_info(plan: FlightPlan, descriptor: FlightDescriptor) -> Result<FlightI
     })
 }
 
+fn endpoint_of(ticket: &Ticket, expires: Option<Timestamp>) -> FlightEndpoint {
+    FlightEndpoint {
+        ticket: Some(arrow_flight::Ticket { ticket: ticket.to_string().into() }),
+        // No location: the ticket is for this server. Clients dial whatever stands here.
+        location: Vec::new(),
+        expiration_time: expires.map(protobuf_time),
+        app_metadata: Bytes::new(),
+    }
+}
+
 /// A moment as endpoints carry it.
 pub(super) fn protobuf_time(moment: Timestamp) -> prost_types::Timestamp {
     let (seconds, micros) = (moment.as_micros().div_euclid(1_000_000), moment.as_micros().rem_euclid(1_000_000));
@@ -103,7 +149,7 @@ pub(super) fn protobuf_time(moment: Timestamp) -> prost_types::Timestamp {
 
 /// The schema as an encapsulated IPC message: continuation, length, flatbuffer (Arrow columnar format, "Encapsulated
 /// message format").
-pub(super) fn encapsulated(schema: &TableSchema) -> Bytes {
+pub(crate) fn encapsulated(schema: &TableSchema) -> Bytes {
     let message = schema.message();
     let mut out = BytesMut::with_capacity(8 + message.len());
     out.put_u32_le(0xFFFF_FFFF);

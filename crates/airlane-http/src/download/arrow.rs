@@ -48,6 +48,7 @@ pub(super) fn body(stream: ReadStream) -> Body {
 }
 
 async fn next_message(mut stream: ReadStream) -> Result<(Option<StreamMessage>, ReadStream)> {
+    stream.ready().await;
     if !stream.may_block() {
         return Ok((stream.next_message()?, stream));
     }

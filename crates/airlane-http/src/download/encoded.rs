@@ -51,6 +51,9 @@ pub(super) fn body(stream: ReadStream, format: Format, packing: Option<Packing>)
     let state = Some(Encoding { stream, writer, sink });
     Ok(Body::from_stream(stream::try_unfold(state, |state| async move {
         let Some(encoding) = state else { return Ok::<_, airlane_model::Error>(None) };
+        let mut encoding = encoding;
+        // What is still computed blocks no thread.
+        encoding.stream.ready().await;
         let (piece, rest) = blocking::run(move || encoding.next()).await?;
         Ok(Some((piece, rest)))
     })))

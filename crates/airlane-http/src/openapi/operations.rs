@@ -1,7 +1,7 @@
 //! Every request in words. What the options and the answers hold comes from their types.
 
 use airlane_exchange::words::{
-    BindRequest, DescribedTable, PutOptions, SignedTicketInfo, TicketRequest, UnbindRequest,
+    BindRequest, DescribedTable, PutOptions, SignedTicketInfo, StatementRequest, StatementResult, TicketRequest, UnbindRequest,
 };
 use airlane_exchange::{Rotation, Statistics};
 use airlane_format::CsvOptions;
@@ -61,7 +61,19 @@ const PUT_ERRORS: [Code; 10] = [
     codes::MEMORY_FULL,
     codes::STORAGE_FULL,
 ];
+const SQL_ERRORS: [Code; 7] = [
+    codes::SQL_INVALID,
+    codes::STATEMENT_REFUSED,
+    codes::STATEMENT_TOO_LARGE,
+    codes::QUERY_FAILED,
+    codes::QUERY_MEMORY_FULL,
+    codes::QUERY_TIME_EXCEEDED,
+    codes::TABLE_EXISTS,
+];
 const CHANGE_ERRORS: [Code; 2] = [codes::TABLE_NOT_FOUND, codes::PERMISSION_DENIED];
+
+const RUN: &str = "SELECT gives its rows, as they are computed, in any format; `columns`, `offset` and `limit` are said in the \
+                   statement. CREATE TABLE … AS, INSERT INTO and DROP TABLE are done, and answered as JSON.";
 
 const REGISTER: &str = "A document of the Open Data Contract Standard. A new version must be compatible with the one before. For \
                         callers with `admin` for all namespaces.";
@@ -102,6 +114,10 @@ pub(super) fn of(name: &str, schemas: &mut Schemas) -> Option<Operation> {
                 .json::<SignedTicketInfo>(200, "The ticket.", schemas)
                 .errors(&READ_ERRORS)
         }
+        "POST /v1/sql" => read(op("Run a statement", RUN), schemas)
+            .json_body::<StatementRequest>(schemas)
+            .json::<StatementResult>(201, "What a statement did that changes tables.", schemas)
+            .errors(&SQL_ERRORS),
         "GET /v1/schemas/{name}" => {
             op("The schema of a table", "Facts of a version and its columns. Plain tickets are taken too.")
                 .path("name", NAME)

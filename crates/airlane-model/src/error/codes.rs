@@ -30,10 +30,26 @@ pub const CONTRACT_INVALID: Code = Code::new("contract_invalid", ErrorKind::Inva
 pub const CONTRACT_BROKEN: Code = Code::new("contract_broken", ErrorKind::InvalidArgument);
 /// What was handed over at the local door as a segment cannot be taken: it is no memfd, lacks seals, has holes, or is of another length than announced.
 pub const SEGMENT_REFUSED: Code = Code::new("segment_refused", ErrorKind::InvalidArgument);
+/// A SQL statement cannot be planned: its syntax is wrong, it names a column or a function that there is not, its types do not fit, or a parameter has no value.
+pub const SQL_INVALID: Code = Code::new("sql_invalid", ErrorKind::InvalidArgument);
+/// A SQL statement asks for something that no statement may do here: files, settings, external tables, or a change other than `CREATE TABLE … AS`, `INSERT INTO` and `DROP TABLE`.
+pub const STATEMENT_REFUSED: Code = Code::new("statement_refused", ErrorKind::InvalidArgument);
+/// A SQL statement is larger than what is planned: in bytes, in operators, in nesting, or in the tables that it reads once common table expressions are unfolded.
+pub const STATEMENT_TOO_LARGE: Code = Code::new("statement_too_large", ErrorKind::ResourceExhausted);
+/// A prepared statement is not there: it was closed, was not used for an hour, belongs to another caller, or the server was started again since.
+pub const STATEMENT_NOT_FOUND: Code = Code::new("statement_not_found", ErrorKind::NotFound);
+/// Computing a query met a value that it cannot go on with: a division by zero, an overflow, a text that is no number.
+pub const QUERY_FAILED: Code = Code::new("query_failed", ErrorKind::InvalidArgument);
+/// A query needs more memory than one query may take, and the part that needs it cannot go to disk.
+pub const QUERY_MEMORY_FULL: Code = Code::new("query_memory_full", ErrorKind::ResourceExhausted);
+/// A query ran longer than queries may.
+pub const QUERY_TIME_EXCEEDED: Code = Code::new("query_time_exceeded", ErrorKind::DeadlineExceeded);
 /// A message, a file or a table is larger than a limit of the server: body bytes, rows, decompressed bytes, dictionaries, or nesting; or reading a file takes more memory or time than there is for that.
 pub const LIMIT_EXCEEDED: Code = Code::new("limit_exceeded", ErrorKind::ResourceExhausted);
 /// No table has this name, or it has expired, or the caller may not see it.
 pub const TABLE_NOT_FOUND: Code = Code::new("table_not_found", ErrorKind::NotFound);
+/// `CREATE TABLE` names a table that is there already.
+pub const TABLE_EXISTS: Code = Code::new("table_exists", ErrorKind::AlreadyExists);
 /// The table exists, but not in the version that the ticket names: it was replaced since, its retention keeps fewer versions, or it never had it.
 pub const VERSION_NOT_FOUND: Code = Code::new("version_not_found", ErrorKind::NotFound);
 /// The ticket was made for an earlier table of the same name, which was dropped.
@@ -139,8 +155,16 @@ pub const ALL: &[Code] = &[
     CONTRACT_INVALID,
     CONTRACT_BROKEN,
     SEGMENT_REFUSED,
+    SQL_INVALID,
+    STATEMENT_REFUSED,
+    STATEMENT_TOO_LARGE,
+    STATEMENT_NOT_FOUND,
+    QUERY_FAILED,
+    QUERY_MEMORY_FULL,
+    QUERY_TIME_EXCEEDED,
     LIMIT_EXCEEDED,
     TABLE_NOT_FOUND,
+    TABLE_EXISTS,
     VERSION_NOT_FOUND,
     TABLE_RECREATED,
     TICKET_REFUSED,

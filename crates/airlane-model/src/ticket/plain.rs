@@ -7,7 +7,7 @@
 //! prices@7?id=<32 hex>         only if the table is still the one with this id
 //! ```
 //!
-//! Further forms of the design (`plan:…`, `PLAN-123`, `sql:…`, `SELECT …`) are recognised and answered
+//! Further forms of the design (`plan:…`, `PLAN-123`) are recognised and answered
 //! `not_implemented`, so that they can never become table names.
 
 use std::fmt;
@@ -102,14 +102,10 @@ fn parse_version(text: &str) -> Result<Version> {
 }
 
 fn refuse_later_forms(text: &str) -> Result<()> {
-    let feature = if text.starts_with("plan:") || is_run(text) {
-        "calculation plans"
-    } else if text.starts_with("sql:") || text.get(..7).is_some_and(|head| head.eq_ignore_ascii_case("select ")) {
-        "SQL tickets"
-    } else {
+    if !text.starts_with("plan:") && !is_run(text) {
         return Ok(());
-    };
-    Err(Error::new(codes::NOT_IMPLEMENTED, format!("{feature} are not implemented"))
+    }
+    Err(Error::new(codes::NOT_IMPLEMENTED, "calculation plans are not implemented")
         .hint("read a table by its name: prices"))
 }
 
@@ -157,7 +153,7 @@ mod tests {
 
     #[test]
     fn names_the_forms_that_come_later() {
-        for text in ["plan:forecast?region=EU", "PLAN-123", "sql:SELECT 1", "select * from t"] {
+        for text in ["plan:forecast?region=EU", "PLAN-123"] {
             assert_eq!(text.parse::<PlainTicket>().expect_err(text).code(), codes::NOT_IMPLEMENTED, "{text}");
         }
     }

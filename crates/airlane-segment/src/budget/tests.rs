@@ -18,7 +18,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     tables.resize(10).expect("less");
     tables.move_to(MemoryUse::Spare);
     let reads = budget.overdraw(MemoryUse::Reads, 200);
-    assert_eq!(MemoryUse::ALL.map(|usage| budget.used_for(usage).as_u64()), [0, 0, 200, 10, 0, 0, 0]);
+    assert_eq!(MemoryUse::ALL.map(|usage| budget.used_for(usage).as_u64()), [0, 0, 200, 10, 0, 0, 0, 0]);
     assert!(budget.charge(MemoryUse::Puts, 1).is_err(), "a budget that is overdrawn gives nothing");
     drop((reads, tables));
     assert_eq!(budget.used(), ByteSize::bytes(0));

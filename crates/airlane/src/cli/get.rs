@@ -94,9 +94,12 @@ impl Get {
 
     async fn preview(&self, globals: &Globals) -> Result<()> {
         let client = globals.connect().await?;
-        // Signed, it names one version, and tells how many rows there are.
-        let signed = client.sign(&self.ticket.parse()?, &for_a_while()).await?;
-        let mut stream = client.get(&signed.ticket).await?;
+        // Signed, it names one version, and tells how many rows there are. What is computed nobody knows before.
+        let signed = match self.ticket.parse()? {
+            Ticket::Query(_) => None,
+            ticket => Some(client.sign(&ticket, &for_a_while()).await?),
+        };
+        let mut stream = client.get(signed.as_ref().map_or(&self.ticket, |signed| &signed.ticket)).await?;
         let mut batches = Vec::new();
         let mut shown = 0;
         while shown < PREVIEW_ROWS_MAX
@@ -108,7 +111,7 @@ impl Get {
         }
         let columns_max = terminal_size::terminal_size().map_or(PREVIEW_COLUMNS_DEFAULT, |(width, _)| width.0.into());
         let mut text = preview::render(stream.schema(), &batches, columns_max)?;
-        let more = signed.rows.saturating_sub(shown);
+        let more = signed.map_or(0, |signed| signed.rows.saturating_sub(shown));
         if more > 0 {
             text.push_str(&format!("… and {}: `-o FILE` writes all\n", human::counted(more, "more row")));
         }

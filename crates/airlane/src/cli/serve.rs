@@ -8,7 +8,9 @@ mod welcome;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use airlane::server::{self, ConnectionLimits, Handle, LocalListening, ReaderPatience, Reload, ServerOptions};
+use airlane::server::{
+    self, ConnectionLimits, Handle, LocalListening, QueryOptions, ReaderPatience, Reload, ServerOptions,
+};
 use airlane_format::ChildParser;
 use airlane_model::{Error, Result, codes};
 
@@ -128,6 +130,12 @@ fn options(settings: &ServerSettings) -> Result<ServerOptions> {
         readers: ReaderPatience {
             calm: settings.read_stall_max.0.unwrap_or(Duration::MAX),
             ..ReaderPatience::default()
+        },
+        queries: QueryOptions {
+            memory: settings.query_memory.map(|size| size.0),
+            disk: settings.query_disk.0,
+            time: settings.query_time.0.unwrap_or(Duration::MAX),
+            at_once: settings.queries_at_once.0,
         },
         ..ServerOptions::default()
     })

@@ -286,6 +286,28 @@ settings! {
         /// one at least. Default: `5m`.
         parquet_time_max: Duration = |_| TIME_DEFAULT, "TIME";
 
+        /// The memory that one query may take.
+        ///
+        /// Sorts, joins and groups go to disk before they take more; a query that cannot is refused with
+        /// `query_memory_full`. It is part of `memory`. Range: 1 MiB to 1 PiB. Default: a quarter of `memory`.
+        query_memory: Option<Size<{ 1 << 20 }, { 1 << 50 }>> = |_| None, "SIZE";
+
+        /// The disk that all queries may take at once, in the data folder.
+        ///
+        /// Range: 0 to 1 PiB. Default: `16GiB`.
+        query_disk: Size<0, { 1 << 50 }> = |_| Size(ServerOptions::default().queries.disk), "SIZE";
+
+        /// How long a query may run, from its turn to its last row.
+        ///
+        /// Then it ends with `query_time_exceeded`. A reader that takes nothing counts too.
+        /// Range: 1 s or more. Default: `10m`.
+        query_time: OrNone<1> = |_| OrNone(Some(ServerOptions::default().queries.time)), "TIME";
+
+        /// How many queries run at a time.
+        ///
+        /// Others wait for their turn. Range: 1 to 10000. Default: two for each processor.
+        queries_at_once: Count<1, 10_000> = |_| Count(ServerOptions::default().queries.at_once), "COUNT";
+
         /// Which events are logged, to stderr.
         ///
         /// A level (`error`, `warn`, `info`, `debug`, `trace`) or a list of levels for parts of the program, such as

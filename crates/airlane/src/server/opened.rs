@@ -57,7 +57,8 @@ impl Opened {
         let (gate, rights) = gate(options, &store)?;
         let (data_dir, clock, chance) = (store.folder.clone(), store.clock.clone(), store.chance.clone());
         let (store, recovery) = Store::open(store)?;
-        let exchange = Exchange::open(store.clone())?;
+        let limits = options.queries.limits(store.memory_budget().limit());
+        let exchange = Exchange::with_queries(store.clone(), limits)?;
         let status = Arc::new(ServerStatus::new(store.clone(), data_dir.clone()));
         if let Some(reason) = options.not_ready.clone() {
             status.wait_for("program", reason);

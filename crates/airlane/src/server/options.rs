@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use airlane_exchange::QueryLimits;
 use airlane_format::ChildParser;
 use airlane_gate::{Observer, Patience};
 use airlane_model::{ByteSize, RetentionDefaults};
@@ -82,6 +83,42 @@ pub struct ServerOptions {
     pub upload_expanded_bytes_max: ByteSize,
     /// Who parses Parquet files that are uploaded; absent: they are refused, since some would end the process.
     pub parquet_parser: Option<ChildParser>,
+    /// What queries may take.
+    pub queries: QueryOptions,
+}
+
+/// What queries may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryOptions {
+    /// The memory of one; a quarter of the server's when absent.
+    pub memory: Option<ByteSize>,
+    /// The disk of all.
+    pub disk: ByteSize,
+    /// How long one may run.
+    pub time: Duration,
+    /// How many run at a time.
+    pub at_once: NonZeroU32,
+}
+
+impl Default for QueryOptions {
+    fn default() -> Self {
+        let QueryLimits { disk, time, at_once, .. } = QueryLimits::default();
+        let at_once = u32::try_from(at_once).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        Self { memory: None, disk, time, at_once }
+    }
+}
+
+impl QueryOptions {
+    /// The limits in a server with so much memory.
+    pub(super) fn limits(self, memory: ByteSize) -> QueryLimits {
+        QueryLimits {
+            memory: self.memory.unwrap_or(ByteSize::bytes(memory.as_u64() / 4)),
+            disk: self.disk,
+            time: self.time,
+            at_once: self.at_once.get() as usize,
+            ..QueryLimits::default()
+        }
+    }
 }
 
 impl Default for ServerOptions {
@@ -116,6 +153,7 @@ impl Default for ServerOptions {
             streams_max: NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MAX),
             upload_expanded_bytes_max: ByteSize::gib(64),
             parquet_parser: None,
+            queries: QueryOptions::default(),
         }
     }
 }

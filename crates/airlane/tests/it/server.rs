@@ -46,6 +46,7 @@ mod scarce;
 mod secrets;
 mod slow_disk;
 mod slow_writers;
+mod sql;
 mod summer_time;
 mod tables;
 mod tls;

@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 
 use airlane_model::contract::Binding;
 use airlane_model::{Caller, TableName};
+use arrow_flight::sql::{
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ProstMessageExt,
+};
 use arrow_flight::{
     Action, CancelFlightInfoRequest, Criteria, Empty, FlightEndpoint, FlightInfo, HandshakeRequest,
     RenewFlightEndpointRequest, Ticket,
@@ -61,6 +64,7 @@ const TABLE: &[(&str, Need)] = &[
     ("DoAction drop", Need::Drop),
     ("DoAction ticket", Need::Read),
     ("DoAction confirm", Need::Read),
+    ("DoAction execute", Need::Put),
     ("DoAction retention", Need::Drop),
     ("DoAction contract_add", Need::Admin),
     ("DoAction contract_list", Need::Known),
@@ -76,6 +80,10 @@ const TABLE: &[(&str, Need)] = &[
     ("DoAction SetSessionOptions", Need::Known),
     ("DoAction GetSessionOptions", Need::Known),
     ("DoAction CloseSession", Need::Known),
+    ("DoAction CreatePreparedStatement", Need::Read),
+    ("DoAction ClosePreparedStatement", Need::Known),
+    ("DoAction BeginTransaction", Need::Later),
+    ("DoAction EndTransaction", Need::Later),
     ("health", Need::Open),
     ("reflection", Need::Known),
     ("GET /", Need::Known),
@@ -91,6 +99,7 @@ const TABLE: &[(&str, Need)] = &[
     ("GET /v1/tickets/{ticket}", Need::Read),
     ("HEAD /v1/tickets/{ticket}", Need::Read),
     ("POST /v1/tickets", Need::Read),
+    ("POST /v1/sql", Need::Read),
     ("GET /v1/schemas/{name}", Need::Read),
     ("GET /v1/versions/{name}", Need::Read),
     ("GET /v1/stats/{name}", Need::Read),
@@ -174,6 +183,7 @@ async fn ask(server: &TestServer, what: &str, token: Option<&str>, object: &str)
         let body = match (method, path) {
             ("PUT" | "POST", "v1/tables/{name}") => "n\n1\n".to_owned(),
             ("POST", "v1/tickets") => format!(r#"{{"ticket":"{object}"}}"#),
+            ("POST", "v1/sql") => format!(r#"{{"sql":"SELECT n FROM \"{object}\""}}"#),
             ("PATCH", _) => r#"{"versions":3}"#.to_owned(),
             ("PUT", "v1/contracts/{name}") => cell(),
             ("PUT", "v1/bindings") => r#"{"tables":"zz/*","contract":"cell"}"#.to_owned(),
@@ -225,7 +235,23 @@ async fn call(server: &TestServer, what: &str, token: Option<&str>, object: &str
             let body = RenewFlightEndpointRequest { endpoint: Some(endpoint(object)) }.encode_to_vec().into();
             _ = client.do_action(with(token, Action { r#type: "RenewFlightEndpoint".into(), body })).await?;
         }
-        "DoAction SetSessionOptions" | "DoAction GetSessionOptions" | "DoAction CloseSession" => {
+        "DoAction CreatePreparedStatement" => {
+            let query = format!("SELECT n FROM \"{object}\"");
+            let body = ActionCreatePreparedStatementRequest { query, transaction_id: None }.as_any().encode_to_vec();
+            let action = Action { r#type: "CreatePreparedStatement".into(), body: body.into() };
+            _ = client.do_action(with(token, action)).await?;
+        }
+        "DoAction ClosePreparedStatement" => {
+            let closed = ActionClosePreparedStatementRequest { prepared_statement_handle: Default::default() };
+            let body = closed.as_any().encode_to_vec();
+            let action = Action { r#type: "ClosePreparedStatement".into(), body: body.into() };
+            _ = client.do_action(with(token, action)).await?;
+        }
+        "DoAction SetSessionOptions"
+        | "DoAction GetSessionOptions"
+        | "DoAction CloseSession"
+        | "DoAction BeginTransaction"
+        | "DoAction EndTransaction" => {
             let name = what.trim_start_matches("DoAction ");
             _ = client.do_action(with(token, Action { r#type: name.into(), body: Vec::new().into() })).await?;
         }
@@ -272,6 +298,10 @@ async fn call(server: &TestServer, what: &str, token: Option<&str>, object: &str
         "DoAction ticket" => {
             let body = format!("{{\"ticket\":\"{object}\"}}").into_bytes().into();
             _ = client.do_action(with(token, Action { r#type: "ticket".into(), body })).await?;
+        }
+        "DoAction execute" => {
+            let body = format!(r#"{{"sql":"CREATE OR REPLACE TABLE \"{object}\" AS SELECT 1 AS n"}}"#);
+            _ = client.do_action(with(token, Action { r#type: "execute".into(), body: body.into_bytes().into() })).await?;
         }
         "DoAction confirm" => _ = client.do_action(with(token, act("confirm"))).await?,
         "DoAction drop" => _ = client.do_action(with(token, act("drop"))).await?,

@@ -6,9 +6,10 @@ use airlane_segment::{Message, Projection};
 use airlane_store::FramePart;
 
 use super::packing::{Made, Place};
-use super::{Current, QUICK_BYTES_MAX, ReadStream, StreamMessage, project};
+use super::{Current, QUICK_BYTES_MAX, TableRead, project};
+use crate::StreamMessage;
 
-impl ReadStream {
+impl TableRead {
     /// The next dictionary of the segment that the reader does not have.
     pub(super) fn next_dictionary(&mut self) -> Result<Option<Message>> {
         let Some(current) = self.current.as_mut() else { return Ok(None) };
