@@ -16,7 +16,6 @@ mod mapping;
 mod memfd;
 mod sealed;
 pub mod sigbus;
-mod slab;
 mod vectored;
 
 use std::fmt;
@@ -38,7 +37,6 @@ use memfd::Memfd;
 pub use memfd::MemfdPool;
 use sealed::Sealed;
 pub use sealed::{SealedMemfds, Sealing};
-pub use slab::{Slab, SlabPiece};
 pub use vectored::write_all_at;
 
 /// The immutable bytes of a sealed segment, readable as one slice. Clones share the bytes.
