@@ -86,7 +86,7 @@ def test_the_page_shows_what_is_wrong_with_a_file(page, tmp_path):
     wrong.write_text("a,b\n1,<b>x</b>\n2\n")
     shown = upload(page, wrong, "web/wrong")
     assert shown["state"] == "failed" and shown["rows"] == [], shown
-    assert "file_invalid" in shown["text"] and "the upload, row 2" in shown["text"], shown
+    assert "file_invalid" in shown["text"] and "the upload, line 3" in shown["text"], shown
     # Markup in a table stays text.
     wrong.write_text("a,b\n1,<b>x</b>\n")
     shown = upload(page, wrong, "web/right")

@@ -52,7 +52,7 @@ def test_a_malformed_ticket(client, ticket):
     refused(INVALID, lambda: client.do_get(flight.Ticket(ticket)).read_all())
 
 
-@pytest.mark.parametrize("ticket", ["plan:forecast", "PLAN-123", "sql:SELECT 1", "SELECT 1"])
+@pytest.mark.parametrize("ticket", ["plan:forecast", "PLAN-123"])
 def test_forms_of_tickets_that_come_later(client, ticket):
     refused(NOT_IMPLEMENTED, lambda: get(client, ticket))
 

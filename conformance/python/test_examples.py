@@ -71,7 +71,7 @@ def test_a_file_that_is_wrong_is_refused_with_code_and_place(services):
     status, headers, body = uploads.ask("PUT", "/tables/people/wrong", "a,b\n1,x\n2\n", {"content-type": "text/csv"})
     problem = json.loads(body)
     assert (status, headers["content-type"]) == (400, "application/problem+json"), body
-    assert (problem["code"], problem["place"]) == ("file_invalid", "the upload, row 2"), problem
+    assert (problem["code"], problem["place"]) == ("file_invalid", "the upload, line 3"), problem
     assert problem["hint"]
     with server.client() as client:
         assert not exists(client, "people/wrong")

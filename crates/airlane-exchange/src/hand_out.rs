@@ -17,9 +17,9 @@ use airlane_segment::home::{HomeKind, storage_error};
 use airlane_segment::{Cut, Home, MemoryBudget, SealedMemfds, Segment, TableSchema, TableWriter, WriterOptions};
 use airlane_store::{CountedRead, Lent, ReadSpec, SegmentRef, Snapshot};
 
-use crate::tickets::{Reading, count_of};
 use crate::Exchange;
 use crate::read::TableRead;
+use crate::tickets::{Reading, count_of};
 
 /// A table, or a part of one, for a process on this machine. Holding it pins the version and keeps the memory counted.
 pub struct HandOut {

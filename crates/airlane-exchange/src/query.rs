@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use airlane_model::{
-    Caller, Error, ErrorKind, PlainTicket, PutMode, QueryTicket, Receipt, Result, RowRange, TableInfo, TableName, Ticket,
-    codes,
+    Caller, Error, ErrorKind, PlainTicket, PutMode, QueryTicket, Receipt, Result, RowRange, TableInfo, TableName,
+    Ticket, codes,
 };
 use airlane_query::{Change, Inserted, Planned, Rows, Select, Statement, TableRef, Tables};
 use airlane_segment::TableSchema;
@@ -84,10 +84,14 @@ impl Readable {
             return error;
         }
         let wanted = table.table.as_str();
-        let mut near: Vec<(usize, String)> = self.list().into_iter().map(|info| {
-            let name = info.table.as_str().to_owned();
-            (strsim::damerau_levenshtein(&name.to_lowercase(), wanted), name)
-        }).collect();
+        let mut near: Vec<(usize, String)> = self
+            .list()
+            .into_iter()
+            .map(|info| {
+                let name = info.table.as_str().to_owned();
+                (strsim::damerau_levenshtein(&name.to_lowercase(), wanted), name)
+            })
+            .collect();
         near.sort();
         near.retain(|(far, _)| *far <= NAMES_APART_MAX);
         near.truncate(NAMES_TOLD_MAX);
@@ -142,8 +146,14 @@ impl Exchange {
         window: &Window,
         options: ReadOptions,
     ) -> Result<ReadStream> {
-        let Ticket::Query(query) = ticket else { return self.read_window(caller, ticket, window, options) };
-        let is_part = options.row_offset.is_some_and(|offset| offset > 0) || *window != Window::default();
+        let is_whole = *window == Window::default();
+        let query = match ticket {
+            Ticket::Query(query) => query,
+            // A window says itself where a read goes on.
+            ticket if is_whole => return self.read_with(caller, ticket, options),
+            ticket => return self.read_window(caller, ticket, window, options),
+        };
+        let is_part = options.row_offset.is_some_and(|offset| offset > 0) || !is_whole;
         if is_part || options.is_to_confirm {
             return Err(Error::new(codes::OPTION_INVALID, "a query is computed as it stands, from its first row on")
                 .hint("say in the query which columns and rows you want: SELECT a, b … OFFSET 100 LIMIT 50"));
@@ -157,6 +167,11 @@ impl Exchange {
     /// As [`plan_query`](Self::plan_query), `rate_limited`; what is met while computing is told by the stream.
     pub async fn compute(&self, caller: &Caller, query: &QueryTicket) -> Result<ReadStream> {
         let planned = self.planned(caller, query, true).await?;
+        if !planned.parameters().is_empty() {
+            let message =
+                format!("the statement has {} parameters, and they have no values", planned.parameters().len());
+            return Err(Error::new(codes::SQL_INVALID, message).hint("bind a value for each"));
+        }
         if let Some(snapshot) = planned.whole() {
             let rows = RowRange { start: 0, end: snapshot.info().rows };
             return Ok(TableRead::new(snapshot, rows, None, self.store.frames().clone(), None).into());
@@ -171,9 +186,13 @@ impl Exchange {
     /// that gives rows.
     pub async fn execute(&self, caller: &Caller, query: &QueryTicket) -> Result<Changed> {
         match Statement::parse(&query.sql)? {
-            Statement::Rows(_) => Err(Error::new(codes::STATEMENT_REFUSED, "the statement gives rows, and changes nothing")
-                .hint("read it as a query")),
-            Statement::Change(Change::Drop { tables, is_if_there }) => self.drop_tables(caller, &tables, is_if_there).await,
+            Statement::Rows(_) => {
+                Err(Error::new(codes::STATEMENT_REFUSED, "the statement gives rows, and changes nothing")
+                    .hint("read it as a query"))
+            }
+            Statement::Change(Change::Drop { tables, is_if_there }) => {
+                self.drop_tables(caller, &tables, is_if_there).await
+            }
             Statement::Change(Change::Create { table, rows, is_replacing, is_if_absent }) => {
                 access::put(caller, &table)?;
                 if !is_replacing && self.store.snapshot(&table, None, None).is_ok() {
@@ -268,13 +287,7 @@ impl Exchange {
         }
     }
 
-    async fn insert(
-        &self,
-        caller: &Caller,
-        query: &QueryTicket,
-        table: &TableName,
-        rows: Inserted,
-    ) -> Result<Planned> {
+    async fn insert(&self, caller: &Caller, query: &QueryTicket, table: &TableName, rows: Inserted) -> Result<Planned> {
         access::read(caller, table)?;
         let schema = self.store.snapshot(table, None, None)?.schema().arrow().clone();
         let planned = self.queries.plan_insert(Arc::new(self.readable(caller, query, true)), rows, schema).await?;

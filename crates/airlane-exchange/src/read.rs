@@ -138,6 +138,19 @@ impl ReadStream {
         std::future::poll_fn(|cx| self.poll_ready(cx)).await;
     }
 
+    /// Waits until the first rows are there, so that a computation that fails before is told instead of begun: for answers
+    /// that cannot say so later.
+    ///
+    /// # Errors
+    /// Those of [`next_message`](Self::next_message) of what is computed.
+    pub async fn begin(&mut self) -> Result<()> {
+        self.ready().await;
+        match &mut self.0 {
+            Source::Table(_) => Ok(()),
+            Source::Computed(read) => read.failure(),
+        }
+    }
+
     /// Whether asking for the next message may take long: it is computed, or lies in a segment that was not read since the
     /// start, so that a file is read, or it has to be compressed, written in plain types or made of some columns. Where
     /// reads are counted, a commit is waited for at the end, or before the first row.

@@ -258,8 +258,11 @@ impl Exchange {
                 (pass.plain(), Some(pass))
             }
             Ticket::Query(_) => {
-                return Err(Error::new(codes::OPTION_INVALID, "what is asked for is there for tables, and this is a query")
-                    .hint("read the query as a stream, or keep it as a table: CREATE TABLE name AS …"));
+                return Err(Error::new(
+                    codes::OPTION_INVALID,
+                    "what is asked for is there for tables, and this is a query",
+                )
+                .hint("read the query as a stream, or keep it as a table: CREATE TABLE name AS …"));
             }
         };
         let PlainTicket { table, version, table_id, rows } = plain;

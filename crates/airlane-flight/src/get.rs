@@ -22,8 +22,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 
 use crate::metrics::Traffic;
-use crate::sql;
 use crate::rope::{INLINE_BYTES_MAX, Rope};
+use crate::sql;
 use crate::status;
 
 pub(crate) use options::{GetOptions, asks_plain_types};

@@ -127,7 +127,7 @@ impl PutMachine {
                     self.is_ingest = true;
                     State::Described(spec)
                 }
-                sql::Begun::Other(put) => State::Sql(Box::new(put)),
+                sql::Begun::Other(put) => State::Sql(put),
             });
         }
         let (table, options): (TableName, PutOptions) = descriptor::for_put(&descriptor)?;

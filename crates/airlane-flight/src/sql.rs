@@ -35,7 +35,8 @@ const TYPE_URL: &[u8] = b"type.googleapis.com/arrow.flight.protocol.sql.";
 /// `message_invalid` for what has the name of a command and is none; `not_implemented` for one that there is not here;
 /// `limit_exceeded`.
 pub(crate) fn command(bytes: &[u8]) -> Result<Option<Command>> {
-    let is_sql = bytes.get(..TYPE_URL.len() + 4).is_some_and(|head| head.windows(TYPE_URL.len()).any(|at| at == TYPE_URL));
+    let is_sql =
+        bytes.get(..TYPE_URL.len() + 4).is_some_and(|head| head.windows(TYPE_URL.len()).any(|at| at == TYPE_URL));
     if !is_sql {
         return Ok(None);
     }

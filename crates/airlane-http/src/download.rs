@@ -135,7 +135,8 @@ impl Asked {
         };
         let (codec, is_plain) = (codec(options, form.format)?, is_plain(options)?);
         let resumable = ReadOptions { is_resumable: true, ..ReadOptions::default() };
-        let stream = state.exchange.open_read(caller, ticket, &window, resumable).await?;
+        let mut stream = state.exchange.open_read(caller, ticket, &window, resumable).await?;
+        stream.begin().await?;
         let stream = if is_plain { stream.in_plain_types()? } else { stream };
         let mut response = Response::new(Body::empty());
         let into = response.headers_mut();

@@ -62,8 +62,7 @@ impl Engine {
     pub fn open(folder: Option<&Path>, budget: MemoryBudget, limits: QueryLimits) -> Result<Self> {
         let spill = folder.map(cleared).transpose()?;
         let mode = spill.map_or(DiskManagerMode::Disabled, |folder| DiskManagerMode::Directories(vec![folder]));
-        let disk =
-            DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(limits.disk.as_u64());
+        let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(limits.disk.as_u64());
         let environment = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build().map_err(begun)?;
         // The one store that is there by default reads files of this machine.
         let files = ObjectStoreUrl::local_filesystem();

@@ -89,9 +89,12 @@ fn again(error: &Error) -> Error {
 }
 
 fn memory_full(message: &str) -> Error {
-    Error::new(codes::QUERY_MEMORY_FULL, "the query needs more memory than it may take, in a part that cannot go to disk")
-        .source(first_line(message))
-        .hint("read fewer rows or columns, aggregate before joining, or raise `query_memory`")
+    Error::new(
+        codes::QUERY_MEMORY_FULL,
+        "the query needs more memory than it may take, in a part that cannot go to disk",
+    )
+    .source(first_line(message))
+    .hint("read fewer rows or columns, aggregate before joining, or raise `query_memory`")
 }
 
 fn of_arrow(error: &ArrowError, otherwise: airlane_model::Code) -> Error {
@@ -103,13 +106,13 @@ fn of_arrow(error: &ArrowError, otherwise: airlane_model::Code) -> Error {
                 None => Error::new(otherwise, first_line(&error.to_string())),
             },
         },
-        ArrowError::DivideByZero => Error::new(codes::QUERY_FAILED, "a division by zero")
-            .hint("divide by `NULLIF(x, 0)` to get a null instead"),
+        ArrowError::DivideByZero => {
+            Error::new(codes::QUERY_FAILED, "a division by zero").hint("divide by `NULLIF(x, 0)` to get a null instead")
+        }
         ArrowError::ArithmeticOverflow(message) => Error::new(codes::QUERY_FAILED, first_line(message))
             .hint("cast to a wider type first, such as DECIMAL(38, 2) or DOUBLE"),
         ArrowError::CastError(message) | ArrowError::ParseError(message) => {
-            Error::new(codes::QUERY_FAILED, first_line(message))
-                .hint("`TRY_CAST` gives a null for what cannot be cast")
+            Error::new(codes::QUERY_FAILED, first_line(message)).hint("`TRY_CAST` gives a null for what cannot be cast")
         }
         other => Error::new(otherwise, first_line(&other.to_string())),
     }

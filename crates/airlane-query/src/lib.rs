@@ -9,6 +9,7 @@
 //! ([`engine`]), so that a query that computes takes no time from connections. Nothing in here knows who asks: [`Tables`]
 //! answers what may be read.
 
+mod bounded;
 mod engine;
 mod error;
 mod limits;

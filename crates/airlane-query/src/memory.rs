@@ -5,9 +5,7 @@ use std::fmt;
 use airlane_model::ByteSize;
 use airlane_segment::{Charge, MemoryBudget, MemoryUse};
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::memory_pool::{
-    FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
-};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use parking_lot::Mutex;
 
 /// Shares what one query may take among its operators, so that each goes to disk in time, and takes it from the budget.
@@ -19,10 +17,7 @@ pub(crate) struct QueryPool {
 
 impl QueryPool {
     pub(crate) fn new(memory: ByteSize, budget: &MemoryBudget) -> Self {
-        Self {
-            shares: FairSpillPool::new(memory.as_usize()),
-            taken: Mutex::new(budget.begin(MemoryUse::Queries)),
-        }
+        Self { shares: FairSpillPool::new(memory.as_usize()), taken: Mutex::new(budget.begin(MemoryUse::Queries)) }
     }
 }
 

@@ -34,8 +34,11 @@ impl TableRef {
         let text = if schema == NAMESPACE_DEFAULT { name.to_owned() } else { format!("{schema}/{name}") };
         let PlainTicket { table, version, table_id, rows } = text.parse()?;
         if rows.is_some() {
-            return Err(Error::new(codes::TICKET_INVALID, format!("`{text}` names rows, and a query reads a table whole"))
-                .hint("use OFFSET and LIMIT"));
+            return Err(Error::new(
+                codes::TICKET_INVALID,
+                format!("`{text}` names rows, and a query reads a table whole"),
+            )
+            .hint("use OFFSET and LIMIT"));
         }
         Ok(Self { table, version, table_id })
     }

@@ -12,9 +12,9 @@ use datafusion::common::{Column, ParamValues, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, WriteOp, cast};
 
-use crate::error;
 use crate::name::TableRef;
 use crate::tables::Pinned;
+use crate::{bounded, error};
 
 /// A query that can be run.
 #[derive(Clone)]
@@ -133,7 +133,8 @@ fn parameters(logical: &LogicalPlan) -> Result<Vec<FieldRef>> {
     let found = logical.get_parameter_fields().map_err(error::of_planning)?;
     let mut numbered = Vec::with_capacity(found.len());
     for (name, field) in found {
-        let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok()).filter(|number| *number > 0);
+        let number =
+            name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok()).filter(|number| *number > 0);
         let Some(number) = number else {
             return Err(Error::new(codes::SQL_INVALID, format!("`{name}` is no parameter"))
                 .hint("parameters are written ? or $1, $2 …"));
@@ -221,11 +222,14 @@ fn check(logical: &LogicalPlan) -> Result<()> {
     });
     walked.map_err(error::of_planning)?;
     match refused {
-        None => Ok(()),
+        None => bounded::check(logical),
         Some(node) => {
             let name = node.split([':', ' ']).next().unwrap_or_default().to_owned();
-            Err(Error::new(codes::STATEMENT_REFUSED, format!("the statement holds `{name}`, which no query may do here"))
-                .hint("there are SELECT, EXPLAIN, CREATE TABLE … AS, INSERT INTO and DROP TABLE"))
+            Err(Error::new(
+                codes::STATEMENT_REFUSED,
+                format!("the statement holds `{name}`, which no query may do here"),
+            )
+            .hint("there are SELECT, EXPLAIN, CREATE TABLE … AS, INSERT INTO and DROP TABLE"))
         }
     }
 }

@@ -59,12 +59,9 @@ impl SegmentScan {
             None => table.clone(),
         };
         let wanted = fetch.map_or(u64::MAX, |fetch| fetch as u64).min(snapshot.info().rows);
-        let parts: Arc<[_]> = if wanted < snapshot.info().rows {
-            // The first rows are enough, most often.
-            Arc::new([0..snapshot.info().rows])
-        } else {
-            parts(snapshot.info().rows, parts_max).into()
-        };
+        // The first rows are enough, most often, where not all are wanted.
+        let parts_max = if wanted < snapshot.info().rows { 1 } else { parts_max };
+        let parts: Arc<[_]> = parts(snapshot.info().rows, parts_max).into();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(parts.len()),

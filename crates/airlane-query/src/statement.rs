@@ -74,7 +74,8 @@ impl Statement {
     pub fn parse(text: &str) -> Result<Self> {
         let tokens = tokens::of(text)?;
         // Parentheses are counted already; the parser goes deeper than they are nested.
-        let parser = DFParserBuilder::new(tokens).with_dialect(&GenericDialect {}).with_recursion_limit(4 * NESTING_MAX);
+        let parser =
+            DFParserBuilder::new(tokens).with_dialect(&GenericDialect {}).with_recursion_limit(4 * NESTING_MAX);
         let parsed = parser.build().and_then(|mut parser| parser.parse_statements()).map_err(error::of_planning)?;
         let mut parsed = parsed.into_iter();
         let (Some(statement), None) = (parsed.next(), parsed.next()) else {
@@ -144,8 +145,11 @@ fn inserted(insert: Insert) -> Result<Change> {
         || insert.partitioned.is_some()
         || !insert.assignments.is_empty();
     let (TableObject::TableName(name), Some(query), false) = (&insert.table, &insert.source, is_more) else {
-        return Err(Error::new(codes::STATEMENT_REFUSED, "rows are inserted at the end of a table and in no other way")
-            .hint("write INSERT INTO name SELECT …, or INSERT INTO name VALUES …"));
+        return Err(Error::new(
+            codes::STATEMENT_REFUSED,
+            "rows are inserted at the end of a table and in no other way",
+        )
+        .hint("write INSERT INTO name SELECT …, or INSERT INTO name VALUES …"));
     };
     unfolded::check(query)?;
     let table = table_of(name)?;

@@ -71,6 +71,17 @@ impl ComputedRead {
         Poll::Ready(())
     }
 
+    /// Why there is nothing, when that is what came.
+    pub(super) fn failure(&mut self) -> Result<()> {
+        match self.came.take() {
+            Some(Err(error)) => Err(error),
+            came => {
+                self.came = came;
+                Ok(())
+            }
+        }
+    }
+
     pub(super) fn pause(&self) -> Pause {
         Pause::new(self.schema().clone(), self.position, Vec::new())
     }

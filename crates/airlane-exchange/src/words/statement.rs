@@ -37,7 +37,8 @@ pub struct StatementResult {
 
 impl StatementRequest {
     /// What to send instead of what is none.
-    pub const HINT: &'static str = "send {\"sql\": \"SELECT …\"}, with \"parameters\": [1, \"eu\"] where the statement has some";
+    pub const HINT: &'static str =
+        "send {\"sql\": \"SELECT …\"}, with \"parameters\": [1, \"eu\"] where the statement has some";
 
     /// The ticket of the statement.
     ///
@@ -47,9 +48,11 @@ impl StatementRequest {
         if self.parameters.is_empty() {
             return Ok(QueryTicket::new(self.sql));
         }
-        let columns = (1..).zip(&self.parameters).map(|(number, value)| Ok((format!("${number}"), array(number, value)?)));
+        let columns =
+            (1..).zip(&self.parameters).map(|(number, value)| Ok((format!("${number}"), array(number, value)?)));
         let columns: Vec<(String, ArrayRef)> = columns.collect::<Result<_>>()?;
-        let row = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, value)| (name, value, true)));
+        let row =
+            RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, value)| (name, value, true)));
         let row = row.map_err(|error| Error::new(codes::OPTION_INVALID, error.to_string()))?;
         Ok(QueryTicket { values: Some(values::write(&row)?), ..QueryTicket::new(self.sql) })
     }

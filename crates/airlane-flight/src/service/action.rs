@@ -118,18 +118,9 @@ const ACTIONS: [(&str, &str); 24] = [
         "Of Flight SQL. Body: ActionCreatePreparedStatementRequest. Result: ActionCreatePreparedStatementResult with the handle, \
          which is the caller's alone and is forgotten after an hour without use.",
     ),
-    (
-        "ClosePreparedStatement",
-        "Of Flight SQL. Body: ActionClosePreparedStatementRequest. No result.",
-    ),
-    (
-        "BeginTransaction",
-        "Of Flight SQL. Refused as not implemented: each statement is kept whole or not at all.",
-    ),
-    (
-        "EndTransaction",
-        "Of Flight SQL. Refused as not implemented, as BeginTransaction.",
-    ),
+    ("ClosePreparedStatement", "Of Flight SQL. Body: ActionClosePreparedStatementRequest. No result."),
+    ("BeginTransaction", "Of Flight SQL. Refused as not implemented: each statement is kept whole or not at all."),
+    ("EndTransaction", "Of Flight SQL. Refused as not implemented, as BeginTransaction."),
 ];
 
 /// The actions there are.

@@ -39,10 +39,7 @@ fn made() -> arrow_flight::error::Result<SqlInfoData> {
     facts.append(SqlInfo::SqlDdlCatalog, false);
     facts.append(SqlInfo::SqlDdlSchema, false);
     facts.append(SqlInfo::SqlDdlTable, true);
-    facts.append(
-        SqlInfo::SqlIdentifierCase,
-        SqlSupportedCaseSensitivity::SqlCaseSensitivityLowercase as i32,
-    );
+    facts.append(SqlInfo::SqlIdentifierCase, SqlSupportedCaseSensitivity::SqlCaseSensitivityLowercase as i32);
     facts.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
     facts.append(
         SqlInfo::SqlQuotedIdentifierCase,

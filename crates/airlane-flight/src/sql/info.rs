@@ -92,7 +92,8 @@ pub(crate) fn answer(exchange: &Exchange, caller: &Caller, command: Command) -> 
                 .hint("pass the ticket on as GetFlightInfo gave it"))
         }
         Command::CommandStatementQuery(_) | Command::CommandPreparedStatementQuery(_) => {
-            Err(not_implemented("tickets that are statements").hint("ask GetFlightInfo for the ticket of the statement"))
+            Err(not_implemented("tickets that are statements")
+                .hint("ask GetFlightInfo for the ticket of the statement"))
         }
         command => stream(exchange, metadata::batch(exchange, caller, command)?),
     }

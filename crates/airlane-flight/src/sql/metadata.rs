@@ -26,9 +26,7 @@ pub(super) fn batch(exchange: &Exchange, caller: &Caller, command: Command) -> R
         Command::CommandGetDbSchemas(query) => schemas(exchange, caller, query).map_err(fault),
         Command::CommandGetTables(query) => tables(exchange, caller, query),
         Command::CommandGetTableTypes(query) => table_types(query).map_err(fault),
-        Command::CommandGetSqlInfo(query) => {
-            query.into_builder(facts::facts()?).build().map_err(fault)
-        }
+        Command::CommandGetSqlInfo(query) => query.into_builder(facts::facts()?).build().map_err(fault),
         Command::CommandGetXdbcTypeInfo(query) => types::types()?.record_batch(query.data_type).map_err(fault),
         Command::CommandGetPrimaryKeys(_) => Ok(RecordBatch::new_empty(Arc::new(primary_keys()))),
         Command::CommandGetExportedKeys(_)

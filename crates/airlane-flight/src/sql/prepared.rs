@@ -86,8 +86,9 @@ impl Prepared {
             statement.caller == caller.name() && now.saturating_duration_since(statement.used) < IDLE_MAX
         });
         let Some(statement) = found else {
-            return Err(Error::new(codes::STATEMENT_NOT_FOUND, "there is no such prepared statement")
-                .hint("prepare it again: it is forgotten after an hour without use, and with a restart of the server"));
+            return Err(Error::new(codes::STATEMENT_NOT_FOUND, "there is no such prepared statement").hint(
+                "prepare it again: it is forgotten after an hour without use, and with a restart of the server",
+            ));
         };
         statement.used = now;
         Ok(work(statement))

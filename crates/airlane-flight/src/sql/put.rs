@@ -4,9 +4,7 @@ use std::time::Instant;
 
 use airlane_exchange::{Exchange, PutSpec};
 use airlane_model::name::NAMESPACE_DEFAULT;
-use airlane_model::{
-    ByteSize, Caller, Durability, Error, PlainTicket, PutMode, QueryTicket, Result, TableName, codes,
-};
+use airlane_model::{ByteSize, Caller, Durability, Error, PlainTicket, PutMode, QueryTicket, Result, TableName, codes};
 use airlane_segment::decode::StreamDecoder;
 use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
@@ -31,7 +29,7 @@ pub(crate) enum Begun {
     /// Rows for a table.
     Table(PutSpec),
     /// Anything else.
-    Other(Put),
+    Other(Box<Put>),
 }
 
 /// A statement, or values for one, as it comes.
@@ -59,7 +57,8 @@ enum What {
 pub(crate) fn begin(exchange: &Exchange, caller: &Caller, command: Command) -> Result<Begun> {
     let other = |what| {
         let (decoder, rows) = (None, Vec::new());
-        Ok(Begun::Other(Put { what, decoder, header: Bytes::new(), body: MutableBuffer::new(0), rows, bytes: 0 }))
+        let (header, body) = (Bytes::new(), MutableBuffer::new(0));
+        Ok(Begun::Other(Box::new(Put { what, decoder, header, body, rows, bytes: 0 })))
     };
     match command {
         Command::CommandStatementIngest(ingest) => ingested(exchange, caller, &ingest).map(Begun::Table),

@@ -1,7 +1,8 @@
 //! Every request in words. What the options and the answers hold comes from their types.
 
 use airlane_exchange::words::{
-    BindRequest, DescribedTable, PutOptions, SignedTicketInfo, StatementRequest, StatementResult, TicketRequest, UnbindRequest,
+    BindRequest, DescribedTable, PutOptions, SignedTicketInfo, StatementRequest, StatementResult, TicketRequest,
+    UnbindRequest,
 };
 use airlane_exchange::{Rotation, Statistics};
 use airlane_format::CsvOptions;

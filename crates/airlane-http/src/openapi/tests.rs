@@ -61,7 +61,7 @@ async fn the_options_of_the_document_are_those_of_the_handlers() {
         }
         assert_eq!(parameters(operation(&document, route.name), "query"), taken, "{}", route.name);
     }
-    assert_eq!(compared, 12, "lists, changes, puts, contracts, and the reads of tables and tickets");
+    assert_eq!(compared, 13, "lists, changes, puts, contracts, statements, and the reads of tables and tickets");
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl QueryTicket {
             let (head, rest) = text.split_at_checked(word.len()).unwrap_or((text, ""));
             head.eq_ignore_ascii_case(word) && rest.starts_with(char::is_whitespace)
         };
-        Ok(BEGINNINGS.iter().any(|word| begins(&word)).then(|| Self::new(text)))
+        Ok(BEGINNINGS.iter().any(begins).then(|| Self::new(text)))
     }
 }
 

@@ -14,8 +14,9 @@ use crate::limits::{NESTING_MAX, OPERATORS_MAX, TEXT_BYTES_MAX};
 pub(super) fn of(text: &str) -> Result<Vec<TokenWithSpan>> {
     if text.len() > TEXT_BYTES_MAX.as_usize() {
         let message = format!("the statement has {} bytes, the most is {}", text.len(), TEXT_BYTES_MAX.as_u64());
-        return Err(Error::new(codes::STATEMENT_TOO_LARGE, message)
-            .hint("put long lists of values as a table, and join it"));
+        return Err(
+            Error::new(codes::STATEMENT_TOO_LARGE, message).hint("put long lists of values as a table, and join it")
+        );
     }
     let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize_with_location();
     let tokens = tokens.map_err(|fault| {
@@ -121,7 +122,8 @@ fn versioned(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         match (version, named) {
             (Some(version), Some(TokenWithSpan { token: Token::Word(word), .. })) if is_name(word) => {
                 let name = if word.quote_style.is_some() { word.value.clone() } else { word.value.to_lowercase() };
-                *word = Word { value: format!("{name}@{version}"), quote_style: Some('"'), keyword: Keyword::NoKeyword };
+                *word =
+                    Word { value: format!("{name}@{version}"), quote_style: Some('"'), keyword: Keyword::NoKeyword };
                 // What follows is not to run into it.
                 out.push(TokenWithSpan::wrap(Token::Whitespace(Whitespace::Space)));
             }

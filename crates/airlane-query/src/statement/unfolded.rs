@@ -119,8 +119,7 @@ mod tests {
         ] {
             assert_eq!(counted(text), relations, "{text}");
         }
-        let chain: Vec<String> =
-            (1..64).map(|n| format!("c{n} AS (SELECT * FROM c{}, c{})", n - 1, n - 1)).collect();
+        let chain: Vec<String> = (1..64).map(|n| format!("c{n} AS (SELECT * FROM c{}, c{})", n - 1, n - 1)).collect();
         let bomb = format!("WITH c0 AS (SELECT 1 AS x), {} SELECT * FROM c63", chain.join(", "));
         assert_eq!(counted(&bomb), 1 << 63);
         let parsed = crate::Statement::parse(&bomb).expect_err("a bomb");

@@ -6,9 +6,7 @@ use std::collections::BTreeSet;
 
 use airlane_model::contract::Binding;
 use airlane_model::{Caller, TableName};
-use arrow_flight::sql::{
-    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ProstMessageExt,
-};
+use arrow_flight::sql::{ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ProstMessageExt};
 use arrow_flight::{
     Action, CancelFlightInfoRequest, Criteria, Empty, FlightEndpoint, FlightInfo, HandshakeRequest,
     RenewFlightEndpointRequest, Ticket,
@@ -301,7 +299,9 @@ async fn call(server: &TestServer, what: &str, token: Option<&str>, object: &str
         }
         "DoAction execute" => {
             let body = format!(r#"{{"sql":"CREATE OR REPLACE TABLE \"{object}\" AS SELECT 1 AS n"}}"#);
-            _ = client.do_action(with(token, Action { r#type: "execute".into(), body: body.into_bytes().into() })).await?;
+            _ = client
+                .do_action(with(token, Action { r#type: "execute".into(), body: body.into_bytes().into() }))
+                .await?;
         }
         "DoAction confirm" => _ = client.do_action(with(token, act("confirm"))).await?,
         "DoAction drop" => _ = client.do_action(with(token, act("drop"))).await?,

@@ -91,12 +91,13 @@ async fn actions_describe_and_drop() {
     let mut client = server.client().await;
     let listed: Vec<_> = client.list_actions(Empty {}).await.expect("a list").into_inner().try_collect().await.unwrap();
     let names: Vec<&str> = listed.iter().map(|action| action.r#type.as_str()).collect();
-    let own = ["describe", "retention", "drop", "ticket", "confirm", "rotate_ticket_keys", "status"];
+    let own = ["describe", "retention", "drop", "ticket", "confirm", "rotate_ticket_keys", "execute", "status"];
     let of_contracts =
         ["add", "list", "show", "diff", "bind", "unbind", "bindings"].map(|word| format!("contract_{word}"));
     let of_the_protocol =
         ["CancelFlightInfo", "RenewFlightEndpoint", "SetSessionOptions", "GetSessionOptions", "CloseSession"];
-    let expected = own.into_iter().chain(of_contracts.iter().map(String::as_str)).chain(of_the_protocol);
+    let of_sql = ["CreatePreparedStatement", "ClosePreparedStatement", "BeginTransaction", "EndTransaction"];
+    let expected = own.into_iter().chain(of_contracts.iter().map(String::as_str)).chain(of_the_protocol).chain(of_sql);
     assert_eq!(names, expected.collect::<Vec<_>>());
     assert!(listed.iter().all(|action| action.description.len() > 20));
 
@@ -136,7 +137,8 @@ async fn what_is_not_there_is_told_by_code_with_a_hint() {
         ("../x", Code::InvalidArgument, "table_name_invalid"),
         ("", Code::InvalidArgument, "table_name_invalid"),
         ("~abc", Code::NotFound, "ticket_refused"),
-        ("sql:SELECT 1", Code::Unimplemented, "not_implemented"),
+        ("sql:SELECT nothing FROM t", Code::InvalidArgument, "sql_invalid"),
+        ("plan:forecast", Code::Unimplemented, "not_implemented"),
     ] {
         let by_get = get(&mut client, ticket).await.expect_err(ticket);
         let by_info = client.get_flight_info(FlightDescriptor::new_cmd(ticket)).await.expect_err(ticket);

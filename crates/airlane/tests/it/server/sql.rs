@@ -48,6 +48,7 @@ async fn a_statement_that_is_none_is_told_with_its_place() {
         ("", r#"{"sql": "SELECT * FROM price"}"#, 404, "table_not_found", "prices"),
         ("", r#"{"sql": "COPY prices TO '/tmp/x'"}"#, 400, "statement_refused", "SELECT"),
         ("", r#"{"sql": "SELECT n FROM prices WHERE n > ?"}"#, 400, "sql_invalid", "parameters"),
+        ("", r#"{"sql": "SELECT 1 / (n - n) FROM prices"}"#, 400, "query_failed", "zero"),
         ("", r#"{"sql": "SELECT ?", "parameters": [[1]]}"#, 400, "option_invalid", "parameter 1"),
         ("", r#"{"query": "SELECT 1"}"#, 400, "option_invalid", "sql"),
         ("", "SELECT 1", 400, "option_invalid", "sql"),
