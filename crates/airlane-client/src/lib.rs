@@ -44,7 +44,6 @@ pub use address::{Address, PORT_DEFAULT};
 pub use authorize::Credentials;
 pub use client::{Client, PutOptions};
 pub use connect::{ClientIdentity, ConnectOptions};
-pub use query::Executed;
 pub use size::payload_bytes;
 pub use stream::{TableStream, Transport};
 pub use ticket::{KeyRotation, SignedTicketInfo, TicketOptions};

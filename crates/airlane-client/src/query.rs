@@ -1,23 +1,8 @@
 //! Statements in SQL.
 
-use airlane_model::{QueryTicket, Receipt, Result, TableName};
-use serde::Deserialize;
+use airlane_model::{QueryTicket, Result, StatementResult};
 
 use crate::{Client, TableStream};
-
-/// What a statement did that changes tables.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct Executed {
-    /// Rows that were put.
-    pub rows: u64,
-    /// The receipt of what was put.
-    #[serde(default)]
-    pub receipt: Option<Receipt>,
-    /// The tables that were dropped.
-    #[serde(default)]
-    pub dropped: Vec<TableName>,
-}
 
 impl Client {
     /// Computes a statement that gives rows, such as `SELECT`: they come as they are computed. Dropping the stream ends the
@@ -34,7 +19,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`query`](Self::query).
-    pub async fn execute(&self, sql: &str) -> Result<Executed> {
+    pub async fn execute(&self, sql: &str) -> Result<StatementResult> {
         self.act("execute", serde_json::json!({ "sql": sql }).to_string()).await
     }
 }

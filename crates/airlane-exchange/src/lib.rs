@@ -31,7 +31,7 @@ use airlane_model::{
     VersionInfo,
 };
 use airlane_query::Engine;
-pub use airlane_query::QueryLimits;
+pub use airlane_query::{CATALOG, QueryLimits};
 use airlane_segment::TableSchema;
 use airlane_store::{ReadSpec, Store};
 
@@ -46,7 +46,7 @@ pub use keys::Rotation;
 pub use pause::Pause;
 pub use put::PutStream;
 use put::Putting;
-pub use query::{Changed, QueryPlan};
+pub use query::QueryPlan;
 use read::TableRead;
 pub use read::{ReadStream, StreamMessage};
 pub use refusals::RefusedTickets;

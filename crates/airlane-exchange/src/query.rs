@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use airlane_model::{
-    Caller, Error, ErrorKind, PlainTicket, PutMode, QueryTicket, Receipt, Result, RowRange, TableInfo, TableName,
-    Ticket, codes,
+    Caller, Error, ErrorKind, PlainTicket, PutMode, QueryTicket, Result, RowRange, StatementResult, TableInfo,
+    TableName, Ticket, codes,
 };
 use airlane_query::{Change, Inserted, Planned, Rows, Select, Statement, TableRef, Tables};
-use airlane_segment::TableSchema;
 use airlane_segment::decode::StreamDecoder;
-use airlane_store::{PutSpec, Snapshot, Store};
+use airlane_segment::{TableSchema, memory_bytes};
+use airlane_store::{PutSpec, Snapshot};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 
@@ -29,20 +29,9 @@ pub struct QueryPlan {
     pub table: Option<TableInfo>,
 }
 
-/// What a statement did that changes tables.
-#[derive(Clone, Debug)]
-pub struct Changed {
-    /// Rows that were put.
-    pub rows: u64,
-    /// The receipt of what was put.
-    pub receipt: Option<Receipt>,
-    /// The tables that are gone.
-    pub dropped: Vec<TableInfo>,
-}
-
 /// The tables that a caller may read.
 struct Readable {
-    store: Store,
+    exchange: Exchange,
     caller: Caller,
     /// Versions that are settled already.
     at: Vec<PlainTicket>,
@@ -58,7 +47,8 @@ impl Tables for Readable {
             Some(at) => (at.version, at.table_id),
             None => (table.version, table.table_id),
         };
-        let snapshot = self.store.snapshot(&table.table, version, id).map_err(|error| self.with_names(error, table))?;
+        let store = &self.exchange.store;
+        let snapshot = store.snapshot(&table.table, version, id).map_err(|error| self.with_names(error, table))?;
         if snapshot.info().retention.counted_reads().is_some() {
             let message = format!("reads of `{}` are counted, and a query is none that counts", table.table);
             return Err(Error::new(codes::STATEMENT_REFUSED, message).hint("read the table by its ticket"));
@@ -67,13 +57,11 @@ impl Tables for Readable {
             return Ok(snapshot);
         }
         self.caller.begin_stream(table.table.namespace())?;
-        Ok(self.store.begin_read(snapshot))
+        Ok(store.begin_read(snapshot))
     }
 
     fn list(&self) -> Vec<TableInfo> {
-        let mut tables = self.store.list("");
-        tables.retain(|table| access::is_listed(&self.caller, &table.table));
-        tables
+        self.exchange.list(&self.caller, "")
     }
 }
 
@@ -167,16 +155,11 @@ impl Exchange {
     /// As [`plan_query`](Self::plan_query), `rate_limited`; what is met while computing is told by the stream.
     pub async fn compute(&self, caller: &Caller, query: &QueryTicket) -> Result<ReadStream> {
         let planned = self.planned(caller, query, true).await?;
-        if !planned.parameters().is_empty() {
-            let message =
-                format!("the statement has {} parameters, and they have no values", planned.parameters().len());
-            return Err(Error::new(codes::SQL_INVALID, message).hint("bind a value for each"));
-        }
         if let Some(snapshot) = planned.whole() {
             let rows = RowRange { start: 0, end: snapshot.info().rows };
             return Ok(TableRead::new(snapshot, rows, None, self.store.frames().clone(), None).into());
         }
-        Ok(ComputedRead::new(self.queries.run(planned), self.store.memory_budget())?.into())
+        Ok(ComputedRead::new(self.queries.run(planned)?, self.store.memory_budget())?.into())
     }
 
     /// Does what a statement says that changes tables, through the same rights and contracts as a put.
@@ -184,7 +167,7 @@ impl Exchange {
     /// # Errors
     /// As [`compute`](Self::compute), and those of a put and of a drop; `table_exists`; `statement_refused` for a statement
     /// that gives rows.
-    pub async fn execute(&self, caller: &Caller, query: &QueryTicket) -> Result<Changed> {
+    pub async fn execute(&self, caller: &Caller, query: &QueryTicket) -> Result<StatementResult> {
         match Statement::parse(&query.sql)? {
             Statement::Rows(_) => {
                 Err(Error::new(codes::STATEMENT_REFUSED, "the statement gives rows, and changes nothing")
@@ -197,7 +180,7 @@ impl Exchange {
                 access::put(caller, &table)?;
                 if !is_replacing && self.store.snapshot(&table, None, None).is_ok() {
                     return match is_if_absent {
-                        true => Ok(Changed { rows: 0, receipt: None, dropped: Vec::new() }),
+                        true => Ok(StatementResult::default()),
                         false => Err(Error::new(codes::TABLE_EXISTS, format!("table `{table}` is there already"))
                             .hint("write CREATE OR REPLACE TABLE, or INSERT INTO")),
                     };
@@ -207,7 +190,7 @@ impl Exchange {
             }
             Statement::Change(Change::Insert { table, rows }) => {
                 access::put(caller, &table)?;
-                let planned = self.insert(caller, query, &table, rows).await?;
+                let planned = self.insert(caller, query, &table, rows, true).await?;
                 self.keep(caller, PutSpec { mode: PutMode::Append, ..PutSpec::new(table) }, planned).await
             }
         }
@@ -230,7 +213,9 @@ impl Exchange {
             Statement::Rows(select) | Statement::Change(Change::Create { rows: select, .. }) => {
                 self.select(caller, query, select, false).await?
             }
-            Statement::Change(Change::Insert { table, rows }) => self.insert(caller, query, &table, rows).await?,
+            Statement::Change(Change::Insert { table, rows }) => {
+                self.insert(caller, query, &table, rows, false).await?
+            }
             Statement::Change(Change::Drop { .. }) => return Ok(Arc::new(Schema::empty())),
         };
         Ok(Arc::new(Schema::new(planned.parameters().to_vec())))
@@ -252,29 +237,29 @@ impl Exchange {
         self.store.decoder(schema_header)
     }
 
-    async fn keep(&self, caller: &Caller, spec: PutSpec, planned: Planned) -> Result<Changed> {
+    async fn keep(&self, caller: &Caller, spec: PutSpec, planned: Planned) -> Result<StatementResult> {
         let schema = TableSchema::from_arrow(planned.schema())?;
         let mut put = self.put_batches(caller, spec, schema)?;
-        let mut rows = self.queries.run(planned);
+        let mut rows = self.queries.run(planned)?;
         while let Some(batch) = rows.next().await? {
-            put.room(batch.get_array_memory_size() as u64).await?;
+            put.room(memory_bytes(&batch)).await?;
             put = append(put, batch).await?;
         }
         let rows = put.rows();
         let receipt = put.commit().await?;
-        Ok(Changed { rows, receipt: Some(receipt), dropped: Vec::new() })
+        Ok(StatementResult { rows, receipt: Some(receipt), dropped: Vec::new() })
     }
 
-    async fn drop_tables(&self, caller: &Caller, tables: &[TableName], is_if_there: bool) -> Result<Changed> {
+    async fn drop_tables(&self, caller: &Caller, tables: &[TableName], is_if_there: bool) -> Result<StatementResult> {
         let mut dropped = Vec::with_capacity(tables.len());
         for table in tables {
             match self.drop_table(caller, table).await {
-                Ok(info) => dropped.push(info),
+                Ok(info) => dropped.push(info.table),
                 Err(error) if is_if_there && error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Changed { rows: 0, receipt: None, dropped })
+        Ok(StatementResult { dropped, ..StatementResult::default() })
     }
 
     async fn planned(&self, caller: &Caller, query: &QueryTicket, is_read: bool) -> Result<Planned> {
@@ -287,15 +272,22 @@ impl Exchange {
         }
     }
 
-    async fn insert(&self, caller: &Caller, query: &QueryTicket, table: &TableName, rows: Inserted) -> Result<Planned> {
+    async fn insert(
+        &self,
+        caller: &Caller,
+        query: &QueryTicket,
+        table: &TableName,
+        rows: Inserted,
+        is_read: bool,
+    ) -> Result<Planned> {
         access::read(caller, table)?;
         let schema = self.store.snapshot(table, None, None)?.schema().arrow().clone();
-        let planned = self.queries.plan_insert(Arc::new(self.readable(caller, query, true)), rows, schema).await?;
+        let planned = self.queries.plan_insert(Arc::new(self.readable(caller, query, is_read)), rows, schema).await?;
         bound(planned, query)
     }
 
     fn readable(&self, caller: &Caller, query: &QueryTicket, is_read: bool) -> Readable {
-        Readable { store: self.store.clone(), caller: caller.clone(), at: query.at.clone(), is_read }
+        Readable { exchange: self.clone(), caller: caller.clone(), at: query.at.clone(), is_read }
     }
 
     async fn select(&self, caller: &Caller, query: &QueryTicket, select: Select, is_read: bool) -> Result<Planned> {

@@ -1,14 +1,12 @@
 //! Values of a query's parameters, as its ticket carries them: an Arrow IPC stream of one row, in base64.
 
-use std::io::{self, Cursor, Write};
-use std::sync::Arc;
+use std::io::Cursor;
 
-use airlane_format::{Format, ReadOptions};
+use airlane_format::{Format, ReadOptions, SharedBytes};
 use airlane_model::{ByteSize, Error, Result, codes};
 use arrow_array::RecordBatch;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use parking_lot::Mutex;
 
 /// What the values of one statement may take as text.
 const VALUES_BYTES_MAX: ByteSize = ByteSize::kib(64);
@@ -18,11 +16,11 @@ const VALUES_BYTES_MAX: ByteSize = ByteSize::kib(64);
 /// # Errors
 /// `limit_exceeded` when they are too large for a ticket; `schema_invalid`.
 pub fn write(values: &RecordBatch) -> Result<String> {
-    let bytes = Written::default();
+    let bytes = SharedBytes::default();
     let mut writer = airlane_format::writer(Box::new(bytes.clone()), values.schema(), Format::ArrowStream)?;
     writer.write(values)?;
     writer.finish()?;
-    let text = STANDARD.encode(&*bytes.0.lock());
+    let text = STANDARD.encode(bytes.take());
     judge(&text)?;
     Ok(text)
 }
@@ -54,22 +52,10 @@ fn judge(text: &str) -> Result<()> {
     Err(Error::new(codes::LIMIT_EXCEEDED, message).hint("put them as a table, and join it"))
 }
 
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow_array::{Int64Array, StringArray};
 
     use super::*;

@@ -14,6 +14,6 @@ pub use description::{DescribedTable, FieldInfo};
 pub use get::{codec, is_plain};
 pub use put::PutOptions;
 pub use retention::RetentionWords;
-pub use statement::{StatementRequest, StatementResult};
+pub use statement::StatementRequest;
 pub use status::{Figures, status};
 pub use ticket::{ReceiptTicket, SignedTicketInfo, TicketRequest};

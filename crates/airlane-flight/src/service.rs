@@ -32,7 +32,7 @@ use crate::status::from_error;
 use airlane_gate::Patience;
 
 mod action;
-mod body;
+pub(crate) mod body;
 mod contract;
 mod endpoint;
 mod handshake;

@@ -18,7 +18,7 @@ mod prepared;
 mod put;
 mod types;
 
-use airlane_model::{Error, Result, codes, limits};
+use airlane_model::{ByteSize, Error, Result, codes, limits};
 use arrow_flight::sql::{Any, Command};
 use prost::Message as _;
 
@@ -28,6 +28,9 @@ pub(crate) use put::{Begun, Put, begin, updated};
 
 /// What the bytes of a command of Flight SQL hold near their beginning. No ticket and no table name does.
 const TYPE_URL: &[u8] = b"type.googleapis.com/arrow.flight.protocol.sql.";
+
+/// A command, or the body of an action: a statement, with what stands around it.
+const COMMAND_BYTES_MAX: ByteSize = ByteSize::bytes(2 * limits::COMMAND_BYTES_MAX.as_u64());
 
 /// The command of a descriptor or a ticket, if it is one of Flight SQL.
 ///
@@ -40,7 +43,7 @@ pub(crate) fn command(bytes: &[u8]) -> Result<Option<Command>> {
     if !is_sql {
         return Ok(None);
     }
-    if bytes.len() > 2 * limits::COMMAND_BYTES_MAX.as_usize() {
+    if bytes.len() > COMMAND_BYTES_MAX.as_usize() {
         let message = format!("a command of Flight SQL has {} bytes", bytes.len());
         return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint("send less text"));
     }

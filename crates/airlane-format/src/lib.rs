@@ -22,6 +22,7 @@ mod ndjson;
 mod packing;
 mod parquet;
 mod rows;
+mod shared;
 mod source;
 
 use std::io::{Read, Write};
@@ -40,6 +41,7 @@ pub use crate::inference::{Inference, InferredColumn};
 use crate::packing::PackedWriter;
 pub use crate::packing::{EXPANSION_FREE, ExpansionLimits, Packing};
 use crate::rows::Form;
+pub use crate::shared::SharedBytes;
 use crate::source::Source;
 
 /// The most rows of a batch that a reader hands out.

@@ -1,5 +1,5 @@
-use std::io::{Cursor, Write};
-use std::sync::{Arc, Mutex};
+use std::io::Cursor;
+use std::sync::Arc;
 
 use airlane_model::codes;
 use arrow_array::types::{Int8Type, Int32Type};
@@ -8,35 +8,14 @@ use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 use super::*;
 
-/// A writer into memory that the test keeps a hand on.
-#[derive(Clone, Default)]
-pub(crate) struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Sink {
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.0.lock().expect("lock").clone()
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("lock").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 pub(crate) fn write(format: Format, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
-    let sink = Sink::default();
+    let sink = SharedBytes::default();
     let mut writer = writer(Box::new(sink.clone()), schema.clone(), format)?;
     for batch in batches {
         writer.write(batch)?;
     }
     writer.finish()?;
-    Ok(sink.bytes())
+    Ok(sink.take())
 }
 
 pub(crate) fn read(bytes: &[u8], format: Option<Format>) -> Result<(SchemaRef, Vec<RecordBatch>)> {

@@ -202,6 +202,20 @@ impl Error {
         self
     }
 
+    /// The same answer for one more caller: everything but the inner error, which goes to the log once.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let Inner { code, message, place, hint, retry_after, source: _ } = &*self.0;
+        Self(Box::new(Inner {
+            code: *code,
+            message: message.clone(),
+            place: place.clone(),
+            hint: hint.clone(),
+            retry_after: *retry_after,
+            source: None,
+        }))
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.0.code

@@ -19,6 +19,7 @@ mod schema;
 pub mod secret;
 pub mod size;
 pub mod span;
+mod statement;
 pub mod table;
 pub mod ticket;
 
@@ -35,5 +36,6 @@ pub use retention::{Retention, RetentionChange, RetentionDefaults};
 pub use secret::Secret;
 pub use size::ByteSize;
 pub use span::TimeSpan;
+pub use statement::StatementResult;
 pub use table::{ContractReceipt, Durability, PutMode, Receipt, RowRange, TableInfo, Version, VersionInfo};
 pub use ticket::{Pass, PlainTicket, QueryTicket, ReadPart, ReadsAllowed, SignedTicket, Ticket};

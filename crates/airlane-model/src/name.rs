@@ -64,6 +64,11 @@ impl TableName {
         self.0.split_once('/').map_or(NAMESPACE_DEFAULT, |(namespace, _)| namespace)
     }
 
+    /// What stands behind the namespace: the name in it.
+    pub fn in_namespace(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(_, name)| name)
+    }
+
     /// The name as users write it.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use airlane_model::{ByteSize, Error, Result, codes};
+use airlane_model::{Error, Result, codes};
 use airlane_segment::MemoryBudget;
 use arrow_schema::SchemaRef;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -117,8 +117,16 @@ impl Engine {
 
     /// Runs a planned query. Nothing is computed before its turn, and no more than a few batches before they are taken;
     /// dropping the rows ends it.
-    pub fn run(&self, planned: Planned) -> Rows {
-        rows::run(self.handle(), self.0.turns.clone(), self.0.limits.time, planned)
+    ///
+    /// # Errors
+    /// `sql_invalid` when parameters have no values.
+    pub fn run(&self, planned: Planned) -> Result<Rows> {
+        let missing = planned.parameters().len();
+        if missing > 0 {
+            let message = format!("the statement has {missing} parameters, and they have no values");
+            return Err(Error::new(codes::SQL_INVALID, message).hint("bind a value for each"));
+        }
+        Ok(rows::run(self.handle(), self.0.turns.clone(), self.0.limits.time, planned))
     }
 
     fn handle(&self) -> &Handle {
@@ -176,6 +184,3 @@ pub(crate) fn joined<T>(ended: std::result::Result<Result<T>, JoinError>) -> Res
         Err(Error::new(code, "a query broke").source(error))
     })
 }
-
-/// What `STACK_BYTES` stands for in virtual memory, which is all that it costs before it is used.
-const _: () = assert!(STACK_BYTES.as_u64() >= ByteSize::mib(16).as_u64());

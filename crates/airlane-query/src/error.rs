@@ -65,7 +65,7 @@ fn of(error: DataFusionError, otherwise: airlane_model::Code) -> Error {
 fn of_shared(error: &DataFusionError, otherwise: airlane_model::Code) -> Error {
     match error {
         DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
-            Some(ours) => again(ours),
+            Some(ours) => ours.again(),
             None => Error::new(otherwise, first_line(&error.strip_backtrace())),
         },
         DataFusionError::ResourcesExhausted(message) => memory_full(message),
@@ -74,18 +74,6 @@ fn of_shared(error: &DataFusionError, otherwise: airlane_model::Code) -> Error {
         DataFusionError::Shared(inner) => of_shared(inner, otherwise),
         _ => Error::new(otherwise, first_line(&error.strip_backtrace())),
     }
-}
-
-/// The same error a second time: several operators may have met it.
-fn again(error: &Error) -> Error {
-    let mut copy = Error::new(error.code(), error.message());
-    if let Some(place) = error.place() {
-        copy = copy.at(place);
-    }
-    if let Some(hint) = error.hint_text() {
-        copy = copy.hint(hint);
-    }
-    copy
 }
 
 fn memory_full(message: &str) -> Error {
@@ -100,7 +88,8 @@ fn memory_full(message: &str) -> Error {
 fn of_arrow(error: &ArrowError, otherwise: airlane_model::Code) -> Error {
     match error {
         ArrowError::ExternalError(inner) => match inner.downcast_ref::<Error>() {
-            Some(ours) => again(ours),
+            // Several operators may have met it.
+            Some(ours) => ours.again(),
             None => match inner.downcast_ref::<DataFusionError>() {
                 Some(inner) => of_shared(inner, otherwise),
                 None => Error::new(otherwise, first_line(&error.to_string())),

@@ -24,7 +24,7 @@ mod yielding;
 
 pub use engine::Engine;
 pub use limits::QueryLimits;
-pub use name::TableRef;
+pub use name::{CATALOG, TableRef};
 pub use plan::Planned;
 pub use rows::Rows;
 pub use statement::{Change, Inserted, Select, Statement};

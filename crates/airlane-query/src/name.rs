@@ -12,7 +12,7 @@ use airlane_model::{Error, PlainTicket, Result, TableId, TableName, Version, cod
 use datafusion::common::TableReference;
 
 /// The catalog that all tables are in.
-pub(crate) const CATALOG: &str = "airlane";
+pub const CATALOG: &str = "airlane";
 
 /// A table as a statement names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,11 +52,6 @@ impl TableRef {
     }
 }
 
-/// A table's name in its schema.
-pub(crate) fn in_schema(table: &TableName) -> &str {
-    table.as_str().split_once('/').map_or(table.as_str(), |(_, name)| name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,7 +73,7 @@ mod tests {
         {
             assert!(TableRef::of(schema, name).is_err(), "{schema} {name}");
         }
-        assert_eq!(in_schema(&"eu/fx/spot".parse().expect("a name")), "fx/spot");
-        assert_eq!(in_schema(&"prices".parse().expect("a name")), "prices");
+        assert_eq!("eu/fx/spot".parse::<TableName>().expect("a name").in_namespace(), "fx/spot");
+        assert_eq!("prices".parse::<TableName>().expect("a name").in_namespace(), "prices");
     }
 }

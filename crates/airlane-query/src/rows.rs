@@ -7,7 +7,7 @@ use std::time::Duration;
 use airlane_model::{Error, Result, codes};
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
@@ -89,13 +89,9 @@ pub(crate) fn run(handle: &Handle, turns: Arc<Semaphore>, time: Duration, planne
 }
 
 async fn compute(planned: Planned, sender: mpsc::Sender<RecordBatch>) -> Result<()> {
-    if !planned.parameters().is_empty() {
-        return Err(Error::new(codes::SQL_INVALID, "the statement has parameters, and they have no values")
-            .hint("bind a value for each"));
-    }
     let schema = planned.schema().clone();
     let physical = planned.state.create_physical_plan(&planned.logical).await.map_err(error::of_planning)?;
-    let mut stream = stream_of(physical, &planned)?;
+    let mut stream = execute_stream(physical, planned.state.task_ctx()).map_err(error::of_computing)?;
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(error::of_computing)?;
         if batch.num_rows() == 0 {
@@ -111,13 +107,6 @@ async fn compute(planned: Planned, sender: mpsc::Sender<RecordBatch>) -> Result<
         }
     }
     Ok(())
-}
-
-fn stream_of(
-    physical: Arc<dyn ExecutionPlan>,
-    planned: &Planned,
-) -> Result<datafusion::physical_plan::SendableRecordBatchStream> {
-    execute_stream(physical, planned.state.task_ctx()).map_err(error::of_computing)
 }
 
 /// The batch under the schema that was told: operators may differ in metadata and in what they say of nulls.

@@ -178,10 +178,6 @@ impl ExecutionPlan for SegmentScan {
         Ok(Arc::new(of_scan))
     }
 
-    fn supports_limit_pushdown(&self) -> bool {
-        false
-    }
-
     fn with_fetch(&self, fetch: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
         Some(Arc::new(Self { fetch, ..self.clone() }))
     }

@@ -15,7 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
 
 use crate::error;
-use crate::name::{CATALOG, TableRef, in_schema};
+use crate::name::{CATALOG, TableRef};
 use crate::scan::{SegmentScan, statistics};
 
 /// What a query may read, as its caller may.
@@ -116,7 +116,7 @@ impl SchemaProvider for Namespace {
     fn table_names(&self) -> Vec<String> {
         let mut tables = self.pinned.tables.list();
         tables.retain(|info| info.table.namespace() == self.name);
-        tables.iter().map(|info| in_schema(&info.table).to_owned()).collect()
+        tables.iter().map(|info| info.table.in_namespace().to_owned()).collect()
     }
 
     async fn table(&self, name: &str) -> DfResult<Option<Arc<dyn TableProvider>>> {

@@ -28,6 +28,7 @@ pub mod home;
 pub mod intake;
 pub mod schema;
 pub mod segment;
+mod size;
 pub mod writer;
 
 pub use budget::{Charge, MemoryBudget, MemoryUse};
@@ -37,4 +38,5 @@ pub use home::{Home, HomeFactory, MemfdPool, SealedMemfds, Sealing, Target};
 pub use intake::Intake;
 pub use schema::{KnownSchemas, Projection, TableSchema};
 pub use segment::{GradualSegment, Message, Segment, Trust};
+pub use size::memory_bytes;
 pub use writer::{Cut, TableWriter, WriterOptions};

@@ -21,7 +21,6 @@ use tokio::sync::oneshot;
 
 use crate::catalog::{CommitError, Place};
 use crate::counts::CountRequest;
-use crate::error::copy;
 use crate::failpoint::failpoint;
 use crate::frames::Forgotten;
 use crate::plan::{Context, Plan, PlannedPut};
@@ -335,12 +334,12 @@ fn succeed(shared: &Shared, answer: Answer) {
 
 fn fail(answer: Answer, error: &Error) {
     match answer {
-        Answer::Put(_, kept, reply) | Answer::Again(_, kept, reply) => give_up(kept, reply, Err(copy(error))),
-        Answer::Drop(_, reply) | Answer::Retain(_, reply) => send(reply, Err(copy(error))),
-        Answer::Expire(reply) => send(reply, Err(copy(error))),
-        Answer::Count(request, reply) => answer_count(request, &reply, Err(copy(error))),
-        Answer::SaveUptime(reply) => send(reply, Err(copy(error))),
-        Answer::Merge(_, kept, reply) => give_up(kept, reply, Err(copy(error))),
+        Answer::Put(_, kept, reply) | Answer::Again(_, kept, reply) => give_up(kept, reply, Err(error.again())),
+        Answer::Drop(_, reply) | Answer::Retain(_, reply) => send(reply, Err(error.again())),
+        Answer::Expire(reply) => send(reply, Err(error.again())),
+        Answer::Count(request, reply) => answer_count(request, &reply, Err(error.again())),
+        Answer::SaveUptime(reply) => send(reply, Err(error.again())),
+        Answer::Merge(_, kept, reply) => give_up(kept, reply, Err(error.again())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What failing disks and duplicated answers become.
+//! What failing disks become.
 
 use std::io;
 use std::path::Path;
@@ -10,16 +10,4 @@ pub(crate) fn storage(action: &str, path: &Path, error: io::Error) -> Error {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
     let code = if full { codes::STORAGE_FULL } else { codes::STORAGE_FAILED };
     Error::new(code, format!("cannot {action}: {error}")).at(path.display().to_string()).source(error)
-}
-
-/// The same answer for one more caller: everything but the source, which goes to the log once.
-pub(crate) fn copy(error: &Error) -> Error {
-    let mut copy = Error::new(error.code(), error.message());
-    if let Some(place) = error.place() {
-        copy = copy.at(place);
-    }
-    if let Some(hint) = error.hint_text() {
-        copy = copy.hint(hint);
-    }
-    copy
 }

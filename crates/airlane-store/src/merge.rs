@@ -17,7 +17,6 @@ use tokio::sync::{oneshot, watch};
 
 use crate::commit::Job;
 use crate::content::Content;
-use crate::error::copy;
 use crate::failpoint::failpoint;
 use crate::request::{MergeRequest, Written};
 use crate::shared::Shared;
@@ -144,7 +143,7 @@ pub(crate) async fn wait_for_room(shared: &Shared, table: &TableName) -> Result<
         if let Some((failed, error)) = &progress.borrow_and_update().failed
             && failed == table
         {
-            return Err(copy(error).at(format!("table `{table}`, merging its small segments")));
+            return Err(error.again().at(format!("table `{table}`, merging its small segments")));
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use airlane_exchange::{Exchange, ReadStream};
 use airlane_model::caller::{Grant, NamespacePattern};
 use airlane_model::{ByteSize, Caller, Error, Receipt, Result, Right, TableInfo, TableName, codes};
-use airlane_segment::TableSchema;
+use airlane_segment::{TableSchema, memory_bytes};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use futures::{Stream, StreamExt};
@@ -115,7 +115,7 @@ impl Embedded {
         let mut put = self.exchange().put_batches(&self.caller, spec, TableSchema::from_arrow(&schema)?)?;
         let mut batches = std::pin::pin!(batches);
         while let Some(batch) = batches.next().await.transpose()? {
-            put.room(batch.get_array_memory_size() as u64).await?;
+            put.room(memory_bytes(&batch)).await?;
             // A full segment of a durable table waits for the disk.
             put = elsewhere(move || put.append(&batch).map(|()| put)).await?;
         }

@@ -7,7 +7,7 @@ use airlane_model::{Error, Result};
 use airlane_query::Rows;
 use airlane_segment::encode::{PlainBatch, compress, plain_schema};
 use airlane_segment::writer::messages;
-use airlane_segment::{Charge, Codec, MemoryBudget, MemoryUse, Message, TableSchema};
+use airlane_segment::{Charge, Codec, MemoryBudget, MemoryUse, Message, TableSchema, memory_bytes};
 use arrow_array::RecordBatch;
 use futures::executor::block_on;
 
@@ -95,7 +95,7 @@ impl ComputedRead {
             }
             let Some(batch) = self.take()? else { return Ok(None) };
             // Twice: the arrays, and the messages that are made of them.
-            self.charge.overdraw_to(2 * batch.get_array_memory_size() as u64);
+            self.charge.overdraw_to(2 * memory_bytes(&batch));
             self.make(batch)?;
         }
     }

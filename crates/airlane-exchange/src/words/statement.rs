@@ -1,14 +1,13 @@
-//! A statement in SQL as a request, and what it did.
+//! A statement in SQL as a request.
 
 use std::sync::Arc;
 
-use airlane_model::{Error, QueryTicket, Receipt, Result, TableName, codes};
+use airlane_model::{Error, QueryTicket, Result, codes};
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, NullArray, RecordBatch, StringArray};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::query::Changed;
 use crate::values;
 
 /// A statement, and values for its parameters.
@@ -20,19 +19,6 @@ pub struct StatementRequest {
     /// Values for `?`, or `$1`, `$2` …, in their order: numbers, texts, booleans or nulls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Value>,
-}
-
-/// What a statement did that changes tables.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct StatementResult {
-    /// Rows that were put.
-    pub rows: u64,
-    /// The receipt of what was put.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub receipt: Option<Receipt>,
-    /// The tables that were dropped.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dropped: Vec<TableName>,
 }
 
 impl StatementRequest {
@@ -55,13 +41,6 @@ impl StatementRequest {
             RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, value)| (name, value, true)));
         let row = row.map_err(|error| Error::new(codes::OPTION_INVALID, error.to_string()))?;
         Ok(QueryTicket { values: Some(values::write(&row)?), ..QueryTicket::new(self.sql) })
-    }
-}
-
-impl From<Changed> for StatementResult {
-    fn from(changed: Changed) -> Self {
-        let dropped = changed.dropped.into_iter().map(|info| info.table).collect();
-        Self { rows: changed.rows, receipt: changed.receipt, dropped }
     }
 }
 

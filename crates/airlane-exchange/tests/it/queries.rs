@@ -240,6 +240,18 @@ fn scarce(folder: Option<std::path::PathBuf>, limits: QueryLimits) -> Exchange {
     Exchange::with_queries(store, limits).expect("an exchange")
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn l6_rows_that_point_into_a_segment_are_counted_for_themselves_and_not_for_it() {
+    let store = Store::open(StoreOptions::new(None)).expect("a store").0;
+    let exchange = Exchange::with_queries(store.clone(), QueryLimits::default()).expect("an exchange");
+    numbers(&exchange, "numbers", 200_000).await;
+    let mut stream = exchange.compute(&Caller::local(), &query("SELECT text, n FROM numbers")).await.expect("a read");
+    while stream.next_message().expect("a message").is_some() {
+        let used = store.memory_budget().used_for(airlane_segment::MemoryUse::Reads);
+        assert!(used <= ByteSize::mib(5), "{used}");
+    }
+}
+
 async fn numbers(exchange: &Exchange, table: &str, count: i64) {
     let schema = Schema::new(vec![Field::new("n", DataType::Int64, false), Field::new("text", DataType::Utf8, false)]);
     let spec = PutSpec {

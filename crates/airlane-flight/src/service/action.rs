@@ -1,7 +1,7 @@
 //! The actions: what Flight has no RPC for.
 
 use airlane_exchange::Exchange;
-use airlane_exchange::words::{Contracts, DescribedTable, Figures, StatementRequest, StatementResult};
+use airlane_exchange::words::{Contracts, DescribedTable, Figures, StatementRequest};
 use airlane_model::{Caller, Error, PlainTicket, Result, Ticket, codes, limits};
 use arrow_flight::{Action, ActionType};
 use serde::{Deserialize, Serialize};
@@ -170,7 +170,7 @@ pub(super) async fn run(
         "contract_bindings" => contract::bindings(exchange, &action.body),
         "execute" => {
             let request: StatementRequest = body::json("execute", &action.body, StatementRequest::HINT)?;
-            json(&StatementResult::from(exchange.execute(caller, &request.ticket()?).await?))
+            json(&exchange.execute(caller, &request.ticket()?).await?)
         }
         "status" => json(&status::answer(exchange, figures, caller, &action.body)?),
         "CancelFlightInfo" => endpoint::cancel(exchange, caller, &action.body),

@@ -11,7 +11,7 @@ pub(super) fn place(action: &str) -> String {
 }
 
 /// Refuses a body that is too long.
-pub(super) fn check_size(action: &str, body: &Bytes, max: ByteSize, hint: &str) -> Result<()> {
+pub(crate) fn check_size(action: &str, body: &Bytes, max: ByteSize, hint: &str) -> Result<()> {
     if body.len() <= max.as_usize() {
         return Ok(());
     }

@@ -41,33 +41,39 @@ pub(crate) async fn of_query(
 ) -> Result<FlightInfo> {
     let plan = exchange.plan_query(caller, query).await?;
     let schema = if is_plain { Exchange::plain_schema(&plan.schema)? } else { plan.schema };
-    let counts = plan.table.map(|table| (table.rows, table.bytes));
-    let count = |of: fn((u64, u64)) -> u64| counts.map_or(-1, |counts| i64::try_from(of(counts)).unwrap_or(i64::MAX));
-    Ok(FlightInfo {
-        schema: encapsulated(&schema),
-        flight_descriptor: Some(descriptor),
-        endpoint: vec![endpoint_of(&plan.ticket.into(), None)],
-        // As the protocol has it where it is not known.
-        total_records: count(|(rows, _)| rows),
-        total_bytes: count(|(_, bytes)| bytes),
-        ordered: true,
-        app_metadata: Bytes::new(),
-    })
+    let (rows, bytes) = plan.table.map(|table| (table.rows, table.bytes)).unzip();
+    Ok(in_one(&schema, descriptor, endpoint_of(&plan.ticket.into(), None), rows, bytes))
 }
 
 /// The info of a command that asks what there is: its ticket is the command itself.
-pub(crate) fn of_command(schema: TableSchema, rows: usize, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+pub(crate) fn of_command(schema: &TableSchema, rows: usize, descriptor: FlightDescriptor) -> FlightInfo {
     let ticket = arrow_flight::Ticket { ticket: descriptor.cmd.clone() };
     let endpoint = FlightEndpoint { ticket: Some(ticket), ..FlightEndpoint::default() };
-    Ok(FlightInfo {
-        schema: encapsulated(&schema),
+    in_one(schema, descriptor, endpoint, u64::try_from(rows).ok(), None)
+}
+
+/// The info of what has one endpoint and no table's facts.
+fn in_one(
+    schema: &TableSchema,
+    descriptor: FlightDescriptor,
+    endpoint: FlightEndpoint,
+    rows: Option<u64>,
+    bytes: Option<u64>,
+) -> FlightInfo {
+    FlightInfo {
+        schema: encapsulated(schema),
         flight_descriptor: Some(descriptor),
         endpoint: vec![endpoint],
-        total_records: i64::try_from(rows).unwrap_or(-1),
-        total_bytes: -1,
+        total_records: count(rows),
+        total_bytes: count(bytes),
         ordered: true,
         app_metadata: Bytes::new(),
-    })
+    }
+}
+
+/// A number as the protocol has it: -1 where it is not known.
+fn count(known: Option<u64>) -> i64 {
+    known.map_or(-1, |known| i64::try_from(known).unwrap_or(i64::MAX))
 }
 
 /// Planning a part of a table looks into its segments, which may lie on disk. An older version is a part too.
@@ -123,9 +129,8 @@ fn flight_info(plan: FlightPlan, descriptor: FlightDescriptor) -> Result<FlightI
         schema: encapsulated(&plan.schema),
         flight_descriptor: Some(descriptor),
         endpoint: endpoint.collect(),
-        total_records: i64::try_from(plan.rows).unwrap_or(i64::MAX),
-        // As the protocol has it where it is not known.
-        total_bytes: plan.bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        total_records: count(Some(plan.rows)),
+        total_bytes: count(plan.bytes),
         ordered: true,
         app_metadata: app_metadata.into(),
     })

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use airlane_exchange::Exchange;
-use airlane_model::{Caller, Error, QueryTicket, Result, codes, limits};
+use airlane_model::{Caller, Error, QueryTicket, Result};
 use airlane_segment::TableSchema;
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
@@ -13,7 +13,8 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::info::planned;
-use super::{Prepared, not_implemented, unreadable};
+use super::{COMMAND_BYTES_MAX, Prepared, not_implemented, unreadable};
+use crate::service::body::check_size;
 use crate::service::info::encapsulated;
 
 /// Prepares a statement: it is planned, and nothing is computed.
@@ -26,7 +27,7 @@ pub(crate) async fn prepare(
     prepared: &Prepared,
     body: &Bytes,
 ) -> Result<Vec<u8>> {
-    let request: ActionCreatePreparedStatementRequest = unpacked(body)?;
+    let request: ActionCreatePreparedStatementRequest = unpacked("CreatePreparedStatement", body)?;
     if request.transaction_id.is_some_and(|id| !id.is_empty()) {
         return Err(transactions());
     }
@@ -46,7 +47,7 @@ pub(crate) async fn prepare(
 /// # Errors
 /// `message_invalid`.
 pub(crate) fn close(caller: &Caller, prepared: &Prepared, body: &Bytes) -> Result<()> {
-    let request: ActionClosePreparedStatementRequest = unpacked(body)?;
+    let request: ActionClosePreparedStatementRequest = unpacked("ClosePreparedStatement", body)?;
     prepared.close(caller, &request.prepared_statement_handle);
     Ok(())
 }
@@ -56,11 +57,8 @@ pub(crate) fn transactions() -> Error {
     not_implemented("transactions").hint("each statement is kept whole or not at all; leave autocommit on")
 }
 
-fn unpacked<M: ProstMessageExt + prost::Message + Default>(body: &Bytes) -> Result<M> {
-    if body.len() > 2 * limits::COMMAND_BYTES_MAX.as_usize() {
-        let message = format!("the body of an action has {} bytes", body.len());
-        return Err(Error::new(codes::LIMIT_EXCEEDED, message).hint("send less text"));
-    }
+fn unpacked<M: ProstMessageExt + prost::Message + Default>(action: &str, body: &Bytes) -> Result<M> {
+    check_size(action, body, COMMAND_BYTES_MAX, "send less text")?;
     let any = Any::decode(body.clone()).map_err(|error| unreadable("an action").source(error))?;
     let unpacked = any.unpack().map_err(|error| unreadable("an action").source(error))?;
     unpacked.ok_or_else(|| unreadable("an action"))

@@ -5,7 +5,6 @@ use std::time::Instant;
 use airlane_exchange::{Exchange, ReadStream};
 use airlane_model::{Caller, Error, QueryTicket, Result, codes};
 use airlane_segment::TableSchema;
-use arrow_array::RecordBatch;
 use arrow_flight::sql::Command;
 use arrow_flight::{FlightDescriptor, FlightInfo};
 use arrow_schema::{DataType, Field, Schema};
@@ -36,7 +35,8 @@ pub(crate) async fn info(
         }
         command => {
             let batch = metadata::batch(exchange, caller, command)?;
-            return of_command(TableSchema::from_arrow(batch.schema_ref())?, batch.num_rows(), descriptor);
+            let schema = TableSchema::from_arrow(batch.schema_ref())?;
+            return Ok(of_command(&schema, batch.num_rows(), descriptor));
         }
     };
     let query = ticket(sql, values.as_ref())?;
@@ -95,10 +95,6 @@ pub(crate) fn answer(exchange: &Exchange, caller: &Caller, command: Command) -> 
             Err(not_implemented("tickets that are statements")
                 .hint("ask GetFlightInfo for the ticket of the statement"))
         }
-        command => stream(exchange, metadata::batch(exchange, caller, command)?),
+        command => exchange.answer_with(metadata::batch(exchange, caller, command)?),
     }
-}
-
-fn stream(exchange: &Exchange, batch: RecordBatch) -> Result<ReadStream> {
-    exchange.answer_with(batch)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use airlane_exchange::Exchange;
+use airlane_exchange::{CATALOG, Exchange};
 use airlane_model::{Caller, Error, PlainTicket, Result, TableInfo, codes};
 use arrow_array::RecordBatch;
 use arrow_flight::error::FlightError;
@@ -11,8 +11,6 @@ use arrow_schema::{DataType, Field, Schema};
 
 use super::{facts, not_implemented, types};
 
-/// The catalog that all tables are in.
-pub(super) const CATALOG: &str = "airlane";
 /// The kind of every table.
 const TABLE: &str = "TABLE";
 
@@ -57,10 +55,6 @@ fn tables(exchange: &Exchange, caller: &Caller, query: CommandGetTables) -> Resu
     let mut rows = query.into_builder();
     let nothing = Schema::empty();
     for TableInfo { table, .. } in exchange.list(caller, "") {
-        let (schema, name) = match table.as_str().split_once('/') {
-            Some((schema, name)) => (schema, name),
-            None => (table.namespace(), table.as_str()),
-        };
         let described = match has_schema {
             false => None,
             true => match exchange.describe(caller, &PlainTicket::current(table.clone())) {
@@ -70,7 +64,7 @@ fn tables(exchange: &Exchange, caller: &Caller, query: CommandGetTables) -> Resu
             },
         };
         let columns = described.as_ref().map_or(&nothing, |schema| schema.arrow().as_ref());
-        rows.append(CATALOG, schema, name, TABLE, columns).map_err(fault)?;
+        rows.append(CATALOG, table.namespace(), table.in_namespace(), TABLE, columns).map_err(fault)?;
     }
     rows.build().map_err(fault)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use airlane_exchange::{Exchange, PutSpec};
+use airlane_exchange::{CATALOG, Exchange, PutSpec};
 use airlane_model::name::NAMESPACE_DEFAULT;
 use airlane_model::{ByteSize, Caller, Durability, Error, PlainTicket, PutMode, QueryTicket, Result, TableName, codes};
 use airlane_segment::decode::StreamDecoder;
@@ -16,7 +16,6 @@ use arrow_select::concat::concat_batches;
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::metadata::CATALOG;
 use super::not_implemented;
 use super::prepared::{Prepared, ticket};
 

@@ -4,7 +4,8 @@ use airlane_model::{Result, codes};
 use arrow_array::RecordBatch;
 
 use super::*;
-use crate::tests::{Sink, read};
+use crate::SharedBytes;
+use crate::tests::read;
 use crate::{Format, ReadOptions, read_stream};
 
 const CSV: &[u8] = b"a,b\n1,x\n2,y\n3,\"z\n\"\n";
@@ -148,12 +149,12 @@ fn what_is_written_packed_is_the_same_unpacked() {
     for (format, ..) in Format::TABLE.into_iter().filter(|row| row.0.is_text()) {
         let plain = crate::tests::write(format, &schema, &batches).expect("write");
         for packing in both() {
-            let sink = Sink::default();
+            let sink = SharedBytes::default();
             let mut writer =
                 crate::packed_writer(Box::new(sink.clone()), schema.clone(), format, packing).expect("a writer");
             batches.iter().for_each(|batch| writer.write(batch).expect("written"));
             writer.finish().expect("finished");
-            let packed = sink.bytes();
+            let packed = sink.take();
             assert_eq!(Packing::of_head(&packed), Some(packing));
             let input = Box::new(Cursor::new(packed));
             let mut unpacked = Vec::new();

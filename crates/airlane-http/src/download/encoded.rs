@@ -1,40 +1,21 @@
 //! The body of every other format: batches encoded as they are read, one piece at a time.
 
-use std::io::{self, Write};
-use std::sync::Arc;
-
 use airlane_exchange::ReadStream;
-use airlane_format::{BatchWriter, Format, Packing};
+use airlane_format::{BatchWriter, Format, Packing, SharedBytes};
 use airlane_model::Result;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
-use parking_lot::Mutex;
 
 use airlane_exchange::blocking;
 
 /// A piece has so many bytes at least, but for the last.
 const PIECE_BYTES_MIN: usize = 64 << 10;
 
-/// What a writer writes into.
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 struct Encoding {
     stream: ReadStream,
     writer: Box<dyn BatchWriter>,
-    sink: Sink,
+    sink: SharedBytes,
 }
 
 /// The body of a read.
@@ -42,7 +23,7 @@ struct Encoding {
 /// # Errors
 /// `file_invalid` for a type that the format does not have.
 pub(super) fn body(stream: ReadStream, format: Format, packing: Option<Packing>) -> Result<Body> {
-    let sink = Sink::default();
+    let sink = SharedBytes::default();
     let (output, schema) = (Box::new(sink.clone()), stream.schema().arrow().clone());
     let writer = match packing {
         None => airlane_format::writer(output, schema, format)?,
@@ -61,16 +42,16 @@ pub(super) fn body(stream: ReadStream, format: Format, packing: Option<Packing>)
 
 impl Encoding {
     fn next(mut self) -> Result<(Bytes, Option<Self>)> {
-        while self.sink.0.lock().len() < PIECE_BYTES_MIN {
+        while self.sink.len() < PIECE_BYTES_MIN {
             match self.stream.next_batch()? {
                 Some(batch) => self.writer.write(&batch)?,
                 None => {
                     self.writer.finish()?;
-                    return Ok((Bytes::from(std::mem::take(&mut *self.sink.0.lock())), None));
+                    return Ok((Bytes::from(self.sink.take()), None));
                 }
             }
         }
-        let piece = std::mem::take(&mut *self.sink.0.lock());
+        let piece = self.sink.take();
         Ok((Bytes::from(piece), Some(self)))
     }
 }

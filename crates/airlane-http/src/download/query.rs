@@ -1,7 +1,7 @@
 //! `POST /v1/sql`: a statement, answered as a download of its rows, or done where it changes tables.
 
 use airlane_exchange::Exchange;
-use airlane_exchange::words::{StatementRequest, StatementResult};
+use airlane_exchange::words::StatementRequest;
 use airlane_model::Result;
 use axum::Json;
 use axum::body::Body;
@@ -19,5 +19,5 @@ pub(crate) async fn run(asked: Asked, body: Body) -> Result<Response, Problem> {
         return asked.answer(&query.into()).await;
     }
     let changed = asked.state.exchange.execute(&asked.caller, &query).await?;
-    Ok((StatusCode::CREATED, Json(StatementResult::from(changed))).into_response())
+    Ok((StatusCode::CREATED, Json(changed)).into_response())
 }

@@ -1,14 +1,13 @@
 //! Every request in words. What the options and the answers hold comes from their types.
 
 use airlane_exchange::words::{
-    BindRequest, DescribedTable, PutOptions, SignedTicketInfo, StatementRequest, StatementResult, TicketRequest,
-    UnbindRequest,
+    BindRequest, DescribedTable, PutOptions, SignedTicketInfo, StatementRequest, TicketRequest, UnbindRequest,
 };
 use airlane_exchange::{Rotation, Statistics};
 use airlane_format::CsvOptions;
 use airlane_model::error::Code;
 use airlane_model::figures::ServerFigures;
-use airlane_model::{Durability, PutMode, Retention, TableChange, TableInfo, codes};
+use airlane_model::{Durability, PutMode, Retention, StatementResult, TableChange, TableInfo, codes};
 use serde_json::{Map, Value, json};
 
 use super::Schemas;

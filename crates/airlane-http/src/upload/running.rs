@@ -6,8 +6,7 @@ use airlane_exchange::words::FieldInfo;
 use airlane_exchange::{ContractTypes, Exchange, PutSpec, PutStream};
 use airlane_format::{BatchReader, CsvOptions, Format, Inference, Packing, ParquetParsing, ReadOptions};
 use airlane_model::{ByteSize, Caller, Error, Receipt, Result, Version, codes};
-use airlane_segment::TableSchema;
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use airlane_segment::{TableSchema, memory_bytes};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -172,14 +171,6 @@ impl Running {
     }
 }
 
-/// The bytes of a batch. Columns that came in one message share its memory, which is not to be counted for each of them.
-fn bytes_of(batch: &RecordBatch) -> u64 {
-    let of = |column: &ArrayRef| {
-        column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()) as u64
-    };
-    batch.columns().iter().map(of).sum()
-}
-
 /// Takes all batches of a reader into a put.
 fn take(
     exchange: &Exchange,
@@ -192,7 +183,7 @@ fn take(
     let mut put = exchange.put_batches(caller, spec, TableSchema::from_arrow(&reader.schema())?)?;
     for batch in reader {
         let batch = batch?;
-        runtime.block_on(put.room(bytes_of(&batch)))?;
+        runtime.block_on(put.room(memory_bytes(&batch)))?;
         put.append(&batch)?;
     }
     Ok(Parsed { put, inferred })

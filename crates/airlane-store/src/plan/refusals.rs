@@ -16,6 +16,6 @@ pub(super) fn raced(table: &TableName) -> Error {
 
 pub(crate) fn schema_mismatch(table: &TableName, error: &Error) -> Error {
     let place = error.place().map_or_else(|| format!("table `{table}`"), |place| format!("table `{table}`, {place}"));
-    let copy = crate::error::copy(error);
+    let copy = error.again();
     copy.at(place)
 }

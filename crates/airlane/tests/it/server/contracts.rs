@@ -159,14 +159,20 @@ fn batch(symbols: &[&str], prices: &[f64], ids: &[i64]) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_door_keeps_to_it() {
+/// A server with a local door, and its socket, which lies in the folder.
+async fn sharing() -> (TestServer, tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("local.sock");
     let server = TestServer::start_with(|_, options| {
         options.local.socket = airlane::server::LocalSocket::At(socket.clone());
     })
     .await;
+    (server, folder, socket)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_door_keeps_to_it() {
+    let (server, _folder, socket) = sharing().await;
     let at = server.address();
     assert_eq!(register(&at, CONTRACT, "").await.status, 201);
     bind(&at, "eu/*", "reject").await;
@@ -192,12 +198,7 @@ async fn every_door_keeps_to_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_row_at_the_end_of_a_segment_takes_none_of_the_good_ones_with_it() {
     const ROWS: i64 = 100_000;
-    let folder = tempfile::tempdir().expect("a folder");
-    let socket = folder.path().join("local.sock");
-    let server = TestServer::start_with(|_, options| {
-        options.local.socket = airlane::server::LocalSocket::At(socket.clone());
-    })
-    .await;
+    let (server, _folder, socket) = sharing().await;
     let at = server.address();
     assert_eq!(register(&at, CONTRACT, "").await.status, 201);
     bind(&at, "eu/*", "quarantine").await;
@@ -221,12 +222,7 @@ async fn a_bad_row_at_the_end_of_a_segment_takes_none_of_the_good_ones_with_it()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receipt_says_the_same_of_a_contract_at_every_door() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let socket = folder.path().join("local.sock");
-    let server = TestServer::start_with(|_, options| {
-        options.local.socket = airlane::server::LocalSocket::At(socket.clone());
-    })
-    .await;
+    let (server, _folder, socket) = sharing().await;
     let at = server.address();
     assert_eq!(register(&at, CONTRACT, "").await.status, 201);
     bind(&at, "eu/*", "coerce_quarantine").await;
