@@ -122,6 +122,18 @@ schema:
     assert client.put(f"{name}_free", TABLE).contract is None
 
 
+def test_data_that_does_not_tell_its_size_is_put_all_the_same(client, name):
+    class Sizeless:
+        def __arrow_c_stream__(self, requested_schema=None):
+            return pa.table({"n": [1, 2]}).__arrow_c_stream__(requested_schema)
+
+        @property
+        def nbytes(self):
+            raise TypeError("byte ranges of this type are not supported")
+
+    assert client.put(name, Sizeless(), durability="ephemeral").rows == 2
+
+
 def test_the_size_of_a_put_is_a_hint_and_no_more(client, name):
     large = pa.table({"n": range(1_000_000), "text": pa.array(["some text"] * 1_000_000)})
     for expected in (None, 0, 1, large.nbytes, 1 << 40):

@@ -156,8 +156,8 @@ impl Client {
     /// What the server answers, and `connection_broken`.
     pub async fn get(&self, ticket: &str) -> Result<TableStream> {
         // What is computed has no memory to be shared.
-        let is_query = matches!(ticket.parse(), Ok(Ticket::Query(_)));
-        if let Some(local) = self.local.as_ref().filter(|_| !is_query) {
+        let is_query = || matches!(ticket.parse(), Ok(Ticket::Query(_)));
+        if let Some(local) = self.local.as_ref().filter(|_| !is_query()) {
             match local.get(ticket).await {
                 Ok(table) => return Ok(table.into()),
                 Err(error) if STREAMED_INSTEAD.contains(&error.code()) => {}

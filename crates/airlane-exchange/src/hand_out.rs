@@ -95,8 +95,8 @@ impl Opening {
     pub fn is_quick(&self) -> bool {
         let Reading { snapshot, rows, projection, pass } = &self.reading;
         let is_whole = projection.is_none() && rows.start == 0 && rows.end == snapshot.info().rows;
-        let is_counted =
-            snapshot.info().retention.reads.is_some() || pass.as_ref().is_some_and(|pass| count_of(pass).is_some());
+        let is_counted = snapshot.info().retention.counted_reads().is_some()
+            || pass.as_ref().is_some_and(|pass| count_of(pass).is_some());
         let mut segments = snapshot.segments().iter();
         is_whole
             && !is_counted

@@ -224,7 +224,7 @@ pub fn writer(output: Box<dyn Write + Send>, schema: SchemaRef, format: Format) 
     })
 }
 
-/// As [`writer`], and the file is packed.
+/// As [`writer`], and the file is packed, where that is asked for.
 ///
 /// # Errors
 /// As [`writer`].
@@ -232,8 +232,9 @@ pub fn packed_writer(
     output: Box<dyn Write + Send>,
     schema: SchemaRef,
     format: Format,
-    packing: Packing,
+    packing: Option<Packing>,
 ) -> Result<Box<dyn BatchWriter>> {
+    let Some(packing) = packing else { return writer(output, schema, format) };
     Ok(Box::new(PackedWriter::new(output, packing, |output| writer(output, schema, format))?))
 }
 

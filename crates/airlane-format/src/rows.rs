@@ -59,7 +59,10 @@ impl<R: Read> Rows<R> {
         self.ready.clear();
         self.taken = 0;
         while self.ready.is_empty() {
-            let chunk = self.input.fill_buf().map_err(|error| failed(error, &*self.scanner.name))?;
+            let chunk = match self.input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                filled => filled.map_err(|error| failed(error, &*self.scanner.name))?,
+            };
             if chunk.is_empty() {
                 return self.scanner.end();
             }

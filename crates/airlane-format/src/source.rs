@@ -128,3 +128,13 @@ fn read_head(input: &mut impl Read) -> io::Result<Vec<u8>> {
     input.take(HEAD_BYTES_MAX).read_to_end(&mut head)?;
     Ok(head)
 }
+
+/// Reads what is there, whatever signals come between; nothing at the end.
+pub(crate) fn read_some(input: &mut dyn Read, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match input.read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
+}

@@ -224,3 +224,37 @@ fn moments_with_an_offset_are_in_utc() {
     let expected = TimestampSecondArray::from(vec![1_357_009_200, 1_357_016_400]).with_timezone("UTC");
     assert_eq!(batches[0].column(0).as_ref(), &expected as &dyn Array);
 }
+
+/// Is interrupted before each piece, as a pipe is by a signal.
+struct Interrupted(Cursor<Vec<u8>>, bool);
+
+impl Read for Interrupted {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.1 = !self.1;
+        if self.1 {
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
+        let most = into.len().min(7);
+        self.0.read(&mut into[..most])
+    }
+}
+
+#[test]
+fn a_signal_between_two_pieces_changes_nothing() {
+    let csv: String = (0..100).map(|row| format!("{row},text {row}\n")).collect();
+    let csv = format!("n,t\n{csv}");
+    let utf16 = [0xfeff].into_iter().chain(csv.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let ndjson: String = (0..100).map(|row| format!("{{\"n\":{row},\"t\":\"text {row}\"}}\n")).collect();
+    for (format, bytes) in [
+        (Format::Csv, csv.into_bytes()),
+        (Format::Csv, utf16),
+        (Format::Ndjson, ndjson.clone().into_bytes()),
+        (Format::Json, format!("[{}]", ndjson.trim_end().replace('\n', ",")).into_bytes()),
+    ] {
+        let options = ReadOptions { format: Some(format), sample: ByteSize::bytes(64), ..ReadOptions::default() };
+        let input = Interrupted(Cursor::new(bytes), false);
+        let reader = read_stream("input", Box::new(input), &options).expect("open");
+        let rows: usize = reader.map(|batch| batch.expect("a batch").num_rows()).sum();
+        assert_eq!(rows, 100, "{format}");
+    }
+}

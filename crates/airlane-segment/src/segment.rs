@@ -151,7 +151,15 @@ impl Segment {
             (batch.block, rows)
         });
         let batches: Vec<_> = batches.collect();
-        Ok(Self::written(home, self.schema.clone(), &batches, &self.dictionary_blocks))
+        let moved = Self::written(home, self.schema.clone(), &batches, &self.dictionary_blocks);
+        if let Some(known) = self.dictionaries.get() {
+            // The same bytes have the same hashes; only the messages lie elsewhere.
+            let there = known.iter().zip(&moved.dictionary_blocks);
+            let there = there.map(|(known, block)| Dictionary { message: moved.at(block), ..known.clone() });
+            let there = there.collect();
+            moved.dictionaries.get_or_init(|| there);
+        }
+        Ok(moved)
     }
 
     /// The label of its home, by which the store knows which of its files a finished segment lies in.

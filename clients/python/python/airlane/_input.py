@@ -69,8 +69,12 @@ def _with_index(data: object) -> object:
 
 def _size(exported: object) -> int | None:
     """The bytes of a table or batch of pyarrow, or of a frame of polars; a stream has no size."""
-    size = getattr(exported, "nbytes", None)
-    estimated = getattr(exported, "estimated_size", None)
-    if size is None and callable(estimated):
-        size = estimated()
+    try:
+        size = getattr(exported, "nbytes", None)
+        estimated = getattr(exported, "estimated_size", None)
+        if size is None and callable(estimated):
+            size = estimated()
+    # Libraries have types whose size they do not tell, and it is a hint alone.
+    except Exception:
+        return None
     return size if isinstance(size, int) else None

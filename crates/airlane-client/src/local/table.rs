@@ -88,6 +88,17 @@ impl LocalTable {
     /// `data_damaged`, `segment_refused` for what is not as the server says; `storage_failed` when it cannot be mapped; at the
     /// end of a counted read what the server answers.
     pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let next = self.next_of_segments().await;
+        if next.is_err() {
+            // Nothing comes after an error, and the read is not used by it.
+            self.current = None;
+            self.segments.clear();
+            self.is_counted = false;
+        }
+        next
+    }
+
+    async fn next_of_segments(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some((segment, rows)) = &mut self.current {
                 let batch = segment.next_as(&self.schema)?;

@@ -1,9 +1,10 @@
 //! Records taken apart into fields, by csv-core.
 
+use airlane_model::error::shorten;
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::CsvOptions;
-use super::fault::{Fault, lines, shorten};
+use super::fault::{Fault, lines};
 
 /// The fields of some records, one after the other.
 #[derive(Debug)]

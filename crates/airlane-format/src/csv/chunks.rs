@@ -1,6 +1,6 @@
 //! An input in chunks of whole records.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,6 +10,7 @@ use super::CsvOptions;
 use super::fault::{Fault, lines};
 use super::scan::Scanner;
 use crate::error::failed;
+use crate::source::read_some;
 
 /// The bytes of a chunk: enough that handing it over costs nothing, and little memory for several.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -96,13 +97,7 @@ impl Chunks {
     fn read(&mut self, bytes: usize) -> Result<(), Fault> {
         let known = self.buffer.len();
         self.buffer.resize(known + bytes, 0);
-        let read = loop {
-            match self.input.read(&mut self.buffer[known..]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error, &self.name).into()),
-                Ok(read) => break read,
-            }
-        };
+        let read = read_some(&mut self.input, &mut self.buffer[known..]).map_err(|error| failed(error, &self.name))?;
         self.buffer.truncate(known + read);
         if read == 0 {
             self.is_at_end = true;

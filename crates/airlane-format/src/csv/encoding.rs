@@ -6,6 +6,7 @@ use airlane_model::Result;
 use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE};
 
 use crate::error::{failed, invalid};
+use crate::source::read_some;
 
 const MARK_UTF8: &[u8] = b"\xef\xbb\xbf";
 const MARK_BYTES_MAX: u64 = 4;
@@ -61,7 +62,7 @@ impl Transcoded {
         if self.taken_at == self.taken.len() {
             self.before += self.taken.len() as u64;
             self.taken.resize(READ_BYTES, 0);
-            let read = self.input.read(&mut self.taken)?;
+            let read = read_some(&mut self.input, &mut self.taken)?;
             self.taken.truncate(read);
             self.taken_at = 0;
             self.is_at_end = read == 0;
@@ -89,10 +90,7 @@ impl Transcoded {
 impl Read for Transcoded {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.made_at == self.made.len() && !self.is_at_end {
-            match self.make() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                made => made?,
-            }
+            self.make()?;
         }
         let count = into.len().min(self.made.len() - self.made_at);
         into[..count].copy_from_slice(&self.made[self.made_at..self.made_at + count]);

@@ -58,12 +58,3 @@ pub(super) fn lines(text: &[u8]) -> u64 {
     }
     lines as u64
 }
-
-/// A text of a file as an error shows it.
-pub(super) fn shorten(value: &str) -> String {
-    const SHOWN_CHARS_MAX: usize = 60;
-    match value.char_indices().nth(SHOWN_CHARS_MAX) {
-        None => value.escape_debug().to_string(),
-        Some((end, _)) => format!("{}…", value[..end].escape_debug()),
-    }
-}

@@ -4,14 +4,16 @@
 //! account numbers) are text, since a number would lose the zeros; and moments with an offset are moments in UTC, not
 //! wall times: a column that has both is text.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
+use airlane_model::error::shorten;
 use arrow_array::types::Float64Type;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 use super::cells::{self, Cells, Most, Splitter};
 use super::columns::{Column, Maker, finite, flag, takes};
-use super::fault::{Fault, shorten};
+use super::fault::Fault;
 use super::moments;
 use super::numbers::Numbers;
 use super::{BATCH_CELLS_MAX, CsvOptions};
@@ -78,8 +80,12 @@ pub(super) fn infer(
             break;
         }
     }
-    let lines = cells::lines_before(sample, options);
-    let line_of = |row: usize| lines.get(row + usize::from(options.header)).map_or(1, |before| before + 1);
+    // Few columns ask for a line.
+    let lines = OnceCell::new();
+    let line_of = |row: usize| {
+        let lines = lines.get_or_init(|| cells::lines_before(sample, options));
+        lines.get(row + usize::from(options.header)).map_or(1, |before| before + 1)
+    };
     let decided: Vec<(Column, InferredColumn)> =
         names.iter().zip(looks).map(|(name, look)| look.decide(name, rows, line_of)).collect();
     let (columns, inferred) = decided.into_iter().unzip();
@@ -211,7 +217,7 @@ struct Look {
 
 impl Look {
     fn take(&mut self, cells: &Cells<'_>, index: usize, rows: usize, maker: &Maker, numbers: &Numbers) {
-        // A text stays one, and what does not differ from the field before is of its kind.
+        // A text stays one.
         for (row, text) in cells.column(index).enumerate() {
             if maker.is_null(text) {
                 self.nulls += 1;

@@ -151,7 +151,7 @@ fn what_is_written_packed_is_the_same_unpacked() {
         for packing in both() {
             let sink = SharedBytes::default();
             let mut writer =
-                crate::packed_writer(Box::new(sink.clone()), schema.clone(), format, packing).expect("a writer");
+                crate::packed_writer(Box::new(sink.clone()), schema.clone(), format, Some(packing)).expect("a writer");
             batches.iter().for_each(|batch| writer.write(batch).expect("written"));
             writer.finish().expect("finished");
             let packed = sink.take();

@@ -25,14 +25,10 @@ struct Encoding {
 pub(super) fn body(stream: ReadStream, format: Format, packing: Option<Packing>) -> Result<Body> {
     let sink = SharedBytes::default();
     let (output, schema) = (Box::new(sink.clone()), stream.schema().arrow().clone());
-    let writer = match packing {
-        None => airlane_format::writer(output, schema, format)?,
-        Some(packing) => airlane_format::packed_writer(output, schema, format, packing)?,
-    };
+    let writer = airlane_format::packed_writer(output, schema, format, packing)?;
     let state = Some(Encoding { stream, writer, sink });
     Ok(Body::from_stream(stream::try_unfold(state, |state| async move {
-        let Some(encoding) = state else { return Ok::<_, airlane_model::Error>(None) };
-        let mut encoding = encoding;
+        let Some(mut encoding) = state else { return Ok::<_, airlane_model::Error>(None) };
         // What is still computed blocks no thread.
         encoding.stream.ready().await;
         let (piece, rest) = blocking::run(move || encoding.next()).await?;

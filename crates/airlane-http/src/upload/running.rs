@@ -61,8 +61,8 @@ impl Content {
 pub(super) struct Running {
     inlet: Inlet,
     parsed: oneshot::Receiver<Result<Parsed>>,
-    /// What came of it before all was sent: a refusal.
-    refused: Option<Result<Parsed>>,
+    /// What came of it, where that was before all was sent. Nothing is told twice.
+    ended: Option<Result<Parsed>>,
     content: Content,
     /// Held as long as somebody waits for it: a child that parses it ends without.
     _waiting: Arc<()>,
@@ -107,7 +107,7 @@ impl Running {
         };
         let spawned = std::thread::Builder::new().name("airlane-upload".into()).spawn(parse);
         spawned.map_err(|error| Error::new(codes::INTERNAL, format!("there is no thread: {error}")).source(error))?;
-        Ok(Self { inlet, parsed, refused: None, content, _waiting: waiting })
+        Ok(Self { inlet, parsed, ended: None, content, _waiting: waiting })
     }
 
     /// The bytes that were taken so far.
@@ -123,8 +123,8 @@ impl Running {
         tokio::select! {
             filled = self.inlet.fill(pieces) => filled,
             // Whoever is refused hears of it before the next piece: threads may wait for that one.
-            Ok(refused) = &mut self.parsed, if self.refused.is_none() => {
-                self.refused = Some(refused);
+            ended = &mut self.parsed, if self.ended.is_none() => {
+                self.ended = Some(outcome(ended));
                 Ok(())
             }
         }
@@ -155,20 +155,21 @@ impl Running {
     /// What the content is refused for, and those of the commit.
     pub(super) async fn finish(self) -> Result<Response> {
         drop(self.inlet);
-        let parsed = match self.refused {
-            Some(refused) => refused,
-            None => self
-                .parsed
-                .await
-                .map_err(|_| Error::new(codes::INTERNAL, "the thread that takes an upload has ended"))?,
+        let Parsed { put, inferred } = match self.ended {
+            Some(ended) => ended?,
+            None => outcome(self.parsed.await)?,
         };
-        let Parsed { put, inferred } = parsed?;
         let fields = FieldInfo::all(put.schema());
         let receipt = put.commit().await?;
         let status = if receipt.version == Version::FIRST { StatusCode::CREATED } else { StatusCode::OK };
         let format = self.content.format.map(Format::name);
         Ok((status, Json(Uploaded { receipt, format, fields, inferred })).into_response())
     }
+}
+
+/// What the thread tells, which ends without a word only by a fault of this server.
+fn outcome(told: std::result::Result<Result<Parsed>, oneshot::error::RecvError>) -> Result<Parsed> {
+    told.unwrap_or_else(|_| Err(Error::new(codes::INTERNAL, "the thread that takes an upload has ended")))
 }
 
 /// Takes all batches of a reader into a put.

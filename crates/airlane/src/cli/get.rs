@@ -141,10 +141,7 @@ async fn copy(
 ) -> Result<()> {
     let output = Box::new(BufWriter::with_capacity(BUFFER_BYTES, output));
     let schema = stream.schema().clone();
-    let sink = Sink::new(match packing {
-        None => airlane_format::writer(output, schema, format)?,
-        Some(packing) => airlane_format::packed_writer(output, schema, format, packing)?,
-    });
+    let sink = Sink::new(airlane_format::packed_writer(output, schema, format, packing)?);
     while let Some(batch) = stream.next().await? {
         progress.add(&batch);
         if sink.write(batch).await.is_err() {

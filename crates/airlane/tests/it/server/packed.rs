@@ -26,7 +26,7 @@ impl std::io::Write for Sink {
 
 fn pack(batch: &RecordBatch, format: Format, packing: Packing) -> Vec<u8> {
     let sink = Sink::default();
-    let mut writer = packed_writer(Box::new(sink.clone()), batch.schema(), format, packing).expect("a writer");
+    let mut writer = packed_writer(Box::new(sink.clone()), batch.schema(), format, Some(packing)).expect("a writer");
     writer.write(batch).expect("written");
     writer.finish().expect("finished");
     std::mem::take(&mut *sink.0.lock().expect("a lock"))
